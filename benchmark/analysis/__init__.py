@@ -1,0 +1,1 @@
+"""Statistics over stored scores: intervals, comparisons and ranks."""

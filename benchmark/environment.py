@@ -1,0 +1,126 @@
+"""What a run ran on: machine, library versions, thread count, git state."""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+#: One run is one thread: bits depend on the thread count, and workers never fight over cores.
+SINGLE_THREAD = {
+    "PJRT_NPROC": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+}
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Set the thread variables; a process started meanwhile inherits them before its imports."""
+    before = {name: os.environ.get(name) for name in SINGLE_THREAD}
+    os.environ.update(SINGLE_THREAD)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+#: Distributions that ship the same import package under another name.
+VARIANTS = {"xgboost": ("xgboost-cpu", "xgboost")}
+
+
+def backend() -> str:
+    """Return the Keras backend's name."""
+    return os.environ.get("KERAS_BACKEND", "jax")
+
+
+def library_versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Python, NumPy and the given distributions.
+
+    ``keras`` adds its backend. A distribution that is not installed has version ``"none"``.
+    """
+    names = {"numpy", *libraries}
+    if "keras" in names:
+        names.add(backend())
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for name in sorted(names):
+        found[name] = _version(name)
+    return found
+
+
+def _version(name: str) -> str:
+    for candidate in VARIANTS.get(name, (name,)):
+        try:
+            return version(candidate)
+        except PackageNotFoundError:
+            continue
+    return "none"
+
+
+def threads() -> int:
+    """Return the thread count this process was told to use."""
+    return int(os.environ.get("PJRT_NPROC", os.cpu_count() or 1))
+
+
+def machine() -> dict[str, Any]:
+    """Return processor, cores, memory (GiB) and platform."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(_memory() / 2**30, 1),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 0
+
+
+def peak_memory_mib() -> float | None:
+    """Return this process's highest resident memory in MiB; None where it isn't counted."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+
+
+def git_state() -> dict[str, Any]:
+    """Return commit and dirty flag of the checkout this code runs from, None outside one."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return {"commit": None, "dirty": None}
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(root), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}

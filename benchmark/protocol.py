@@ -1,0 +1,152 @@
+"""The protocol: which clips are fitted on, stopped on, selected on and tested on.
+
+The official partition stays. Its training clips are divided by group, stratified over
+labels, into *fit*, *stop* (early stopping and pruning) and *select* (model choice and
+thresholds). Early stopping and selection never share clips: with some 60 positives a class,
+choosing both on one part rewards luck. Test is touched once.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+
+from benchmark.contracts import POSITIVE_RELEVANCE, Dataset, Part
+from benchmark.errors import ProtocolError
+
+PARTS = ("fit", "stop", "select", "test")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What every run of a comparison has in common.
+
+    Attributes
+    ----------
+    fit, stop, select : float
+        Shares of the training clips.
+    seed : int
+        Of the division; the same for every run, whatever the run's own seed.
+    """
+
+    fit: float = 0.75
+    stop: float = 0.10
+    select: float = 0.15
+    seed: int = 0
+
+    @property
+    def id(self) -> str:
+        """Hash of the settings and of the relevance from which a clip counts as positive."""
+        settings = {**asdict(self), "positive_relevance": POSITIVE_RELEVANCE}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """A data set divided under a protocol.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    protocol : Protocol
+    rows : dict of str to ndarray of int
+        Rows of the data set in each of `PARTS`, rising.
+    """
+
+    dataset: Dataset
+    protocol: Protocol
+    rows: dict[str, np.ndarray]
+
+    def part(self, name: str) -> Part:
+        """Return one of `PARTS`."""
+        return self.dataset.part(self.rows[name])
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of data, protocol and division: runs that share it can be compared."""
+        digest = hashlib.sha256(f"{self.dataset.fingerprint} {self.protocol.id}".encode())
+        for name in PARTS:
+            digest.update(np.ascontiguousarray(self.rows[name], dtype="<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+
+def divide(dataset: Dataset, protocol: Protocol | None = None) -> Division:
+    """Divide a data set's training clips by group, stratified over its labels.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    protocol : Protocol, optional
+        The default protocol if None.
+
+    Returns
+    -------
+    Division
+
+    Raises
+    ------
+    ProtocolError
+        If there are too few groups to fill every part.
+    """
+    protocol = protocol or Protocol()
+    train = np.flatnonzero(dataset.partition == "train")
+    part = dataset.part(train)
+    labels = np.concatenate([part.y_positive, part.y_mask & ~part.y_positive], axis=1)
+    groups, group_of = np.unique(dataset.groups[train], return_inverse=True)
+    counts = np.zeros((len(groups), labels.shape[1] + 1))
+    np.add.at(counts, group_of, np.column_stack([labels, np.ones(len(train))]))
+    shares = np.array([protocol.fit, protocol.stop, protocol.select])
+    assigned = stratify(counts, shares, np.random.default_rng(protocol.seed))
+    part_of = assigned[group_of]
+    rows = {name: train[part_of == i] for i, name in enumerate(PARTS[:3])}
+    rows["test"] = np.flatnonzero(dataset.partition == "test")
+    for name in PARTS:
+        if not len(rows[name]):
+            raise ProtocolError(
+                f"data set {dataset.name!r}: no clip is left for the {name} part; "
+                f"{len(groups)} training group(s) are too few to divide"
+            )
+    return Division(dataset, protocol, rows)
+
+
+def stratify(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Assign groups to parts so that each part gets its share of every label.
+
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML 2011), for groups: the
+    label with the fewest clips left is dealt out first, its largest groups first, each to
+    the part that still lacks the most of it.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (n_groups, n_labels + 1)
+        Clips of each group with each label; the last column counts all its clips.
+    shares : ndarray, shape (n_parts,)
+        Wanted shares, adding up to 1.
+    rng : numpy.random.Generator
+        Breaks ties.
+
+    Returns
+    -------
+    ndarray of int, shape (n_groups,)
+        Part of each group.
+    """
+    wanted = shares[:, None] * counts.sum(axis=0)
+    part_of = np.full(len(counts), -1)
+    order = rng.permutation(len(counts))
+    left = counts.sum(axis=0)
+    while (part_of < 0).any():
+        # the column of all clips is the last resort, for groups without a label
+        label = int(np.argmin(np.where(left[:-1] > 0, left[:-1], np.inf)))
+        if left[label] <= 0:
+            label = counts.shape[1] - 1
+        free = order[(part_of[order] < 0) & (counts[order, label] > 0)]
+        for group in free[np.argsort(-counts[free, label], kind="stable")]:
+            lack = wanted[:, label] / shares
+            best = np.flatnonzero(lack >= lack.max() - 1e-9)
+            part = best[np.argmax(wanted[best, -1] / shares[best])]
+            part_of[group] = part
+            wanted[part] -= counts[group]
+            left -= counts[group]
+    return part_of

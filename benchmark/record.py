@@ -1,0 +1,159 @@
+"""The record of one run: what was asked, what came out, on what."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from benchmark.errors import StoreError
+
+FORMAT = 1
+
+
+def digest(content: Any) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of `content` as canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What was asked for. Equal specs ask for the same run.
+
+    Attributes
+    ----------
+    dataset, split : str
+    official : bool
+        Whether `split` is the publisher's own.
+    fingerprint : str
+        SHA-256 of the data set's content.
+    division_id, protocol_id : str
+        Hashes of the division into parts and of the protocol.
+    model, preset : str
+    params : dict
+        Every parameter, defaults included.
+    seed : int
+    source : str
+        Hash of the plugin's source and of the code it rests on.
+    """
+
+    dataset: str
+    split: str
+    official: bool
+    fingerprint: str
+    division_id: str
+    protocol_id: str
+    model: str
+    preset: str | None
+    params: dict[str, Any]
+    seed: int
+    source: str
+
+    def _asked(self) -> dict[str, Any]:
+        asked = asdict(self)
+        # a preset is a name for parameters, and these are all in `params`
+        for name in ("preset", "official"):
+            del asked[name]
+        return asked
+
+    @property
+    def spec_id(self) -> str:
+        """Hash of what was asked."""
+        return digest(self._asked())
+
+    @property
+    def config_id(self) -> str:
+        """Hash of what was asked but for the seed."""
+        return digest({**self._asked(), "seed": None})
+
+    @property
+    def label(self) -> str:
+        """Model and preset, as in ``cnn:published``."""
+        return f"{self.model}:{self.preset}" if self.preset else self.model
+
+
+def run_id(spec: RunSpec, versions: dict[str, str], threads: int) -> str:
+    """Hash of the spec, the libraries it rests on and the thread count."""
+    return digest({"spec": spec.spec_id, "versions": versions, "threads": threads})
+
+
+@dataclass
+class Record:
+    """One run, finished or failed.
+
+    Attributes
+    ----------
+    run_id : str
+    spec : RunSpec
+    versions : dict
+        Python and the libraries the result rests on.
+    threads : int
+    status : {"finished", "failed"}
+    created : str
+        UTC, ISO 8601.
+    error, traceback : str or None
+        Why it failed.
+    history : dict
+        See :meth:`benchmark.contracts.History.as_dict`.
+    seconds : dict
+        ``fit``, ``predict`` (test part), ``warm_up`` (imports and the first prediction).
+    peak_memory_mib : float or None
+    machine, git, backend
+        See :mod:`benchmark.environment`.
+    files : dict
+        SHA-256 of each file beside the record.
+    """
+
+    run_id: str
+    spec: RunSpec
+    versions: dict[str, str]
+    threads: int
+    status: str
+    created: str
+    error: str | None = None
+    traceback: str | None = None
+    history: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_memory_mib: float | None = None
+    machine: dict[str, Any] = field(default_factory=dict)
+    git: dict[str, Any] = field(default_factory=dict)
+    backend: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.status == "finished"
+
+    @property
+    def config_id(self) -> str:
+        """Hash of spec, versions and threads but for the seed: runs to be averaged."""
+        content = {"spec": self.spec.config_id, "versions": self.versions, "threads": self.threads}
+        return digest(content)
+
+    def to_json(self) -> str:
+        """Return the record as JSON with a digest over all of it."""
+        content = asdict(self)
+        return json.dumps({**content, "digest": digest(content)}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Record":
+        """Read a record and check its digest.
+
+        Raises
+        ------
+        StoreError
+            If it is truncated, changed or of another format.
+        """
+        try:
+            content = json.loads(text)
+            expected = content.pop("digest")
+            names = {item.name for item in fields(cls)}
+            if content.get("format") != FORMAT or set(content) != names:
+                raise StoreError(f"it is not a record of format {FORMAT}")
+            if digest(content) != expected:
+                raise StoreError("its content does not match its digest")
+            return cls(**{**content, "spec": RunSpec(**content["spec"])})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"it can't be read ({error})") from error

@@ -1,0 +1,218 @@
+"""One run: fit a model under the protocol and store its scores."""
+
+import json
+import time
+import traceback
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark import environment, registry
+from benchmark.contracts import Dataset, History, Model, Report, derive_seed
+from benchmark.errors import DataError, PluginError, UnknownNameError
+from benchmark.protocol import PARTS, Division, divide
+from benchmark.record import Record, RunSpec, run_id
+from benchmark.store import Store
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """Which data set, from where, under which split."""
+
+    name: str
+    root: Path | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One run as it was asked for; small enough to send to another process."""
+
+    data: DataRequest
+    model: str
+    seed: int = 0
+    preset: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+def load(request: DataRequest) -> Dataset:
+    """Load the data set that was asked for.
+
+    Raises
+    ------
+    UnknownNameError, DataError
+    """
+    plugin = registry.datasets().get(request.name)()
+    if plugin.needs_root:
+        if request.root is None:
+            raise DataError(
+                f"data set {request.name!r} is not embedded: say where it lies with --data-root"
+            )
+        if not request.root.exists():
+            raise DataError(f"the data root {request.root} does not exist; check --data-root")
+    dataset = plugin.load(request.root, request.split or plugin.splits[0])
+    if not isinstance(dataset, Dataset):
+        raise PluginError(f"data set {request.name!r}: load must return a Dataset")
+    return dataset
+
+
+def make_model(request: RunRequest) -> Model:
+    """Make the unfitted model that was asked for.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown model, preset or parameter, with the nearest known one.
+    PluginError
+        If the plugin can't be imported or made.
+    """
+    cls = registry.models().get(request.model)
+    try:
+        return cls.from_params(request.preset, **request.params)
+    except UnknownNameError:
+        raise
+    except Exception as error:
+        raise PluginError(f"model {request.model!r} can't be made: {error}") from error
+
+
+def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunSpec, str]:
+    """Return the spec of a request on a division, and its run id at a thread count."""
+    model = make_model(request)
+    data = division.dataset
+    spec = RunSpec(
+        dataset=data.name,
+        split=data.split,
+        official=data.official,
+        fingerprint=data.fingerprint,
+        division_id=division.id,
+        protocol_id=division.protocol.id,
+        model=request.model,
+        preset=request.preset,
+        params=json.loads(json.dumps(model.get_params())),
+        seed=request.seed if model.seeded else 0,
+        source=registry.source_hash(type(model)),
+    )
+    versions = environment.library_versions(model.libraries)
+    return spec, run_id(spec, versions, threads)
+
+
+def execute(
+    request: RunRequest, store_path: Path, force: bool = False, report: Report | None = None
+) -> Record:
+    """Run what was asked, unless it is stored, and return its record.
+
+    Parameters
+    ----------
+    request : RunRequest
+    store_path : Path
+    force : bool
+        Set a finished run aside and compute it again.
+    report : callable, optional
+        Called with each :class:`benchmark.contracts.Stage`.
+
+    Returns
+    -------
+    Record
+        Finished, or failed with the reason. Data, store and request errors are raised.
+    """
+    store = Store(store_path)
+    division = divide(load(request.data))
+    spec, identity = specify(request, division, environment.threads())
+    with store.lock(identity):
+        known = store.find(identity)
+        if known is not None and known.finished and not force:
+            return known
+        store.add_labels(division)
+        with store.staging(identity) as folder:
+            record = _compute(request, division, spec, identity, folder, report)
+            if force:
+                store.put_back(identity)
+            store.add(record, folder)
+    return record
+
+
+def _compute(
+    request: RunRequest,
+    division: Division,
+    spec: RunSpec,
+    identity: str,
+    folder: Path,
+    report: Report | None,
+) -> Record:
+    model = make_model(request)
+    record = Record(
+        run_id=identity,
+        spec=spec,
+        versions=environment.library_versions(model.libraries),
+        threads=environment.threads(),
+        status="finished",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=environment.machine(),
+        git=environment.git_state(),
+        backend=environment.backend() if "keras" in model.libraries else None,
+    )
+    try:
+        scores, history, record.seconds = _fit_and_predict(model, division, spec.seed, report)
+        record.history = history.as_dict()
+        np.savez(folder / "scores.npz", **scores)
+        (folder / "model").mkdir()
+        model.save(folder / "model")
+    except OSError:
+        raise  # the store's trouble, not the model's
+    except Exception as error:
+        record.status = "failed"
+        record.error = f"{type(error).__name__}: {error}"
+        record.traceback = traceback.format_exc()
+    record.peak_memory_mib = environment.peak_memory_mib()
+    return record
+
+
+def _fit_and_predict(
+    model: Model, division: Division, seed: int, report: Report | None
+) -> tuple[dict[str, np.ndarray], History, dict[str, float]]:
+    parts = {name: division.part(name) for name in PARTS}
+    started = time.perf_counter()
+    history = model.fit(
+        parts["fit"], parts["stop"], seed=derive_seed(seed, "model"), report=report
+    )
+    fitted = time.perf_counter()
+    if not isinstance(history, History):
+        raise PluginError(f"model {model.name!r}: fit must return a History, got {history!r}")
+    model.predict_proba(parts["test"].X)
+    warm = time.perf_counter()
+    scores = {"test": model.predict_proba(parts["test"].X)}
+    predicted = time.perf_counter()
+    for name in PARTS[:3]:
+        scores[name] = model.predict_proba(parts[name].X)
+    for name, part in parts.items():
+        check_scores(model.name, scores[name], (len(part), len(part.classes)))
+    seconds = {"fit": fitted - started, "predict": predicted - warm}
+    # what a first prediction costs on top: compiling, mostly
+    seconds["warm_up"] = max(0.0, (warm - fitted) - seconds["predict"])
+    return scores, history, {name: round(value, 4) for name, value in seconds.items()}
+
+
+def check_scores(name: str, scores: np.ndarray, shape: tuple[int, int]) -> None:
+    """Check what `predict_proba` returned.
+
+    Raises
+    ------
+    PluginError
+        With the rule that was broken.
+    """
+
+    def fail(problem: str) -> None:
+        raise PluginError(f"model {name!r}: predict_proba {problem}")
+
+    if not isinstance(scores, np.ndarray) or scores.shape != shape:
+        fail(f"must return an array of shape {shape}, got {np.shape(scores)}")
+    if scores.dtype != np.float32:
+        fail(f"must return float32, got {scores.dtype}")
+    if np.isnan(scores).any():
+        fail("returned NaN")
+    if scores.min() < 0 or scores.max() > 1:
+        fail(f"must return values in [0, 1], got {scores.min():g} to {scores.max():g}")
+

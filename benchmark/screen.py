@@ -1,0 +1,78 @@
+"""What the terminal shows while runs are computed."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmark.executor import Event
+from benchmark.suite import Unit
+
+MARKS = {"done": "[green]✔[/]", "cached": "[cyan]=[/]", "failed": "[red]✘[/]", "waits": "[dim]·[/]"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console; where no terminal tells its width, wide enough for a table."""
+    found = Console(stderr=stderr, highlight=False)
+    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+
+
+def line(kind: str, label: str, detail: str = "") -> str:
+    """Return one unit's line of the status list."""
+    return f"{MARKS[kind]} {label:<32} {kind:<7} {detail}".rstrip()
+
+
+def show_plan(units: Sequence[Unit], out: Console) -> None:
+    """Print each unit, cached or waiting."""
+    for unit in units:
+        out.print(line("cached" if unit.cached else "waits", unit.label, f"[dim]{unit.run_id}[/]"))
+
+
+def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list[str]:
+    """Show the suite's events as they come.
+
+    Returns
+    -------
+    list of str
+        One sentence for each run that failed.
+    """
+    labels = {unit.run_id: unit.label for unit in units}
+    failures: list[str] = []
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as progress:
+        overall = progress.add_task("runs", total=len(units), detail="")
+        for unit in units:
+            if unit.cached:
+                progress.advance(overall)
+                out.print(line("cached", unit.label, f"[dim]{unit.run_id}[/]"))
+        tasks = {}
+        for event in events:
+            if event.kind == "started":
+                tasks[event.key] = progress.add_task(labels[event.key], total=None, detail="")
+            elif event.kind == "stage":
+                detail = f"stage {event.value.number}, stop mAP {event.value.stop_mAP:.3f}"
+                progress.update(tasks[event.key], completed=event.value.number, detail=detail)
+            else:
+                progress.remove_task(tasks.pop(event.key))
+                progress.advance(overall)
+                failures += _finish(event, labels[event.key], out)
+    return failures
+
+
+def _finish(event: Event, label: str, out: Console) -> list[str]:
+    """Print the end of one run; return why it failed, if it did."""
+    if event.kind == "done" and event.value.finished:
+        seconds = event.value.seconds
+        last = event.value.history["stages"]["stop_mAP"][-1:]
+        reached = f", stop mAP {last[0]:.3f}" if last else ""
+        out.print(line("done", label, f"fit {seconds['fit']:.1f} s{reached}"))
+        return []
+    reason = event.value.error if event.kind == "done" else event.value
+    out.print(line("failed", label, ""), f"[red]{reason}[/]")
+    return [f"{label}: {reason}"]

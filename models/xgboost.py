@@ -1,0 +1,135 @@
+"""Gradient-boosted trees (XGBoost), one booster a class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.relevance import POOLINGS, BinaryRelevance
+
+#: Boosting rounds between two looks at the stopping loss.
+STEP = 5
+
+
+class XGBoost(BinaryRelevance):
+    """XGBoost (Chen and Guestrin, KDD 2016) with histogram trees and early stopping.
+
+    All classes stop at one common round, that of the lowest masked stopping loss: a class
+    of few positives alone would stop at random.
+
+    Parameters
+    ----------
+    n_rounds : int
+        Boosting rounds at most.
+    max_depth, learning_rate, min_child_weight, subsample, colsample_bytree, reg_lambda
+        As in XGBoost.
+    patience : int
+        Looks (every 5 rounds) without a better stopping loss before fitting stops.
+    pooling : {"mean", "mean_std", "mean_max", "all"}
+        How a clip's frames become one vector.
+    """
+
+    name = "xgboost"
+    libraries = ("xgboost",)
+    unit = "round"
+
+    def __init__(
+        self,
+        n_rounds: int = 100,
+        max_depth: int = 7,
+        learning_rate: float = 0.1,
+        min_child_weight: float = 1.0,
+        subsample: float = 0.8,
+        colsample_bytree: float = 0.5,
+        reg_lambda: float = 1.0,
+        patience: int = 4,
+        pooling: str = "mean",
+    ) -> None:
+        self.n_rounds = n_rounds
+        self.max_depth = max_depth
+        self.learning_rate = learning_rate
+        self.min_child_weight = min_child_weight
+        self.subsample = subsample
+        self.colsample_bytree = colsample_bytree
+        self.reg_lambda = reg_lambda
+        self.patience = patience
+        self.pooling = pooling
+
+    def stages(self) -> Sequence[int]:
+        """Return the rounds at which the stopping loss is looked at."""
+        return [*range(STEP, self.n_rounds, STEP), self.n_rounds]
+
+    def estimator(self, seed: int) -> "_Booster":
+        """Return an empty booster."""
+        return _Booster(
+            objective="binary:logistic",
+            tree_method="hist",
+            nthread=1,
+            seed=seed,
+            max_depth=self.max_depth,
+            learning_rate=self.learning_rate,
+            min_child_weight=self.min_child_weight,
+            subsample=self.subsample,
+            colsample_bytree=self.colsample_bytree,
+            reg_lambda=self.reg_lambda,
+        )
+
+    def grow(self, estimator: "_Booster", number: int, X: np.ndarray, y: np.ndarray) -> None:
+        """Boost up to round `number`."""
+        estimator.boost(number, X, y)
+
+    def score(self, estimator: "_Booster", X: np.ndarray) -> np.ndarray:
+        """Return one class's probabilities, shape (n_clips,)."""
+        return estimator.booster.inplace_predict(X)
+
+    def cut(self, estimator: "_Booster", number: int) -> None:
+        """Drop the rounds after `number`."""
+        estimator.booster = estimator.booster[:number]
+        estimator.matrix = None
+
+    def save_estimators(self, folder: Path) -> None:
+        """Write one UBJSON file a class."""
+        for c, estimator in enumerate(self.estimators_):
+            if estimator is not None:
+                estimator.booster.save_model(folder / f"class_{c:02d}.ubj")
+
+    def load_estimators(self, folder: Path) -> None:
+        """Read one booster a class."""
+        self.estimators_ = [None] * len(self.prior_)
+        for path in sorted(folder.glob("class_*.ubj")):
+            estimator = self.estimators_[int(path.stem[-2:])] = self.estimator(0)
+            estimator.booster.load_model(path)
+
+    @staticmethod
+    def search_space(trial: Any) -> dict[str, Any]:
+        """Suggest depth, rate, sampling, regularisation and pooling."""
+        return {
+            "max_depth": trial.suggest_int("max_depth", 2, 9),
+            "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.3, log=True),
+            "min_child_weight": trial.suggest_float("min_child_weight", 0.5, 20, log=True),
+            "subsample": trial.suggest_float("subsample", 0.5, 1.0),
+            "colsample_bytree": trial.suggest_float("colsample_bytree", 0.1, 1.0),
+            "reg_lambda": trial.suggest_float("reg_lambda", 0.1, 30, log=True),
+            "pooling": trial.suggest_categorical("pooling", list(POOLINGS)),
+        }
+
+
+class _Booster:
+    """A booster, its round count and the quantised matrix it grows on."""
+
+    def __init__(self, **params: Any) -> None:
+        import xgboost
+
+        self.booster = xgboost.Booster(params)
+        self.params = params
+        self.matrix: Any = None
+
+    def boost(self, number: int, X: np.ndarray, y: np.ndarray) -> None:
+        import xgboost
+
+        if self.matrix is None:  # quantised once, not at every look
+            self.matrix = xgboost.QuantileDMatrix(X, label=y, nthread=1)
+            self.booster = xgboost.Booster(self.params, [self.matrix])
+        for i in range(self.booster.num_boosted_rounds(), number):
+            self.booster.update(self.matrix, i)
