@@ -185,6 +185,17 @@ def show(run_id: str, store: StoreOption = None) -> None:
 
 
 @app.command()
+def check(model: Annotated[str, typer.Argument(help="Model; see `list models`.")]) -> None:
+    """Hold a model plugin against the model contract, rule by rule."""
+    from benchmark import registry
+    from benchmark.checks import check_model
+
+    for rule in check_model(registry.models().get(model)):
+        print(f"holds: {rule}", flush=True)
+    print(f"model {model!r} holds to the contract")
+
+
+@app.command()
 def info(store: StoreOption = None) -> None:
     """Show machine, versions, Keras backend, store and commit."""
     from benchmark import environment

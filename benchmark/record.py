@@ -95,6 +95,8 @@ class Record:
         Why it failed.
     history : dict
         See :meth:`benchmark.contracts.History.as_dict`.
+    clips : dict
+        Clips of each part.
     seconds : dict
         ``fit``, ``predict`` (test part), ``warm_up`` (imports and the first prediction).
     peak_memory_mib : float or None
@@ -113,6 +115,7 @@ class Record:
     error: str | None = None
     traceback: str | None = None
     history: dict[str, Any] = field(default_factory=dict)
+    clips: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     peak_memory_mib: float | None = None
     machine: dict[str, Any] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmark import environment, registry
+from benchmark.checks import check_scores
 from benchmark.contracts import Dataset, History, Model, Report, derive_seed
 from benchmark.errors import DataError, PluginError, UnknownNameError
 from benchmark.protocol import PARTS, Division, divide
@@ -150,6 +151,7 @@ def _compute(
         threads=environment.threads(),
         status="finished",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        clips={name: len(rows) for name, rows in division.rows.items()},
         machine=environment.machine(),
         git=environment.git_state(),
         backend=environment.backend() if "keras" in model.libraries else None,
@@ -193,26 +195,4 @@ def _fit_and_predict(
     # what a first prediction costs on top: compiling, mostly
     seconds["warm_up"] = max(0.0, (warm - fitted) - seconds["predict"])
     return scores, history, {name: round(value, 4) for name, value in seconds.items()}
-
-
-def check_scores(name: str, scores: np.ndarray, shape: tuple[int, int]) -> None:
-    """Check what `predict_proba` returned.
-
-    Raises
-    ------
-    PluginError
-        With the rule that was broken.
-    """
-
-    def fail(problem: str) -> None:
-        raise PluginError(f"model {name!r}: predict_proba {problem}")
-
-    if not isinstance(scores, np.ndarray) or scores.shape != shape:
-        fail(f"must return an array of shape {shape}, got {np.shape(scores)}")
-    if scores.dtype != np.float32:
-        fail(f"must return float32, got {scores.dtype}")
-    if np.isnan(scores).any():
-        fail("returned NaN")
-    if scores.min() < 0 or scores.max() > 1:
-        fail(f"must return values in [0, 1], got {scores.min():g} to {scores.max():g}")
 

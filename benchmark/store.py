@@ -55,6 +55,9 @@ class Labels:
         """Observed positives, bool."""
         return positives(self.y_true, self.y_mask)
 
+    def __len__(self) -> int:
+        return len(self.y_true)
+
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.contracts import History, Model, Part, Report, derive_seed
+from benchmark.errors import PolytimbreError
 
 #: Clips scored at once. Every call is padded to it, so that one shape is compiled.
 SCORED_AT_ONCE = 256
@@ -30,8 +31,8 @@ def masked_binary_crossentropy(y_packed: Any, y_pred: Any) -> Any:
 
     Parameters
     ----------
-    y_packed : tensor, shape (n_clips, 2 * n_classes)
-        Relevance, then the weight of each label: 0 where it was not observed (see `pack`).
+    y_packed : tensor, shape (n_clips, n_classes)
+        Relevance where observed, -1 where not (see `pack`).
     y_pred : tensor, shape (n_clips, n_classes)
         Probabilities.
 
@@ -40,54 +41,25 @@ def masked_binary_crossentropy(y_packed: Any, y_pred: Any) -> Any:
     scalar tensor, in nats a label
     """
     ops = import_keras().ops
-    relevance, weight = ops.split(y_packed, 2, axis=-1)
+    observed = ops.cast(y_packed >= 0, y_pred.dtype)
+    relevance = ops.maximum(y_packed, 0.0)
     score = ops.clip(y_pred, 1e-7, 1 - 1e-7)
     loss = -(relevance * ops.log(score) + (1 - relevance) * ops.log(1 - score))
-    return ops.sum(loss * weight) / ops.maximum(ops.sum(weight), 1.0)
+    return ops.sum(loss * observed) / ops.maximum(ops.sum(observed), 1.0)
 
 
 def pack(part: Part) -> np.ndarray:
-    """Put relevance (0 where not observed) and mask side by side, float32."""
-    observed = part.y_mask.astype(np.float32)
-    return np.hstack([np.where(part.y_mask, part.y_true, np.float32(0)), observed])
-
-
-def mix(
-    X: np.ndarray, y_packed: np.ndarray, alpha: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mix each clip with another one (mixup; Zhang et al., ICLR 2018).
-
-    A label that only one of the two clips has observed keeps that clip's share as its weight,
-    so the loss is the mixture of both clips' masked losses.
-
-    Parameters
-    ----------
-    X : ndarray, shape (n_clips, n_frames, n_features), float32
-    y_packed : ndarray, shape (n_clips, 2 * n_classes), float32
-    alpha : float
-        Shares are drawn from a Beta(alpha, alpha) distribution.
-    rng : Generator
-
-    Returns
-    -------
-    X, y_packed : ndarray, shapes as given
-    """
-    other = rng.permutation(len(X))
-    share = rng.beta(alpha, alpha, len(X)).astype(np.float32)[:, None]
-    relevance, weight = np.split(y_packed, 2, axis=1)
-    first, second = share * weight, (1 - share) * weight[other]
-    total = first + second
-    mixed = (first * relevance + second * relevance[other]) / np.maximum(total, 1e-12)
-    clip_share = share[:, :, None]
-    return clip_share * X + (1 - clip_share) * X[other], np.hstack([mixed, total])
+    """Put labels and mask into one array: relevance where observed, -1 elsewhere."""
+    return np.where(part.y_mask, part.y_true, np.float32(-1))
 
 
 class NeuralNetwork(Model):
     """Base of the Keras plugins.
 
     A subclass names its layers in `layers` and has the parameters ``learning_rate``,
-    ``batch_size``, ``epochs`` (the most it may train) and ``patience`` (epochs without a
-    better masked stopping loss before it stops; the best epoch's weights are kept).
+    ``batch_size``, ``epochs`` (the most it may train), ``patience`` (epochs without a better
+    masked stopping loss before it stops; the best epoch's weights are kept) and, where it
+    wants one, ``weight_decay`` (decoupled from the gradient, as in AdamW).
 
     Attributes
     ----------
@@ -101,7 +73,7 @@ class NeuralNetwork(Model):
     batch_size: int
     epochs: int
     patience: int
-    mixup: float = 0.0
+    weight_decay: float = 0.0
 
     @abstractmethod
     def layers(self, inputs: Any, n_classes: int) -> Any:
@@ -111,8 +83,9 @@ class NeuralNetwork(Model):
         """
 
     def optimizer(self) -> Any:
-        """Return the optimiser; Adam at ``learning_rate``."""
-        return import_keras().optimizers.Adam(self.learning_rate)
+        """Return the optimiser, Adam."""
+        adam = import_keras().optimizers.Adam
+        return adam(self.learning_rate, weight_decay=self.weight_decay or None)
 
     def _build(self, n_frames: int, n_features: int, n_classes: int) -> None:
         keras = import_keras()
@@ -135,15 +108,22 @@ class NeuralNetwork(Model):
         X, X_stop, y = self._standardise(train.X), self._standardise(stop.X), pack(train)
         rng = np.random.default_rng(derive_seed(seed, "clip order"))
         history = History("epoch")
-        best_loss = np.inf
+        best_loss, best_epoch = np.inf, 0
         for epoch in range(1, self.epochs + 1):
             self._train_epoch(X, y, rng)
-            asked = history.record(epoch, train, stop, self._scores(X), self._scores(X_stop), report)
+            asked = history.record(
+                epoch, train, stop, self._scores(X), self._scores(X_stop), report
+            )
             if history.stages[-1].stop_loss < best_loss:
                 best_loss, best_epoch = history.stages[-1].stop_loss, epoch
                 best_weights = self.network_.get_weights()
             if asked or epoch - best_epoch >= self.patience:
                 break
+        if not best_epoch:
+            raise PolytimbreError(
+                f"model {self.name!r}: the stopping loss was not finite in any of "
+                f"{len(history.stages)} epochs. Lower learning_rate, now {self.learning_rate}"
+            )
         self.network_.set_weights(best_weights)
         history.best = best_epoch
         return history
@@ -153,10 +133,7 @@ class NeuralNetwork(Model):
         # out other clips.
         size = min(self.batch_size, len(X))
         chosen = rng.permutation(len(X))[: len(X) // size * size]
-        X, y = X[chosen], y[chosen]
-        if self.mixup:
-            X, y = mix(X, y, self.mixup, rng)
-        self.network_.fit(X, y, batch_size=size, epochs=1, shuffle=False, verbose=0)
+        self.network_.fit(X[chosen], y[chosen], batch_size=size, shuffle=False, verbose=0)
 
     def _scores(self, X: np.ndarray) -> np.ndarray:
         padded = np.zeros((-(-len(X) // SCORED_AT_ONCE) * SCORED_AT_ONCE, *X.shape[1:]), X.dtype)
@@ -172,7 +149,9 @@ class NeuralNetwork(Model):
         """Write weights and standardisation as one ``.npz`` without pickles."""
         weights = {f"weight_{i:03d}": w for i, w in enumerate(self.network_.get_weights())}
         shape = np.array([*self.network_.input_shape[1:], self.network_.output_shape[-1]])
-        np.savez(folder / "network.npz", centre=self.centre_, scale=self.scale_, shape=shape, **weights)
+        np.savez(
+            folder / "network.npz", centre=self.centre_, scale=self.scale_, shape=shape, **weights
+        )
 
     def load(self, folder: Path) -> None:
         """Rebuild the network from the parameters and read its weights."""

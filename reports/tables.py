@@ -36,9 +36,8 @@ def comparison(result: Comparison) -> pd.DataFrame:
             row[heading] = entry.mean(name)
             if heading == "mAP":
                 row["mAP sd"] = entry.spread("mAP")
-        clips = len(result.labels)
         row["fit (s)"] = entry.seconds("fit")
-        row["predict (ms/clip)"] = 1e3 * entry.seconds("predict") / clips
+        row["predict (ms/clip)"] = entry.milliseconds_per_clip()
         rows.append(row)
     return pd.DataFrame(rows)
 

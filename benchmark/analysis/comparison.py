@@ -123,6 +123,10 @@ class Entry:
         """Mean seconds of ``fit``, ``predict`` or ``warm_up``."""
         return float(np.mean([record.seconds[name] for record in self.records]))
 
+    def milliseconds_per_clip(self) -> float:
+        """Mean time to score one clip of the test part."""
+        return 1e3 * self.seconds("predict") / self.records[0].clips["test"]
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:

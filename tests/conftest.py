@@ -1,0 +1,202 @@
+"""Fixtures: a tiny data set and helper models, installed as real entry-point plugins."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+TINY = '''
+"""A tiny data set and models that misbehave, for the tests."""
+
+import json
+import time
+
+import numpy as np
+
+from benchmark.checks import make_part
+from benchmark.contracts import Dataset, DatasetPlugin, History, Model
+
+
+class Tiny(DatasetPlugin):
+    name = "tiny"
+    description = "made clips"
+    citation = "none"
+    licence = "CC0"
+    splits = ("official", "other")
+    needs_root = False
+
+    def load(self, root, split):
+        part = make_part(240, 5)
+        n = len(part)
+        train = np.arange(n) % 4 < 3
+        return Dataset(
+            name=self.name, X=part.X, y_true=part.y_true, y_mask=part.y_mask,
+            keys=np.array([f"clip{i:03d}" for i in range(n)]),
+            groups=np.array([f"group{i:03d}" for i in range(n)]),
+            partition=np.where(train, "train", "test"),
+            citation=self.citation, licence=self.licence,
+            split=split, official=split == "official",
+        )
+
+
+class Guess(Model):
+    """Random scores, right but useless."""
+
+    name = "guess"
+
+    def __init__(self, stages=3, pause=0.0):
+        self.stages = stages
+        self.pause = pause
+
+    def fit(self, train, stop, *, seed, report=None):
+        self.weight_ = np.random.default_rng(seed).normal(size=(train.X.shape[2], len(train.classes)))
+        history = History("epoch")
+        for number in range(1, self.stages + 1):
+            time.sleep(self.pause)
+            scores = self.predict_proba(train.X), self.predict_proba(stop.X)
+            if history.record(number, train, stop, *scores, report):
+                break
+        return history
+
+    def predict_proba(self, X):
+        return np.float32(1 / (1 + np.exp(-np.einsum("ntf,fc->nc", X / 2550.0, self.weight_))))
+
+    def save(self, folder):
+        (folder / "weight.json").write_text(json.dumps(self.weight_.tolist()))
+
+    def load(self, folder):
+        self.weight_ = np.array(json.loads((folder / "weight.json").read_text()))
+
+
+class Shape(Guess):
+    name = "shape"
+
+    def predict_proba(self, X):
+        return super().predict_proba(X)[:, :3]
+
+    def fit(self, train, stop, *, seed, report=None):
+        self.weight_ = np.random.default_rng(seed).normal(size=(train.X.shape[2], len(train.classes)))
+        return History("epoch")
+
+
+class NotANumber(Shape):
+    name = "nan"
+
+    def predict_proba(self, X):
+        return Guess.predict_proba(self, X) * np.float32("nan")
+
+
+class Range(Shape):
+    name = "range"
+
+    def predict_proba(self, X):
+        return Guess.predict_proba(self, X) * np.float32(3)
+
+
+class Crash(Guess):
+    name = "crash"
+
+    def fit(self, train, stop, *, seed, report=None):
+        import os
+
+        os._exit(17)
+
+
+class Raises(Guess):
+    name = "raises"
+
+    def fit(self, train, stop, *, seed, report=None):
+        raise ZeroDivisionError("a bug in the plugin")
+
+
+class Peeks(Guess):
+    """Uses labels that were not observed."""
+
+    name = "peeks"
+
+    def fit(self, train, stop, *, seed, report=None):
+        history = super().fit(train, stop, seed=seed, report=report)
+        self.weight_ = self.weight_ + train.y_true.mean()
+        return history
+'''
+
+ENTRY_POINTS = """
+[polytimbre.models]
+guess = tiny_plugins:Guess
+shape = tiny_plugins:Shape
+nan = tiny_plugins:NotANumber
+range = tiny_plugins:Range
+crash = tiny_plugins:Crash
+raises = tiny_plugins:Raises
+peeks = tiny_plugins:Peeks
+
+[polytimbre.datasets]
+tiny = tiny_plugins:Tiny
+"""
+
+
+class Command:
+    """The command ``polytimbre`` in a process of its own, with its own store and plugins."""
+
+    def __init__(self, site: Path, store: Path) -> None:
+        self.site = site
+        self.store = store
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(site),
+            "POLYTIMBRE_STORE": str(store),
+            "COLUMNS": "200",
+        }
+
+    def start(self, *args: object) -> subprocess.Popen:
+        """Start it and return the process."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "benchmark", *map(str, args)],
+            env=self.environment,
+            cwd=Path(__file__).parent.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def __call__(self, *args: object, code: int = 0) -> str:
+        """Run it and return what it printed; fail unless it exits with `code`."""
+        process = self.start(*args)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
+        assert code != 2 or "Traceback" not in err, err
+        return out + err
+
+    def add_plugin(self, module: str, source: str, group: str, name: str, cls: str) -> None:
+        """Install one more plugin module with its entry point."""
+        (self.site / f"{module}.py").write_text(source)
+        info = self.site / f"{module}-0.1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 0.1\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}:{cls}\n")
+
+
+@pytest.fixture
+def polytimbre(tmp_path: Path) -> Command:
+    """The command with the tiny plugins and an empty store."""
+    site = tmp_path / "site"
+    info = site / "tiny_plugins-0.1.dist-info"
+    info.mkdir(parents=True)
+    (site / "tiny_plugins.py").write_text(TINY)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny_plugins\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    return Command(site, tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data, where there is one."""
+    folder = os.environ.get("POLYTIMBRE_DATA")
+    if not folder:
+        pytest.skip("POLYTIMBRE_DATA is not set: no real data here")
+    return Path(folder)

@@ -1,0 +1,238 @@
+"""The command end to end, in processes of its own: runs, kills, races and refusals."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.protocol import PARTS
+from benchmark.store import Store
+
+TINY = ("--dataset", "tiny")
+
+
+def stored(polytimbre):
+    return Store(polytimbre.store).records()
+
+
+def test_run_compare_show_and_cache(polytimbre):
+    out = polytimbre("run", *TINY, "--model", "guess", "--model", "constant", "--seeds", 2)
+    assert out.count("done") == 3  # constant ignores its seed and runs once
+    assert "all 3 runs are cached" in polytimbre(
+        "run", *TINY, "--model", "guess", "--model", "constant", "--seeds", 2
+    )
+    assert polytimbre("run", *TINY, "--model", "guess", "--dry-run").count("waits") == 1
+    rows = json.loads(polytimbre("compare", "--format", "json"))["rows"]
+    assert {row["model"]: row["seeds"] for row in rows} == {"guess": 2, "constant": 1}
+    assert all(0 < row["mAP"] < 1 for row in rows)
+    table = polytimbre("compare")
+    assert "tiny, test part, 60 clips" in table
+    assert "left out, nothing to score: accordion, banjo" in table
+    assert "| accordion |" in polytimbre("compare", "--per-class", "--format", "markdown")
+    assert polytimbre("compare", "--format", "csv").startswith("model,seeds,mAP")
+    record = stored(polytimbre)[0]
+    assert json.loads(polytimbre("show", record.run_id[:8]))["run_id"] == record.run_id
+    assert record.run_id in polytimbre("list", "runs")
+    assert record.threads == 1
+    assert record.clips["test"] == 60
+
+
+def test_another_split_is_marked_and_not_mixed(polytimbre):
+    polytimbre("run", *TINY, "--model", "guess", "--seeds", 1, "--split", "other")
+    assert "split other, NOT OFFICIAL" in polytimbre("compare")
+    polytimbre("run", *TINY, "--model", "guess", "--seeds", 1)
+    assert "their split differs: official, other" in polytimbre("compare", code=2)
+
+
+def test_runs_of_several_data_sets_are_not_mixed(polytimbre):
+    polytimbre("run", *TINY, "--model", "constant")
+    polytimbre("run", "--dataset", "rendered", "--model", "constant")
+    assert "their dataset differs: rendered, tiny" in polytimbre("compare", code=2)
+    assert "rendered" in polytimbre("compare", "--dataset", "rendered")
+
+
+def test_two_empty_stores_give_the_same_bits(polytimbre, tmp_path):
+    models = ("guess", "constant", "logistic_regression", "random_forest", "xgboost", "cnn")
+    arguments = [f"--model={name}" for name in models]
+    arguments += ["--seeds=1", "--workers=2"]
+    both = []
+    for name in ("one", "two"):
+        polytimbre("run", *TINY, *arguments, "--store", tmp_path / name)
+        store = Store(tmp_path / name)
+        both.append({r.run_id: store.scores(r) for r in store.records()})
+    assert both[0].keys() == both[1].keys()
+    assert len(both[0]) == len(models)
+    for run_id, scores in both[0].items():
+        for part in PARTS:
+            np.testing.assert_array_equal(scores[part], both[1][run_id][part])
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def finished(store: Path):
+    runs = store / "runs"
+    return len(list(runs.iterdir())) if runs.exists() else 0
+
+
+def slow(pause):
+    return (*TINY, "--model", "guess", "--seeds", 4, "--workers", 1, "--param", f"pause={pause}")
+
+
+def alive(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_kill_minus_nine_loses_and_doubles_nothing(polytimbre):
+    process = polytimbre.start("run", *slow(0.4))
+    wait_for(lambda: finished(polytimbre.store) >= 1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: not alive(process.pid))  # the workers end with their parent
+    before = {r.run_id: r.created for r in stored(polytimbre)}
+    assert 1 <= len(before) < 4
+    out = polytimbre("run", *slow(0.4))
+    assert out.count("cached") == len(before)
+    after = {r.run_id: r.created for r in stored(polytimbre)}
+    assert len(after) == 4
+    assert before.items() <= after.items()
+    assert not list((polytimbre.store / "tmp").iterdir())
+
+
+def test_ctrl_c_stops_cleanly_and_goes_on(polytimbre):
+    process = polytimbre.start("run", *slow(0.4))
+    wait_for(lambda: finished(polytimbre.store) >= 1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted; finished runs are kept" in err
+    assert "Traceback" not in err
+    polytimbre("run", *slow(0.4))
+    assert len(stored(polytimbre)) == 4
+
+
+def test_two_processes_share_one_store(polytimbre):
+    processes = [polytimbre.start("run", *slow(0.3)) for _ in range(2)]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [p.returncode for p in processes] == [0, 0], outputs
+    assert len(stored(polytimbre)) == 4
+    assert not list((polytimbre.store / "aside").iterdir())  # nothing was written twice
+
+
+def test_a_damaged_run_is_named_and_run_again(polytimbre):
+    run = ("run", *TINY, "--model", "constant")
+    polytimbre(*run)
+    record = stored(polytimbre)[0]
+    path = polytimbre.store / "runs" / record.run_id / "record.json"
+    path.write_text(path.read_text()[:100])
+    out = polytimbre(*run)
+    assert f"run {record.run_id} is damaged" in out
+    assert "done" in out
+    assert stored(polytimbre)[0].finished
+
+
+def test_force_runs_again(polytimbre):
+    run = ("run", *TINY, "--model", "constant")
+    polytimbre(*run)
+    assert "done" in polytimbre(*run, "--force")
+    assert len(stored(polytimbre)) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("shape", "must return an array of shape"),
+        ("nan", "returned NaN"),
+        ("range", "must return values in [0, 1]"),
+        ("crash", "its process died (17)"),
+        ("raises", "ZeroDivisionError: a bug in the plugin"),
+    ],
+)
+def test_a_run_that_fails_is_named_and_stops_nothing(polytimbre, model, message):
+    out = polytimbre(
+        "run", *TINY, "--model", model, "--model", "guess", "--seeds", 1, code=2
+    )
+    assert message in out
+    assert "1 of 2 runs failed" in out
+    rows = json.loads(polytimbre("compare", "--format", "json"))["rows"]
+    assert [row["model"] for row in rows] == ["guess"]
+    if model != "crash":
+        failed = next(r for r in stored(polytimbre) if not r.finished)
+        assert "Traceback" in polytimbre("show", failed.run_id)
+        assert failed.run_id in polytimbre("list", "runs")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "--model", "xgbost"), "unknown model 'xgbost'. Did you mean 'xgboost'?"),
+        (("run", "--dataset", "rendred"), "unknown data set 'rendred'. Did you mean 'rendered'?"),
+        (("run", "--model", "cnn:publishd"), "Did you mean 'published'?"),
+        (("run", "--model", "xgboost", "--param", "max_dept=3"), "Did you mean 'max_depth'?"),
+        (("run", "--param", "depth"), "is not NAME=VALUE"),
+        (("run", "--dataset", "audioset20"), "say where it lies with --data-root"),
+        (("run", "--dataset", "audioset20", "--data-root", "/nowhere"), "does not exist"),
+        (("run", "--split", "mine"), "unknown split"),
+        (("run", "--seeds", "0"), "Invalid value for '--seeds'"),
+        (("compare",), "it is empty. Run `polytimbre run` first"),
+        (("compare", "--format", "markdow"), "Did you mean 'markdown'?"),
+        (("compare", "--part", "tset"), "Did you mean 'test'?"),
+        (("show", "0123456789abcdef"), "unknown run '0123456789abcdef'"),
+        (("check", "peeks"), "unobserved labels reach the model"),
+        (("run", "--store", "/proc/nowhere"), "the store /proc/nowhere can't be used"),
+        (("data", "verify", "openmic"), "Did you mean 'openmic2018'?"),
+    ],
+    ids=lambda value: "-".join(value)[:40] if isinstance(value, tuple) else "",
+)
+def test_bad_input_is_one_clear_sentence(polytimbre, arguments, message):
+    assert message in polytimbre(*arguments, code=2)
+
+
+def test_no_class_that_can_be_scored(polytimbre):
+    source = (
+        "import numpy as np\nfrom dataclasses import replace\nfrom tiny_plugins import Tiny\n"
+        "class Blank(Tiny):\n    name = 'blank'\n    def load(self, root, split):\n"
+        "        data = super().load(root, split)\n"
+        "        return replace(data, y_mask=np.zeros_like(data.y_mask))\n"
+    )
+    polytimbre.add_plugin("blank_plugin", source, "polytimbre.datasets", "blank", "Blank")
+    out = polytimbre("run", "--dataset", "blank", "--model", "guess", "--seeds", 1, code=2)
+    assert "no class can be scored" in out
+
+
+def test_plugins_that_cannot_be_used_are_listed_with_their_error(polytimbre):
+    model = "polytimbre.models"
+    polytimbre.add_plugin("bad_import", "import not_there\n", model, "bad_import", "X")
+    nameless = "from tiny_plugins import Guess\nclass Nameless(Guess):\n    name = ''\n"
+    polytimbre.add_plugin("nameless", nameless, model, "nameless", "Nameless")
+    listed = polytimbre("list", "models")
+    assert "FAILED: ModuleNotFoundError: No module named 'not_there'" in listed
+    assert "class Nameless has no `name`" in listed
+    assert "No module named 'not_there'" in polytimbre("run", "--model", "bad_import", code=2)
+    assert "guess" in listed
+
+
+def test_two_plugins_of_one_name_are_an_error(polytimbre):
+    source = "from tiny_plugins import Guess\nclass Again(Guess):\n    name = 'cnn'\n"
+    polytimbre.add_plugin("again", source, "polytimbre.models", "again", "Again")
+    assert "two models are named 'cnn'" in polytimbre("list", "models", code=2)
+
+
+def test_debug_shows_the_traceback(polytimbre):
+    assert "Traceback" in polytimbre("--debug", "show", "nothing", code=1)
+
+
+def test_info_names_the_store(polytimbre):
+    assert str(polytimbre.store) in polytimbre("info")

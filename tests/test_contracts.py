@@ -1,0 +1,213 @@
+"""Every registered model and data set holds to its contract; breaking it is named."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import registry
+from benchmark.checks import check_dataset, check_model, make_part
+from benchmark.contracts import Dataset, Model
+from benchmark.errors import DataError, PluginError, UnknownNameError
+
+ROOTS = {"audioset20": "audioset"}
+
+
+@pytest.mark.parametrize("name", registry.models().names())
+def test_model_contract(name):
+    assert len(list(check_model(registry.models().get(name)))) == 9
+
+
+@pytest.mark.parametrize("name", registry.datasets().names())
+def test_dataset_contract(name):
+    plugin = registry.datasets().get(name)
+    root = None
+    if plugin.needs_root:
+        if name not in ROOTS or not os.environ.get("POLYTIMBRE_DATA"):
+            pytest.skip(f"the data of {name} are not here: POLYTIMBRE_DATA is not set or lacks it")
+        root = Path(os.environ["POLYTIMBRE_DATA"]) / ROOTS[name]
+    assert len(list(check_dataset(plugin, root))) == 4
+
+
+def test_no_plugin_failed():
+    assert registry.models().failures == {}
+    assert registry.datasets().failures == {}
+
+
+def test_importing_plugins_is_light():
+    """Heavy libraries are imported where they are used, so that listing is quick."""
+    code = (
+        "import sys; from benchmark import registry; registry.models(); registry.datasets();"
+        "print([m for m in ('keras', 'jax', 'sklearn', 'xgboost', 'pandas') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def broken(name, message):
+    return pytest.param(name, message, id=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        broken("shape", "must return an array of shape"),
+        broken("nan", "returned NaN"),
+        broken("range", r"values in \[0, 1\]"),
+        broken("history", "got NoneType"),
+        broken("unseeded", "derive every random draw from `seed`"),
+        broken("ignores", "the same bits, seeded = True"),
+        broken("peeks", "unobserved labels reach the model"),
+        broken("endless", "Fit stops where report returns True"),
+        broken("no_report", "report saw other stages"),
+        broken("batch", "does not depend on the clips beside it"),
+        broken("forgets", "the loaded model scores differently"),
+        broken("pickles", "looks like a pickle"),
+        broken("params", "Parameters have defaults"),
+    ],
+)
+def test_each_broken_rule_is_named(name, message, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from conftest import TINY
+
+    scope: dict = {"__name__": "tiny_plugins"}
+    exec(TINY, scope)
+    with pytest.raises(PluginError, match=message):
+        list(check_model(_breakers(scope["Guess"])[name]))
+
+
+def _breakers(Guess):
+    def fit_with(change):
+        def fit(self, train, stop, *, seed, report=None):
+            return change(self, train, stop, seed, report)
+
+        return fit
+
+    def scores_with(change):
+        return {"predict_proba": lambda self, X: change(Guess.predict_proba(self, X))}
+
+    def late(change):
+        """Break predict_proba only after fit, whose history needs it whole."""
+
+        def predict(self, X):
+            scores = Guess.predict_proba(self, X)
+            return change(scores) if getattr(self, "done_", False) else scores
+
+        def fit(self, train, stop, *, seed, report=None):
+            self.done_ = False
+            history = Guess.fit(self, train, stop, seed=seed, report=report)
+            self.done_ = True
+            return history
+
+        return {"predict_proba": predict, "fit": fit}
+
+    def unseeded(self, train, stop, seed, report):
+        return Guess.fit(self, train, stop, seed=np.random.SeedSequence().entropy, report=report)
+
+    def peeks(self, train, stop, seed, report):
+        history = Guess.fit(self, train, stop, seed=seed, report=report)
+        self.weight_ = self.weight_ + train.y_true.mean()
+        return history
+
+    def quiet(self, train, stop, seed, report):
+        return Guess.fit(self, train, stop, seed=seed)
+
+    def deaf(self, train, stop, seed, report):
+        return Guess.fit(
+            self, train, stop, seed=seed, report=lambda s: report and report(s) and False
+        )
+
+    def forget(self, folder):
+        self.weight_ = np.zeros((16, 20))
+
+    def pickles(self, folder):
+        (folder / "model.bin").write_bytes(b"\x80\x04.")
+
+    bodies = {
+        "shape": late(lambda s: s[:, :3]),
+        "nan": late(lambda s: s * np.float32("nan")),
+        "range": late(lambda s: s * np.float32(3)),
+        "history": {"fit": fit_with(lambda *a: None)},
+        "unseeded": {"fit": fit_with(unseeded)},
+        "ignores": {"fit": fit_with(lambda m, t, s, _, r: Guess.fit(m, t, s, seed=0, report=r))},
+        "peeks": {"fit": fit_with(peeks)},
+        "endless": {"fit": fit_with(deaf)},
+        "no_report": {"fit": fit_with(quiet)},
+        "batch": scores_with(lambda s: s / s.max()),
+        "forgets": {"load": forget},
+        "pickles": {"save": pickles},
+        "params": {"get_params": lambda self: {"stages": -1}},
+    }
+    return {name: type(name, (Guess,), {"name": name, **body}) for name, body in bodies.items()}
+
+
+def test_model_without_a_name():
+    with pytest.raises(PluginError, match="has no `name`"):
+        list(check_model(type("Nameless", (Model,), {})))
+
+
+def test_unknown_preset_and_parameter_have_advice():
+    cls = registry.models().get("cnn")
+    with pytest.raises(UnknownNameError, match="Did you mean 'published'"):
+        cls.from_params("publishd")
+    with pytest.raises(UnknownNameError, match="Did you mean 'dropout'"):
+        cls.from_params(dropot=0.1)
+
+
+def make_dataset(**changes):
+    part = make_part(8, 0)
+    fields = {
+        "name": "made",
+        "X": part.X,
+        "y_true": part.y_true,
+        "y_mask": part.y_mask,
+        "keys": np.array([f"k{i}" for i in range(8)]),
+        "groups": np.array([f"g{i}" for i in range(8)]),
+        "partition": np.array(["train"] * 5 + ["test"] * 3),
+        "citation": "-",
+        "licence": "-",
+    }
+    return Dataset(**{**fields, **changes})
+
+
+X, Y, M = make_part(8, 0).X, make_part(8, 0).y_true, make_part(8, 0).y_mask
+ON = np.ones_like(M)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"X": X[:, 0]}, "X must have shape"),
+        ({"X": X.astype(np.int64)}, "X must be uint8 or float32, got int64"),
+        ({"X": np.full(X.shape, np.nan, np.float32)}, "NaN or infinite values, first in clip 'k0'"),
+        ({"y_true": Y[:5]}, r"y_true must have shape \(8, 20\)"),
+        ({"y_mask": M.astype(np.int8)}, "y_mask must be bool"),
+        ({"y_true": np.full_like(Y, np.nan), "y_mask": ON}, "y_true holds NaN"),
+        ({"y_true": Y + 1, "y_mask": ON}, r"relevance outside \[0, 1\]"),
+        ({"keys": np.array(["k"] * 8)}, "duplicate key 'k'"),
+        ({"keys": np.arange(8)}, "keys must be an array of str"),
+        ({"groups": np.array(["g"] * 8)}, r"1 group\(s\) are in both partitions, first 'g'"),
+        ({"partition": np.array(["valid"] * 8)}, "got 'valid'"),
+        ({"partition": np.array(["train"] * 8)}, "the test partition is empty"),
+        ({"classes": ("a",) * 20}, "a name twice"),
+    ],
+)
+def test_dataset_refuses(changes, message):
+    with pytest.raises(DataError, match=message):
+        make_dataset(**changes)
+
+
+def test_dataset_hides_unobserved_labels_and_is_immutable():
+    data = make_dataset()
+    hidden = np.where(M, Y, np.float32(0.5))
+    assert make_dataset(y_true=hidden).fingerprint == data.fingerprint
+    assert (make_dataset(y_true=hidden).y_true[~M] == 0).all()
+    with pytest.raises(ValueError, match="read-only"):
+        data.X[0] = 0
+    with pytest.raises(AttributeError):
+        data.name = "other"
+    assert replace(data, keys=data.keys[::-1]).fingerprint != data.fingerprint
