@@ -108,22 +108,21 @@ class NeuralNetwork(Model):
         X, X_stop, y = self._standardise(train.X), self._standardise(stop.X), pack(train)
         rng = np.random.default_rng(derive_seed(seed, "clip order"))
         history = History("epoch")
-        best_loss, best_epoch = np.inf, 0
+        best_loss = np.inf
         for epoch in range(1, self.epochs + 1):
             self._train_epoch(X, y, rng)
-            asked = history.record(
-                epoch, train, stop, self._scores(X), self._scores(X_stop), report
-            )
+            scores, stop_scores = self._scores(X), self._scores(X_stop)
+            if not (np.isfinite(scores).all() and np.isfinite(stop_scores).all()):
+                raise PolytimbreError(
+                    f"model {self.name!r}: training diverged in epoch {epoch} (scores are not "
+                    f"finite). Lower learning_rate, now {self.learning_rate}"
+                )
+            asked = history.record(epoch, train, stop, scores, stop_scores, report)
             if history.stages[-1].stop_loss < best_loss:
                 best_loss, best_epoch = history.stages[-1].stop_loss, epoch
                 best_weights = self.network_.get_weights()
             if asked or epoch - best_epoch >= self.patience:
                 break
-        if not best_epoch:
-            raise PolytimbreError(
-                f"model {self.name!r}: the stopping loss was not finite in any of "
-                f"{len(history.stages)} epochs. Lower learning_rate, now {self.learning_rate}"
-            )
         self.network_.set_weights(best_weights)
         history.best = best_epoch
         return history

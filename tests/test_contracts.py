@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import TINY
 
 from benchmark import registry
 from benchmark.checks import check_dataset, check_model, make_part
@@ -70,10 +71,7 @@ def broken(name, message):
         broken("params", "Parameters have defaults"),
     ],
 )
-def test_each_broken_rule_is_named(name, message, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(tmp_path))
-    from conftest import TINY
-
+def test_each_broken_rule_is_named(name, message):
     scope: dict = {"__name__": "tiny_plugins"}
     exec(TINY, scope)
     with pytest.raises(PluginError, match=message):
@@ -140,7 +138,7 @@ def _breakers(Guess):
         "batch": scores_with(lambda s: s / s.max()),
         "forgets": {"load": forget},
         "pickles": {"save": pickles},
-        "params": {"get_params": lambda self: {"stages": -1}},
+        "params": {"__init__": lambda self, depth=3: Guess.__init__(self, stages=depth)},
     }
     return {name: type(name, (Guess,), {"name": name, **body}) for name, body in bodies.items()}
 

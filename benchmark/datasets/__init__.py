@@ -1,0 +1,1 @@
+"""Data-set plugins, one file a data set."""

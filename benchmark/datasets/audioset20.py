@@ -1,0 +1,350 @@
+"""AudioSet's VGGish release, narrowed to music and the 20 classes of OpenMIC-2018.
+
+Source: Gemmeke et al., ICASSP 2017; features and labels by Google, CC BY 4.0. Train is the
+balanced training segment, test the evaluation segment. Kept are the clips with exactly ten
+frames that are labelled Music or any of the 20 classes; a class that is not listed for a clip
+counts as absent, as usual in evaluations on AudioSet, so every label is observed.
+
+The data root holds ``class_labels_indices.csv`` and either ``bal_train_vggish.npz`` and
+``eval_vggish.npz`` or the folders ``bal_train`` and ``eval`` with the official ``.tfrecord``
+shards (at the root, in ``tfrecords/`` or in ``audioset_v1_embeddings/``). The ``.npz`` files
+are read where both kinds are there. Clips are sorted by key within a partition, so that both
+kinds give the same data set, bit for bit.
+"""
+
+import csv
+import zipfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmark.contracts import CLASSES, Dataset, DatasetPlugin
+from benchmark.errors import DataError, UnknownNameError
+
+N_FRAMES, N_FEATURES = 10, 128
+LABELS = "class_labels_indices.csv"
+#: Partition -> AudioSet's name of the segment.
+SEGMENTS = {"train": "bal_train", "test": "eval"}
+#: Where the segments' tfrecord folders may lie below the root.
+SHARD_FOLDERS = ("", "tfrecords", "audioset_v1_embeddings")
+
+#: Each class by the AudioSet display names it stands for.
+CLASS_LABELS: dict[str, tuple[str, ...]] = {
+    "accordion": ("Accordion",),
+    "banjo": ("Banjo",),
+    "bass": ("Bass guitar", "Double bass"),
+    "cello": ("Cello",),
+    "clarinet": ("Clarinet",),
+    "cymbals": ("Cymbal", "Hi-hat"),
+    "drums": (
+        "Drum", "Drum kit", "Snare drum", "Bass drum", "Rimshot", "Drum roll", "Timpani", "Tabla",
+        "Drum machine",
+    ),
+    "flute": ("Flute",),
+    "guitar": (
+        "Guitar", "Electric guitar", "Acoustic guitar", "Steel guitar, slide guitar",
+        "Tapping (guitar technique)", "Strum",
+    ),
+    "mallet_percussion": (
+        "Mallet percussion", "Marimba, xylophone", "Glockenspiel", "Vibraphone",
+    ),
+    "mandolin": ("Mandolin",),
+    "organ": ("Organ", "Electronic organ", "Hammond organ"),
+    "piano": ("Piano", "Electric piano"),
+    "saxophone": ("Saxophone",),
+    "synthesizer": ("Synthesizer", "Sampler"),
+    "trombone": ("Trombone",),
+    "trumpet": ("Trumpet",),
+    "ukulele": ("Ukulele",),
+    "violin": ("Violin, fiddle",),
+    "voice": (
+        "Singing", "Choir", "Male singing", "Female singing", "Child singing",
+        "Synthetic singing", "Yodeling", "Chant", "A capella", "Rapping", "Opera", "Vocal music",
+    ),
+}  # fmt: skip
+#: A clip with this label is kept even where it holds none of the classes.
+MUSIC = "Music"
+
+
+class LabelTable(NamedTuple):
+    """AudioSet's labels: identifiers in label order, and each display name's identifier."""
+
+    mids: tuple[str, ...]
+    mid_of: dict[str, str]
+
+    def columns(self, *names: str) -> list[int]:
+        """Return the label columns of display names.
+
+        Raises
+        ------
+        DataError
+            For a name that is not in the table.
+        """
+        for name in names:
+            if name not in self.mid_of:
+                raise DataError(f"{LABELS} has no label {name!r}; get AudioSet's own file")
+        return [self.mids.index(self.mid_of[name]) for name in names]
+
+
+class Clips(NamedTuple):
+    """Clips of one segment as released.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n_clips, 10, 128), uint8
+        Zeros where a clip is shorter.
+    n_frames : ndarray, shape (n_clips,), int16
+    labels : ndarray, shape (n_clips, n_labels), bool
+        In the order of ``class_labels_indices.csv``.
+    video : ndarray of str, shape (n_clips,)
+    start : ndarray, shape (n_clips,), float32
+        Seconds into the video.
+    """
+
+    X: np.ndarray
+    n_frames: np.ndarray
+    labels: np.ndarray
+    video: np.ndarray
+    start: np.ndarray
+
+    @property
+    def keys(self) -> np.ndarray:
+        """Video identifier and start time."""
+        return np.array([f"{v}_{s:.3f}" for v, s in zip(self.video, self.start, strict=True)])
+
+    def take(self, rows: np.ndarray) -> "Clips":
+        """Return the clips at `rows`."""
+        return Clips(*(array[rows] for array in self))
+
+
+class AudioSet20(DatasetPlugin):
+    """AudioSet narrowed to the 20 classes; every label observed."""
+
+    name = "audioset20"
+    description = "AudioSet, 14,030 music clips, 20 classes (point --data-root at Google's files)"
+    citation = (
+        "J. F. Gemmeke, D. P. W. Ellis, D. Freedman, A. Jansen, W. Lawrence, R. C. Moore, "
+        "M. Plakal and M. Ritter: Audio Set: An ontology and human-labeled dataset for audio "
+        "events. ICASSP 2017. doi:10.1109/ICASSP.2017.7952261"
+    )
+    licence = "CC BY 4.0 (Google)"
+
+    def load(self, root: Path | None, split: str = "official") -> Dataset:
+        """Load both segments.
+
+        Parameters
+        ----------
+        root : Path
+            See the module's description.
+        split : str
+            Only ``official``: train is the balanced segment, test the evaluation segment.
+
+        Raises
+        ------
+        DataError
+            Where something is missing or damaged.
+        UnknownNameError
+            For any other split.
+        """
+        if split not in self.splits:
+            raise UnknownNameError("split of data set audioset20", split, self.splits)
+        root = _check_root(root)
+        table = read_label_table(root / LABELS)
+        parts = {name: _select(clips, table) for name, clips in _read(root, table).items()}
+        clips = Clips(*(np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True)))
+        y_true = class_targets(clips.labels, table)
+        return Dataset(
+            name=self.name,
+            X=clips.X,
+            y_true=y_true.astype(np.float32),
+            y_mask=np.ones_like(y_true),
+            keys=clips.keys,
+            groups=clips.video,
+            partition=np.repeat(list(parts), [len(part.X) for part in parts.values()]),
+            citation=self.citation,
+            licence=self.licence,
+        )
+
+
+def _check_root(root: Path | None) -> Path:
+    advice = f"point --data-root at a folder with {LABELS} and AudioSet's VGGish features"
+    if root is None:
+        raise DataError(f"data set 'audioset20' needs a data root; {advice}")
+    if not Path(root).is_dir():
+        raise DataError(f"data root {root} does not exist or is not a folder; {advice}")
+    return Path(root)
+
+
+def _read(root: Path, table: LabelTable) -> dict[str, Clips]:
+    """Read both segments, from ``.npz`` where they are there."""
+    files = {name: root / f"{segment}_vggish.npz" for name, segment in SEGMENTS.items()}
+    if any(path.is_file() for path in files.values()):
+        return {name: read_npz(path, table) for name, path in files.items()}
+    for below in SHARD_FOLDERS:
+        folders = {name: root / below / segment for name, segment in SEGMENTS.items()}
+        if any(folder.is_dir() for folder in folders.values()):
+            return {name: read_tfrecords(path, table) for name, path in folders.items()}
+    raise DataError(
+        f"{root} holds neither bal_train_vggish.npz and eval_vggish.npz nor the folders bal_train "
+        "and eval of tfrecord shards; point --data-root at one of them"
+    )
+
+
+def read_label_table(path: Path) -> LabelTable:
+    """Read ``class_labels_indices.csv``.
+
+    Raises
+    ------
+    DataError
+        Where it is missing, has other columns, or numbers the labels otherwise than in order.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        mids = tuple(row["mid"] for row in rows)
+        mid_of = {row["display_name"]: row["mid"] for row in rows}
+        in_order = [int(row["index"]) for row in rows] == list(range(len(rows)))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; it comes with AudioSet") from error
+    except (OSError, csv.Error, KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{path} is not AudioSet's table of labels: {error!r}") from error
+    if not rows or not in_order or len(mid_of) != len(rows) or len(set(mids)) != len(rows):
+        raise DataError(f"{path} is not AudioSet's table: labels out of order or named twice")
+    return LabelTable(mids, mid_of)
+
+
+def class_targets(labels: np.ndarray, table: LabelTable) -> np.ndarray:
+    """Return which of the 20 classes each clip holds.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (n_clips, n_labels), bool
+    table : LabelTable
+
+    Returns
+    -------
+    ndarray, shape (n_clips, 20), bool
+    """
+    columns = [labels[:, table.columns(*CLASS_LABELS[name])].any(axis=1) for name in CLASSES]
+    return np.stack(columns, axis=1)
+
+
+def _select(clips: Clips, table: LabelTable) -> Clips:
+    """Keep ten-frame clips of music or of a class, sorted by key."""
+    music = clips.labels[:, table.columns(MUSIC)[0]]
+    kept = (clips.n_frames == N_FRAMES) & (music | class_targets(clips.labels, table).any(axis=1))
+    clips = clips.take(np.flatnonzero(kept))
+    return clips.take(np.argsort(clips.keys, kind="stable"))
+
+
+def read_npz(path: Path, table: LabelTable) -> Clips:
+    """Read a segment from the ``.npz`` layout.
+
+    Parameters
+    ----------
+    path : Path
+        Arrays ``X``, ``n_frames``, ``Y`` (labels, packed bits), ``video_id``, ``start``
+        and ``mids``.
+    table : LabelTable
+
+    Returns
+    -------
+    Clips
+
+    Raises
+    ------
+    DataError
+        Where the file is missing or damaged, or its labels are not those of `table`.
+    """
+    names = ("X", "n_frames", "Y", "video_id", "start", "mids")
+    try:
+        with np.load(path, allow_pickle=False) as npz:
+            X, n_frames, packed, video, start, mids = (npz[name] for name in names)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; both segments must be in the data root") from error
+    except KeyError as error:
+        raise DataError(f"{path} lacks an array: {error.args[0]}") from error
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} is damaged: {error}; get it again") from error
+    if tuple(mids.tolist()) != table.mids:
+        raise DataError(f"{path} has other labels than {LABELS}; get both from one release")
+    n, width = len(video), -(-len(table.mids) // 8)
+    for name, array, shape, kind in (
+        ("X", X, (n, N_FRAMES, N_FEATURES), "u1"),
+        ("n_frames", n_frames, (n,), None),
+        ("Y", packed, (n, width), "u1"),
+        ("start", start, (n,), None),
+    ):
+        if array.shape != shape or (kind and array.dtype != np.dtype(kind)):
+            raise DataError(
+                f"{path}: array {name!r} must have shape {shape}{', uint8' if kind else ''}, got "
+                f"{array.shape}, {array.dtype}"
+            )
+    labels = np.unpackbits(packed, axis=1, count=len(table.mids)).astype(bool)
+    return Clips(X, n_frames.astype(np.int16), labels, video, start.astype(np.float32))
+
+
+def read_tfrecords(folder: Path, table: LabelTable) -> Clips:
+    """Read a segment from the official ``.tfrecord`` shards.
+
+    Parameters
+    ----------
+    folder : Path
+        Its ``*.tfrecord`` files hold one ``SequenceExample`` a clip.
+    table : LabelTable
+
+    Returns
+    -------
+    Clips
+        Shard by shard, in the order of the shards' names.
+
+    Raises
+    ------
+    DataError
+        Where the folder has no shard, or a shard is damaged.
+    """
+    from google.protobuf.message import DecodeError
+
+    paths = sorted(folder.glob("*.tfrecord"))
+    if not paths:
+        raise DataError(f"{folder} holds no .tfrecord shard; both segments must be there")
+    rows = []
+    for path in paths:
+        try:
+            rows += _read_shard(path, len(table.mids))
+        except (
+            DecodeError, RuntimeError, LookupError, TypeError, ValueError, OSError, MemoryError,
+            OverflowError,
+        ) as error:  # fmt: skip
+            raise DataError(f"{path} is damaged: {error}; get the shard again") from error
+    if not rows:
+        raise DataError(f"the shards in {folder} hold no clip; get them again")
+    X, n_frames, labels, video, start = zip(*rows, strict=True)
+    return Clips(
+        np.stack(X),
+        np.array(n_frames, np.int16),
+        np.stack(labels),
+        np.array(video),
+        np.array(start, np.float32),
+    )
+
+
+def _read_shard(path: Path, n_labels: int) -> list[tuple]:
+    from tfrecord.reader import sequence_loader
+
+    context = {"video_id": "byte", "start_time_seconds": "float", "labels": "int"}
+    rows = []
+    for about, lists in sequence_loader(str(path), None, context, {"audio_embedding": "byte"}):
+        frames = lists["audio_embedding"]
+        if any(len(frame) != N_FEATURES for frame in frames):
+            raise ValueError(f"a frame does not hold {N_FEATURES} bytes")
+        clip = np.zeros((N_FRAMES, N_FEATURES), np.uint8)
+        for row, frame in zip(clip, frames, strict=False):
+            row[:] = np.frombuffer(frame, np.uint8)
+        labels = np.zeros(n_labels, bool)
+        labels[about["labels"]] = True
+        start = about["start_time_seconds"][0]
+        rows.append((clip, len(frames), labels, about["video_id"].decode(), start))
+    return rows
