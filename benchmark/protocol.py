@@ -8,7 +8,7 @@ choosing both on one part rewards luck. Test is touched once.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,18 +29,35 @@ class Protocol:
         Shares of the training clips.
     seed : int
         Of the division; the same for every run, whatever the run's own seed.
+    missing : {"masked", "present"}
+        What a label that was not observed is to a model: masked out of every loss, or, as in
+        the published student project, taken as present, on the clips whose *voice* label was
+        observed. Scores are always taken over all clips.
     """
 
     fit: float = 0.75
     stop: float = 0.10
     select: float = 0.15
     seed: int = 0
+    missing: str = "masked"
+
+    def view(self, part: Part) -> Part:
+        """Return a part as the model gets to see it."""
+        if self.missing == "masked":
+            return part
+        kept = part.y_mask[:, part.classes.index("voice")]
+        y_true = np.where(part.y_mask, part.y_true, np.float32(1))[kept]
+        return replace(part, X=part.X[kept], y_true=y_true, y_mask=np.ones_like(y_true, bool))
 
     @property
     def id(self) -> str:
         """Hash of the settings and of the relevance from which a clip counts as positive."""
         settings = {**asdict(self), "positive_relevance": POSITIVE_RELEVANCE}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+#: By the name that `polytimbre run --protocol` takes.
+PROTOCOLS = {"default": Protocol(), "published": Protocol(missing="present")}
 
 
 @dataclass(frozen=True, eq=False)
