@@ -203,6 +203,8 @@ def test_refusals():
         ("unknown metric 'map'", {"metric": "map"}),
         ("needs thresholds", {"metric": "f1"}),
         ("thresholds for 3 models", {"metric": "f1", "thresholds": [0.5] * 3}),
+        ("there is no class 3", {"classes": [3]}),
+        ("there is no class to score", {"classes": []}),
         ("n_resamples must be at least 1", {"n_resamples": 0}),
     ):
         arguments = {"y_positive": truth, "y_mask": mask, "scores": scores, **change}
@@ -218,6 +220,8 @@ def test_intervals_are_reverse_percentiles_and_in_range():
     with pytest.raises(ProtocolError, match="it takes 39"):
         basic_interval(0.0, values[:38])
     basic_interval(0.0, values[:39])
+    with pytest.raises(ProtocolError, match="0 resamples with a value are too few"):
+        basic_interval(np.zeros(2), np.zeros((0, 2)))
     with pytest.raises(ProtocolError, match="level"):
         basic_interval(0.0, values, 95)
     truth, mask, scores = make(seeds=1)

@@ -1,18 +1,17 @@
 """Bootstrap over clips for average precision and F1: paired, grouped, nested over seeds.
 
-One resample of clips is a vector of counts: how often each clip was drawn. Average precision
-under such counts needs no resampled data set and no new sorting, only the counts added up in
-the order of the scores::
-
-    AP = 1 / P * sum over runs of equal scores of tp_in_run * tp_so_far / clips_so_far
-
-so each column of scores is sorted once, and `BLOCK` resamples are evaluated side by side, with
-the counts of one clip in one cache line. Only observed labels are visited.
+Each column of scores is sorted once; a resample is a vector of counts, and `BLOCK` of them are
+evaluated side by side (see :mod:`benchmark.analysis.counting`).
 
 Intervals are *basic* (reverse percentile) ones. Average precision is biased upward under the
 bootstrap: a positive drawn twice stands next to itself in the ranking. A percentile interval
 shifts by that bias once more, in the wrong direction, and misses the true value far too often;
-a basic interval takes the bias away.
+a basic interval takes the bias away. On simulated clips with 60 positives a class, 95 % intervals
+of mAP cover it in 94 % of cases (percentile ones: 77 to 83 %), those of one class in 91 to 92 %.
+
+Training seeds are resampled within each model. Three seeds tell little about their spread: while
+it is of the size of the sampling error coverage holds, but at five times that size it falls to
+85 %. Report :attr:`Bootstrap.seed_sd` beside every interval.
 
 References
 ----------
@@ -31,150 +30,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import sparse
 
+from benchmark.analysis.counting import DecisionPlan, Labels, RankingPlan, count_draws
 from benchmark.errors import ProtocolError
 
-#: Resamples that are evaluated side by side: their uint8 counts fill one 64-byte cache line.
-#: Part of the seeding, so a change here changes the resamples.
+#: Resamples evaluated side by side, so that sums run over contiguous counts that stay in a
+#: processor's cache. Part of the seeding: a change here changes the resamples.
 BLOCK = 64
 
 #: Names accepted by :func:`bootstrap`.
 METRICS = ("average_precision", "f1")
-
-
-@dataclass(frozen=True, eq=False)
-class _RankingPlan:
-    """What average precision needs of one run: sums of counts, in the order of its scores.
-
-    A class's observed clips are cut into segments, each down to the end of a run of ties that
-    holds a positive, plus one for the rest. The upper half of `matrix` adds up a segment's
-    clips, the lower half its positives. Class c owns the segments from ``start[c]`` to
-    ``start[c + 1]``.
-    """
-
-    matrix: sparse.csr_array
-    start: np.ndarray
-
-    @classmethod
-    def of(cls, labels: "_Labels", score: np.ndarray) -> "_RankingPlan":
-        segments, start = [], [0]
-        for (clips, hit), column in zip(labels.columns, score.T, strict=True):
-            segment, n = _segments(hit, column[clips])
-            segments.append(segment + start[-1])
-            start.append(start[-1] + n)
-        segment = np.concatenate(segments)
-        rows = np.concatenate([segment, segment[labels.hit] + start[-1]])
-        return cls(labels.matrix(rows, (2 * start[-1])), np.array(start))
-
-    def evaluate(self, counts: np.ndarray) -> np.ndarray:
-        """Return average precision, shape (n_classes, BLOCK)."""
-        n_segments = self.start[-1]
-        sums = np.ascontiguousarray((self.matrix @ counts).T)  # cumulative sums run along rows
-        values = np.full((len(self.start) - 1, counts.shape[1]), np.nan)
-        for c, (first, last) in enumerate(zip(self.start, self.start[1:], strict=False)):
-            if first == last:
-                continue
-            seen = np.cumsum(sums[:, first:last], axis=1, dtype=np.int32)
-            gained = sums[:, n_segments + first : n_segments + last]
-            found = np.cumsum(gained, axis=1, dtype=np.int32)
-            scorable = (found[:, -1] > 0) & (found[:, -1] < seen[:, -1])
-            # nothing seen means nothing gained: 0 / 1 stands for 0 / 0
-            total = np.einsum("ij,ij->i", found / np.maximum(seen, 1), gained)
-            np.divide(total, found[:, -1], out=values[c], where=scorable)
-        return values
-
-
-@dataclass(frozen=True, eq=False)
-class _DecisionPlan:
-    """What F1 needs of one run: sums of counts over its four kinds of clips, class by class."""
-
-    matrix: sparse.csr_array
-
-    @classmethod
-    def of(cls, labels: "_Labels", score: np.ndarray, threshold: np.ndarray) -> "_DecisionPlan":
-        kinds = []
-        for c, (clips, hit) in enumerate(labels.columns):
-            # a float32 score is compared as a float32, as with `score >= threshold` elsewhere
-            yes = score[clips, c] >= threshold[c]
-            kinds.append(4 * c + 2 * yes + hit)
-        return cls(labels.matrix(np.concatenate(kinds), 4 * len(labels.columns)))
-
-    def evaluate(self, counts: np.ndarray) -> np.ndarray:
-        """Return F1 of the positive class, shape (n_classes, BLOCK)."""
-        sums = (self.matrix @ counts).astype(np.int64)
-        tn, fn, fp, tp = sums.reshape(-1, 4, counts.shape[1]).transpose(1, 0, 2)
-        scorable = (tp + fn > 0) & (tn + fp > 0)
-        return np.divide(2 * tp, 2 * tp + fp + fn, out=np.full(tp.shape, np.nan), where=scorable)
-
-
-def _segments(hit: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the segment of each clip of one class, and their number (0 without clips)."""
-    if not hit.size:
-        return np.zeros(0, np.int64), 0
-    order = np.argsort(-score, kind="stable")
-    score, hit = score[order], hit[order]
-    run = np.zeros(len(score), np.int64)
-    run[1:] = np.cumsum(score[1:] != score[:-1])
-    # runs without a positive join the next run that has one: only their sum is needed
-    closes = np.zeros(len(score) + 1, np.int64)
-    closes[run[hit] + 1] = 1
-    segment = np.empty_like(run)
-    segment[order] = np.cumsum(closes)[run]
-    return segment, int(closes.sum()) + 1
-
-
-@dataclass(frozen=True, eq=False)
-class _Labels:
-    """Observed labels of the scored classes, shared by all runs.
-
-    Attributes
-    ----------
-    columns : list of (ndarray of int, ndarray of bool)
-        Each class's observed clips, and which of them are positive.
-    hit : ndarray of bool
-        Positives of all columns, one after the other.
-    group : ndarray of int32
-        Group of the clips of all columns.
-    """
-
-    columns: list[tuple[np.ndarray, np.ndarray]]
-    hit: np.ndarray
-    group: np.ndarray
-    n_groups: int
-    dtype: np.dtype
-
-    @classmethod
-    def of(cls, y_positive: np.ndarray, y_mask: np.ndarray, group: np.ndarray) -> "_Labels":
-        clips = [np.flatnonzero(mask) for mask in y_mask.T]
-        columns = [(rows, y_positive[rows, c]) for c, rows in enumerate(clips)]
-        sizes = np.bincount(group)
-        # the narrowest type that holds the largest number of clips a resample can have: the
-        # sums take time in proportion to its width
-        dtype = np.min_scalar_type(max(len(sizes) * int(sizes.max()), 2**8))
-        hit = np.concatenate([h for _, h in columns])
-        return cls(columns, hit, group[np.concatenate(clips)].astype(np.int32), len(sizes), dtype)
-
-    def matrix(self, rows: np.ndarray, n_rows: int) -> sparse.csr_array:
-        """Return the matrix that adds counts of groups into `rows`.
-
-        `rows` has one entry a label, optionally followed by one a positive.
-        """
-        columns = self.group
-        if len(rows) > len(columns):
-            columns = np.concatenate([columns, columns[self.hit]])
-        ones = np.ones(len(rows), self.dtype)
-        return sparse.csr_array((ones, (rows, columns)), shape=(n_rows, self.n_groups))
-
-
-def _count(draws: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return how often each group was drawn, shape (n_groups, BLOCK)."""
-    n_rows, n_groups = draws.shape
-    ones = np.ones(draws.size, np.uint8)  # 1 draw a group on average: 255 is out of reach
-    ends = np.arange(0, draws.size + 1, n_groups)
-    # a sparse matrix with repeated entries adds them up when it is written out
-    counts = sparse.csr_array((ones, draws.ravel(), ends), shape=(n_rows, n_groups)).toarray()
-    return np.ascontiguousarray(counts.T, dtype=dtype)
 
 
 def clip_draws(n_groups: int, seed: int, block: int) -> np.ndarray:
@@ -335,10 +200,11 @@ def basic_interval(
     n = (~np.isnan(values)).sum(axis=0)
     # 1e-9: (1 - 0.95) / 2 * 2000 is 50.000000000000044
     k = np.floor((n + 1) * (1 - level) / 2 + 1e-9).astype(np.int64)
-    if values.size and k.min() < 1:
+    if k.size and k.min() < 1:
         raise ProtocolError(
-            f"{n.min()} resamples are too few for an interval at level {level:g}: "
-            f"it takes {int(np.ceil(2 / (1 - level) - 1e-9)) - 1}. Ask for more resamples"
+            f"{n.min()} resamples with a value are too few for an interval at level "
+            f"{level:g}: it takes {int(np.ceil(2 / (1 - level) - 1e-9)) - 1}. Ask for more "
+            f"resamples"
         )
     ordered = np.sort(values, axis=0)  # NaN last
     low = np.take_along_axis(ordered, (k - 1)[None], axis=0)[0]
@@ -418,7 +284,13 @@ def _scored_classes(
                 "negative in this part. Score a part with more observed labels"
             )
         return scorable
+    if not len(classes):
+        raise ProtocolError("there is no class to score: classes is empty")
     for c in classes:
+        if not 0 <= c < len(scorable):
+            raise ProtocolError(
+                f"there is no class {c}: classes are numbered from 0 to {len(scorable) - 1}"
+            )
         if not scorable[c]:
             lacks = "negative" if positive[c] else "positive"
             raise ProtocolError(
@@ -426,6 +298,15 @@ def _scored_classes(
                 f"the class out or score a part with more observed labels"
             )
     return np.isin(np.arange(y_mask.shape[1]), classes)
+
+
+def _group_numbers(groups: np.ndarray | None, n_clips: int) -> np.ndarray:
+    """Number the groups of the clips from 0."""
+    if groups is None:
+        return np.arange(n_clips)
+    if np.shape(groups) != (n_clips,):
+        raise ProtocolError(f"groups must have shape ({n_clips},), got {np.shape(groups)}")
+    return np.unique(groups, return_inverse=True)[1]
 
 
 def _thresholds(thresholds: object, scores: list[np.ndarray]) -> list[np.ndarray]:
@@ -513,25 +394,20 @@ def bootstrap(
     _check_labels(y_positive, y_mask)
     models = _check_scores(scores, y_mask)
     scored = _scored_classes(y_positive, y_mask, classes)
-    group = np.arange(len(y_mask))
-    if groups is not None:
-        if np.shape(groups) != group.shape:
-            raise ProtocolError(f"groups must have shape {group.shape}, got {np.shape(groups)}")
-        group = np.unique(groups, return_inverse=True)[1]
-    labels = _Labels.of(y_positive, y_mask & scored, group)
+    labels = Labels.of(y_positive, y_mask & scored, _group_numbers(groups, len(y_mask)))
     if metric == "f1":
         plans = [
-            [_DecisionPlan.of(labels, run, cut) for run, cut in zip(score, cuts, strict=True)]
+            [DecisionPlan.of(labels, run, cut) for run, cut in zip(score, cuts, strict=True)]
             for score, cuts in zip(models, _thresholds(thresholds, models), strict=True)
         ]
     else:
-        plans = [[_RankingPlan.of(labels, run) for run in score] for score in models]
+        plans = [[RankingPlan.of(labels, run) for run in score] for score in models]
     return _resample(plans, labels, metric, scored, n_resamples, seed, n_threads)
 
 
 def _resample(
-    plans: list[list[_RankingPlan]] | list[list[_DecisionPlan]],
-    labels: _Labels,
+    plans: list[list[RankingPlan]] | list[list[DecisionPlan]],
+    labels: Labels,
     metric: str,
     scored: np.ndarray,
     n_resamples: int,
@@ -544,7 +420,7 @@ def _resample(
     clip_values = np.empty((n_blocks * BLOCK, len(plans)))
 
     def evaluate(block: int) -> None:
-        counts = _count(clip_draws(labels.n_groups, seed, block), labels.dtype)
+        counts = count_draws(clip_draws(labels.n_groups, seed, block), labels.dtype)
         rows = slice(block * BLOCK, (block + 1) * BLOCK)
         for m, runs in enumerate(plans):
             values = np.stack([run.evaluate(counts) for run in runs])

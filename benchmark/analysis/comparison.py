@@ -110,7 +110,7 @@ class Entry:
         return float(self.summary[name].mean())
 
     def spread(self, name: str) -> float:
-        """Standard deviation over seeds, NaN for one."""
+        """Return the standard deviation over seeds, NaN for one."""
         values = self.summary[name]
         return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
@@ -167,6 +167,7 @@ def compare(
     dataset: str | None = None,
     models: Sequence[str] | None = None,
     part: str = "test",
+    fraction: float = 1.0,
 ) -> Comparison:
     """Compare the newest finished runs of each model setting.
 
@@ -178,6 +179,8 @@ def compare(
     models : sequence of str, optional
         Names, or ``name:preset``; all if None.
     part : {"fit", "stop", "select", "test"}
+    fraction : float
+        Runs that trained on this share of the fit part's groups; others are no rivals.
 
     Raises
     ------
@@ -186,8 +189,9 @@ def compare(
         protocols.
     """
     records = [r for r in store.records() if dataset in (None, r.spec.dataset)]
+    records = [r for r in records if r.spec.fraction == fraction]
     if models:
-        records = [r for r in records if {r.spec.label, r.spec.model} & set(models)]
+        records = [r for r in records if {r.spec.setting, r.spec.model} & set(models)]
     finished = [r for r in records if r.finished]
     notes = [
         f"{r.spec.label} seed {r.spec.seed} failed: {r.error}" for r in records if not r.finished
