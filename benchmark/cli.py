@@ -2,13 +2,14 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from benchmark import __version__
-from benchmark.errors import PolytimbreError
+from benchmark.errors import PolytimbreError, UnknownNameError
 
 app = typer.Typer(
     name="polytimbre",
@@ -42,6 +43,8 @@ ModelsOption = Annotated[
     typer.Option("--model", help="Model, or model:preset; repeat for several. [default: all]"),
 ]
 
+ResamplesOption = Annotated[int, typer.Option("--resamples", min=39, help="Of the bootstrap.")]
+
 _debug = False
 
 
@@ -71,6 +74,11 @@ def _print(*things: Any) -> None:
         print(thing) if isinstance(thing, str) else console().print(thing)
 
 
+def _known(kind: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise UnknownNameError(kind, name, known)
+
+
 def _params(pairs: list[str] | None) -> dict[str, Any]:
     params = {}
     for pair in pairs or []:
@@ -97,6 +105,9 @@ def run(
     ] = None,
     data_root: RootOption = None,
     split: SplitOption = None,
+    protocol: Annotated[
+        str, typer.Option(help="default, or published: missing labels taken as present.")
+    ] = "default",
     store: StoreOption = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Runs at a time. [default: the cores]")
@@ -116,7 +127,9 @@ def run(
     out, chosen = console(), _store(store)
     root = data_root.resolve() if data_root else None
     data = DataRequest(dataset, root, split)
-    wanted = suite.requests(data, model, seed or range(seeds), _params(param))
+    wanted = suite.requests(
+        data, model, seed or range(seeds), _params(param), protocol=protocol
+    )
     units = suite.plan(wanted, chosen)
     if dry_run:
         show_plan(units, out)
@@ -145,24 +158,30 @@ def compare(
     per_class: Annotated[
         bool, typer.Option("--per-class", help="Average precision of every class.")
     ] = False,
+    ranks: Annotated[
+        bool, typer.Option("--ranks", help="Average ranks, wins and losses by class.")
+    ] = False,
     part: Annotated[str, typer.Option(help="fit, stop, select or test.")] = "test",
+    resamples: ResamplesOption = 2000,
     fmt: FormatOption = "table",
     store: StoreOption = None,
 ) -> None:
-    """Compare the stored runs of one data set, best mAP first."""
-    from benchmark.analysis import comparison
-    from benchmark.errors import UnknownNameError
+    """Compare the stored runs of one data set, with intervals and ranks, best mAP first."""
+    from benchmark.analysis import comparison, inference
     from benchmark.protocol import PARTS
     from reports import tables
 
-    for kind, name, known in (("format", fmt, tables.FORMATS), ("part", part, PARTS)):
-        if name not in known:
-            raise UnknownNameError(kind, name, known)
+    _known("format", fmt, tables.FORMATS)
+    _known("part", part, PARTS)
     result = comparison.compare(_store(store), dataset, model, part)
-    notes = list(result.notes)
-    if result.unscored:
-        notes.append(f"left out, nothing to score: {', '.join(result.unscored)}")
-    frame = tables.per_class(result) if per_class else tables.comparison(result)
+    found = inference.infer(result, resamples)
+    notes = tables.comparison_notes(result, found)
+    if ranks:
+        frame, notes = tables.ranks(result, found), tables.rank_notes(result, found)
+    elif per_class:
+        frame = tables.per_class(result, found)
+    else:
+        frame = tables.comparison(result, found)
     _print(tables.text(frame, fmt, tables.title(result), notes))
 
 

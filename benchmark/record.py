@@ -35,6 +35,8 @@ class RunSpec:
     seed : int
     source : str
         Hash of the plugin's source and of the code it rests on.
+    fraction : float
+        Share of the fit part's groups that is trained on, in (0, 1].
     """
 
     dataset: str
@@ -48,6 +50,7 @@ class RunSpec:
     params: dict[str, Any]
     seed: int
     source: str
+    fraction: float = 1.0
 
     def _asked(self) -> dict[str, Any]:
         asked = asdict(self)
@@ -67,9 +70,14 @@ class RunSpec:
         return digest({**self._asked(), "seed": None})
 
     @property
-    def label(self) -> str:
+    def setting(self) -> str:
         """Model and preset, as in ``cnn:published``."""
         return f"{self.model}:{self.preset}" if self.preset else self.model
+
+    @property
+    def label(self) -> str:
+        """The setting, and the share trained on if not all, as in ``cnn:published 10 %``."""
+        return self.setting if self.fraction == 1 else f"{self.setting} {100 * self.fraction:g} %"
 
 
 def run_id(spec: RunSpec, versions: dict[str, str], threads: int) -> str:
@@ -96,7 +104,8 @@ class Record:
     history : dict
         See :meth:`benchmark.contracts.History.as_dict`.
     clips : dict
-        Clips of each part.
+        Clips of each part, and those ``trained`` on: all of fit unless the spec's `fraction`
+        is below 1. Scores are of whole parts in any case.
     seconds : dict
         ``fit``, ``predict`` (test part), ``warm_up`` (imports and the first prediction).
     peak_memory_mib : float or None
@@ -157,6 +166,10 @@ class Record:
                 raise StoreError(f"it is not a record of format {FORMAT}")
             if digest(content) != expected:
                 raise StoreError("its content does not match its digest")
-            return cls(**{**content, "spec": RunSpec(**content["spec"])})
+            # a field with a default must be there like any other
+            if set(content["spec"]) != {item.name for item in fields(RunSpec)}:
+                raise StoreError(f"its spec is not one of format {FORMAT}")
+            spec = RunSpec(**content.pop("spec"))
+            return cls(spec=spec, **content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"it can't be read ({error})") from error

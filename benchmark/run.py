@@ -12,9 +12,9 @@ import numpy as np
 
 from benchmark import environment, registry
 from benchmark.checks import check_scores
-from benchmark.contracts import Dataset, History, Model, Report, derive_seed
-from benchmark.errors import DataError, PluginError, UnknownNameError
-from benchmark.protocol import PARTS, Division, divide
+from benchmark.contracts import Dataset, History, Model, Part, Report, derive_seed
+from benchmark.errors import DataError, PluginError, ProtocolError, UnknownNameError
+from benchmark.protocol import PARTS, PROTOCOLS, Division, divide
 from benchmark.record import Record, RunSpec, run_id
 from benchmark.store import Store
 
@@ -30,13 +30,20 @@ class DataRequest:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One run as it was asked for; small enough to send to another process."""
+    """One run as it was asked for; small enough to send to another process.
+
+    `fraction` is the share of the fit part's groups that is trained on, in (0, 1]; the
+    other parts, and the fit part that is scored, stay whole. `protocol` is one of
+    :data:`benchmark.protocol.PROTOCOLS`.
+    """
 
     data: DataRequest
     model: str
     seed: int = 0
     preset: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
+    fraction: float = 1.0
+    protocol: str = "default"
 
 
 def load(request: DataRequest) -> Dataset:
@@ -60,6 +67,18 @@ def load(request: DataRequest) -> Dataset:
     return dataset
 
 
+def divide_for(request: RunRequest) -> Division:
+    """Load a request's data set and divide it under its protocol.
+
+    Raises
+    ------
+    UnknownNameError, DataError, ProtocolError
+    """
+    if request.protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", request.protocol, PROTOCOLS)
+    return divide(load(request.data), PROTOCOLS[request.protocol])
+
+
 def make_model(request: RunRequest) -> Model:
     """Make the unfitted model that was asked for.
 
@@ -79,9 +98,44 @@ def make_model(request: RunRequest) -> Model:
         raise PluginError(f"model {request.model!r} can't be made: {error}") from error
 
 
+def training_rows(division: Division, fraction: float) -> np.ndarray:
+    """Return the rows of the fit part that a run trains on.
+
+    Groups are taken in one random order, the same for all models and run seeds, so that the
+    20 % contain the 10 %: a learning curve's steps differ by what is added alone.
+
+    Parameters
+    ----------
+    division : Division
+    fraction : float
+        Share of the fit part's groups, in (0, 1]; at least one group is taken.
+
+    Returns
+    -------
+    ndarray of int
+        Rows of the data set, rising.
+
+    Raises
+    ------
+    ProtocolError
+        For a fraction outside (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise ProtocolError(f"the fraction to train on must be in (0, 1], got {fraction}")
+    rows = division.rows["fit"]
+    if fraction == 1:
+        return rows
+    groups, group_of = np.unique(division.dataset.groups[rows], return_inverse=True)
+    seed = derive_seed(division.protocol.seed, "learning curve")
+    order = np.random.default_rng(seed).permutation(len(groups))
+    taken = order[: max(1, round(fraction * len(groups)))]
+    return rows[np.isin(group_of, taken)]
+
+
 def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunSpec, str]:
     """Return the spec of a request on a division, and its run id at a thread count."""
     model = make_model(request)
+    training_rows(division, request.fraction)  # refused before anything is computed
     data = division.dataset
     spec = RunSpec(
         dataset=data.name,
@@ -95,6 +149,7 @@ def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunS
         params=json.loads(json.dumps(model.get_params())),
         seed=request.seed if model.seeded else 0,
         source=registry.source_hash(type(model)),
+        fraction=float(request.fraction),
     )
     versions = environment.library_versions(model.libraries)
     return spec, run_id(spec, versions, threads)
@@ -120,7 +175,7 @@ def execute(
         Finished, or failed with the reason. Data, store and request errors are raised.
     """
     store = Store(store_path)
-    division = divide(load(request.data))
+    division = divide_for(request)
     spec, identity = specify(request, division, environment.threads())
     with store.lock(identity):
         known = store.find(identity)
@@ -144,6 +199,7 @@ def _compute(
     report: Report | None,
 ) -> Record:
     model = make_model(request)
+    rows = training_rows(division, request.fraction)
     record = Record(
         run_id=identity,
         spec=spec,
@@ -151,13 +207,16 @@ def _compute(
         threads=environment.threads(),
         status="finished",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        clips={name: len(rows) for name, rows in division.rows.items()},
+        clips={**{name: len(part) for name, part in division.rows.items()}, "trained": len(rows)},
         machine=environment.machine(),
         git=environment.git_state(),
         backend=environment.backend() if "keras" in model.libraries else None,
     )
     try:
-        scores, history, record.seconds = _fit_and_predict(model, division, spec.seed, report)
+        train = division.dataset.part(rows)
+        scores, history, record.seconds = _fit_and_predict(
+            model, division, train, spec.seed, report
+        )
         record.history = history.as_dict()
         np.savez(folder / "scores.npz", **scores)
         (folder / "model").mkdir()
@@ -173,12 +232,13 @@ def _compute(
 
 
 def _fit_and_predict(
-    model: Model, division: Division, seed: int, report: Report | None
+    model: Model, division: Division, train: Part, seed: int, report: Report | None
 ) -> tuple[dict[str, np.ndarray], History, dict[str, float]]:
     parts = {name: division.part(name) for name in PARTS}
     started = time.perf_counter()
+    view = division.protocol.view
     history = model.fit(
-        parts["fit"], parts["stop"], seed=derive_seed(seed, "model"), report=report
+        view(train), view(parts["stop"]), seed=derive_seed(seed, "model"), report=report
     )
     fitted = time.perf_counter()
     if not isinstance(history, History):
@@ -195,4 +255,3 @@ def _fit_and_predict(
     # what a first prediction costs on top: compiling, mostly
     seconds["warm_up"] = max(0.0, (warm - fitted) - seconds["predict"])
     return scores, history, {name: round(value, 4) for name, value in seconds.items()}
-

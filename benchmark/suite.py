@@ -1,14 +1,14 @@
 """The suite: every model under every seed on one data set, computed once."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmark import registry
 from benchmark.executor import WORKER_THREADS, Event, Job, run_jobs
-from benchmark.protocol import divide
-from benchmark.run import DataRequest, RunRequest, execute, load, make_model, specify
+from benchmark.protocol import Division
+from benchmark.run import DataRequest, RunRequest, divide_for, execute, make_model, specify
 from benchmark.store import Store
 
 
@@ -21,7 +21,7 @@ class Unit:
     request : RunRequest
     run_id : str
     label : str
-        Model, preset and seed, as in ``cnn:published seed 1``.
+        Model, preset, share trained on and seed, as in ``cnn:published 10 % seed 1``.
     cached : bool
         Whether a finished record is stored.
     """
@@ -37,6 +37,8 @@ def requests(
     models: Sequence[str] | None,
     seeds: Sequence[int],
     params: dict[str, Any] | None = None,
+    fraction: float = 1.0,
+    protocol: str = "default",
 ) -> list[RunRequest]:
     """Spell out the runs: every model under every seed.
 
@@ -48,6 +50,10 @@ def requests(
         A model that ignores its seed runs once.
     params : dict, optional
         Overrides, the same for every model named.
+    fraction : float
+        Share of the fit part's groups to train on, in (0, 1].
+    protocol : str
+        One of :data:`benchmark.protocol.PROTOCOLS`.
 
     Raises
     ------
@@ -57,19 +63,21 @@ def requests(
     wanted = []
     for spec in models or registry.models().names():
         name, _, preset = spec.partition(":")
-        first = RunRequest(data, name, seeds[0], preset or None, params or {})
+        first = RunRequest(data, name, seeds[0], preset or None, params or {}, fraction, protocol)
         model = make_model(first)
-        for seed in seeds if model.seeded else seeds[:1]:
-            wanted.append(RunRequest(data, name, seed, preset or None, params or {}))
+        wanted += [replace(first, seed=s) for s in (seeds if model.seeded else seeds[:1])]
     return wanted
 
 
 def plan(wanted: Sequence[RunRequest], store: Store) -> list[Unit]:
     """Give each request the run id it will have in a worker, and say whether it is stored."""
-    divisions = {data: divide(load(data)) for data in {request.data for request in wanted}}
+    divisions: dict[tuple[DataRequest, str], Division] = {}
     units = []
     for request in wanted:
-        spec, identity = specify(request, divisions[request.data], WORKER_THREADS)
+        key = request.data, request.protocol
+        if key not in divisions:
+            divisions[key] = divide_for(request)
+        spec, identity = specify(request, divisions[key], WORKER_THREADS)
         record = store.find(identity)
         label = f"{spec.label} seed {spec.seed}"
         units.append(Unit(request, identity, label, record is not None and record.finished))
@@ -82,7 +90,6 @@ def run(
     *,
     workers: int,
     force: bool = False,
-    function: Callable[..., Any] = execute,
 ) -> Iterator[Event]:
     """Compute what isn't stored, in worker processes, and yield what happens.
 
@@ -92,7 +99,7 @@ def run(
         With the run id as key; a "done" event carries the record, finished or failed.
     """
     jobs = [
-        Job(unit.run_id, function, (unit.request, store_path, force))
+        Job(unit.run_id, execute, (unit.request, store_path, force))
         for unit in units
         if force or not unit.cached
     ]

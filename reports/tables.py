@@ -1,62 +1,137 @@
-"""Tables of comparisons and runs, for the terminal, Markdown, CSV and JSON."""
+"""Tables of comparisons, for the terminal, Markdown, CSV and JSON."""
 
 import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 
 from benchmark.analysis.comparison import Comparison
+from benchmark.analysis.inference import Inference
 from benchmark.errors import UnknownNameError
 
 FORMATS = ("table", "markdown", "csv", "json")
 
-#: Columns of the comparison: heading, name of the macro value.
+#: Columns with an interval: heading, name of the macro value.
 METRICS = {
     "mAP": "mAP",
     "F1": "f1_global",
     "F1 per class": "f1_per_class",
     "F1 at 0.5": "f1_half",
-    "two-class F1": "two_class_f1_global",
-    "ROC-AUC": "roc_auc",
 }
+#: Suffixes of the columns that hold an interval's ends.
+LOW, HIGH = " low", " high"
 
 
-def comparison(result: Comparison) -> pd.DataFrame:
-    """Return one row a model: macro metrics as means over seeds, spread, times.
+def comparison(result: Comparison, found: Inference) -> pd.DataFrame:
+    """Return one row a model: rank, macro metrics with intervals, distance to the best.
 
-    ``mAP sd`` is the standard deviation over seeds; ``fit (s)`` and ``predict (ms/clip)``
-    are means over seeds.
+    Metrics are means over seeds; ``seed sd`` is mAP's standard deviation between seeds;
+    ``behind`` is the best model's mAP minus this one's, ``p`` its p-value, corrected over all
+    pairs; ``fit (s)`` and ``ms/clip`` are means over seeds.
     """
+    ends = {name: found.resampled[name].interval(found.level) for name in METRICS.values()}
     rows = []
-    for entry in result.entries:
-        row: dict[str, Any] = {"model": entry.label, "seeds": len(entry.records)}
+    for i, entry in enumerate(result.entries):
+        row: dict[str, Any] = {"rank": int(found.pairs.rank[i]) if found.pairs else 1}
+        row |= {"model": entry.label, "seeds": len(entry.records)}
         for heading, name in METRICS.items():
-            row[heading] = entry.mean(name)
-            if heading == "mAP":
-                row["mAP sd"] = entry.spread("mAP")
+            low, high = ends[name]
+            row |= {heading: entry.mean(name), heading + LOW: low[i], heading + HIGH: high[i]}
+            if name == "mAP":
+                row["seed sd"] = entry.spread("mAP")
+                row |= _behind_best(found, i)
         row["fit (s)"] = entry.seconds("fit")
-        row["predict (ms/clip)"] = entry.milliseconds_per_clip()
+        row["ms/clip"] = entry.milliseconds_per_clip()
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def per_class(result: Comparison) -> pd.DataFrame:
-    """Return average precision, one row a class and one column a model, best model first."""
-    columns = {entry.label: entry.average_precision for entry in result.entries}
-    labels = result.labels
-    counts = {
-        "positives": labels.y_positive.sum(axis=0),
-        "observed": labels.y_mask.sum(axis=0),
+def _behind_best(found: Inference, i: int) -> dict[str, float]:
+    pairs, name = found.pairs, "behind"
+    if pairs is None or i == 0:
+        nothing = float("nan")
+        return {name: nothing, name + LOW: nothing, name + HIGH: nothing, "p": nothing}
+    return {
+        name: pairs.difference[0, i],
+        name + LOW: pairs.lower[0, i],
+        name + HIGH: pairs.upper[0, i],
+        "p": pairs.p_holm[0, i],
     }
-    return pd.DataFrame({"class": result.classes, **counts, **columns})
+
+
+def comparison_notes(result: Comparison, found: Inference) -> list[str]:
+    """Return how the table is to be read, and what was left out."""
+    drawn = found.resampled["mAP"]
+    notes = [
+        f"below or beside a value: {found.level:.0%} basic bootstrap interval, "
+        f"{found.n_resamples:,} resamples by group, paired, seeds resampled too; "
+        f"{drawn.n_dropped} dropped",
+    ]
+    if found.pairs is not None:
+        notes.append(
+            "rank: 1 + number of models significantly better in mAP; behind: mAP behind the "
+            f"best, p of it; rank and p Holm over all pairs, at {1 - found.level:.0%}"
+        )
+    if result.unscored:
+        notes.append(f"left out, nothing to score: {', '.join(result.unscored)}")
+    return notes + result.notes
+
+
+def ranks(result: Comparison, found: Inference) -> pd.DataFrame:
+    """Return average ranks over classes, and class wins, ties and losses against the best."""
+    conventional = found.critical_difference()
+    rows = []
+    for i, entry in enumerate(result.entries):
+        wins, ties, losses = found.wins.counts[i, 0] if i else ("–", "–", "–")
+        bars = [n + 1 for n, bar in enumerate(conventional.groups) if i in bar]
+        rows.append(
+            {
+                "rank": int(found.pairs.rank[i]),
+                "model": entry.label,
+                "average rank": float(conventional.average_rank[i]),
+                "not told apart (Nemenyi)": ", ".join(f"group {n}" for n in bars) or "–",
+                "wins": wins,
+                "ties": ties,
+                "losses": losses,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def rank_notes(result: Comparison, found: Inference) -> list[str]:
+    """Return the tests behind :func:`ranks`."""
+    conventional = found.critical_difference()
+    return [
+        f"average rank over {int(found.resampled['mAP'].scored.sum())} classes; Friedman chi-squared "
+        f"{conventional.statistic:.1f}, p {conventional.p_friedman:.2g}; Nemenyi's critical "
+        f"difference {conventional.critical_difference:.2f} ranks",
+        f"wins, ties, losses: classes against {result.entries[0].label}, paired bootstrap, "
+        "Holm over classes",
+        "classes share their clips: the average ranks describe, the bootstrap ranks test",
+    ]
+
+
+def per_class(result: Comparison, found: Inference) -> pd.DataFrame:
+    """Return average precision with intervals, one row a class, best model first."""
+    low, high = found.resampled["mAP"].class_interval(found.level)
+    columns: dict[str, Any] = {
+        "class": result.classes,
+        "positives": result.labels.y_positive.sum(axis=0),
+        "observed": result.labels.y_mask.sum(axis=0),
+    }
+    for i, entry in enumerate(result.entries):
+        columns[entry.label] = entry.average_precision
+        columns[entry.label + LOW], columns[entry.label + HIGH] = low[i], high[i]
+    return pd.DataFrame(columns)
 
 
 def title(result: Comparison) -> str:
     """Return what is compared, with another split than the official one marked."""
     split = "" if result.official else f", split {result.split}, NOT OFFICIAL"
-    return f"{result.dataset}{split}, {result.part} part, {len(result.labels)} clips"
+    return f"{result.dataset}{split}, {result.part} part, {len(result.labels):,} clips"
 
 
 def cell(value: Any, heading: str = "") -> str:
@@ -66,6 +141,23 @@ def cell(value: Any, heading: str = "") -> str:
             return "–"
         return f"{value:.1f}" if heading == "fit (s)" else f"{value:.3f}"
     return str(value)
+
+
+def cells(frame: pd.DataFrame, between: str) -> pd.DataFrame:
+    """Format a table as text, each interval in its value's cell, put into `between`."""
+    shown = {}
+    for name in frame.columns:
+        if name.endswith((LOW, HIGH)):
+            continue
+        column = [cell(value, name) for value in frame[name]]
+        if name + LOW in frame.columns:
+            ends = zip(column, frame[name + LOW], frame[name + HIGH], strict=True)
+            column = [
+                value if np.isnan(low) else f"{value}{between.format(f'{cell(low)}–{cell(high)}')}"
+                for value, low, high in ends
+            ]
+        shown[name] = column
+    return pd.DataFrame(shown)
 
 
 def text(frame: pd.DataFrame, fmt: str, heading: str, notes: list[str]) -> str | Table:
@@ -85,29 +177,34 @@ def text(frame: pd.DataFrame, fmt: str, heading: str, notes: list[str]) -> str |
     if fmt == "json":
         rows = json.loads(frame.to_json(orient="records", double_precision=15))
         return json.dumps({"title": heading, "rows": rows, "notes": notes}, indent=1)
+    numeric = {name: pd.api.types.is_numeric_dtype(frame[name]) for name in frame.columns}
     if fmt == "markdown":
-        return _markdown(frame, heading, notes)
+        return _markdown(cells(frame, " ({})"), numeric, heading, notes)
     if fmt != "table":
         raise UnknownNameError("format", fmt, FORMATS)
-    table = Table(title=heading, caption="\n".join(notes) or None, title_justify="left")
-    table.caption_justify = "left"
-    for name in frame.columns:
-        numeric = pd.api.types.is_numeric_dtype(frame[name])
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=not numeric)
-    for row in frame.itertuples(index=False):
-        table.add_row(*(cell(v, n) for v, n in zip(row, frame.columns, strict=True)))
+    return _table(cells(frame, "\n{}"), numeric, heading, notes)
+
+
+def _table(
+    shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: list[str]
+) -> Table:
+    table = Table(title=heading, title_justify="left", title_style="bold")
+    table.caption, table.caption_justify = "\n".join(notes) or None, "left"
+    for name in shown.columns:
+        justify = "right" if numeric[name] else "left"
+        table.add_column(name, justify=justify, no_wrap=True)
+    for row in shown.itertuples(index=False):
+        table.add_row(*map(escape, row))
     return table
 
 
-def _markdown(frame: pd.DataFrame, heading: str, notes: list[str]) -> str:
-    numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame.columns]
+def _markdown(
+    shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: list[str]
+) -> str:
     rows = [
-        " | ".join(frame.columns),
-        " | ".join("---:" if right else "---" for right in numeric),
-        *(
-            " | ".join(cell(v, n) for v, n in zip(row, frame.columns, strict=True))
-            for row in frame.itertuples(index=False)
-        ),
+        " | ".join(shown.columns),
+        " | ".join("---:" if numeric[name] else "---" for name in shown.columns),
+        *(" | ".join(row) for row in shown.itertuples(index=False)),
     ]
     lines = [f"**{heading}**", "", *(f"| {row} |" for row in rows)]
     return "\n".join(lines + [f"\n{note}" for note in notes])

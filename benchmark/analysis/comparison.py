@@ -10,6 +10,7 @@ import numpy as np
 from benchmark import thresholds
 from benchmark.errors import ProtocolError
 from benchmark.metrics import Decisions, Ranking, brier, decisions, log_loss, macro
+from benchmark.protocol import PROTOCOLS
 from benchmark.record import Record
 from benchmark.store import Labels, Store
 
@@ -93,11 +94,14 @@ class Entry:
     records : list of Record
         One a seed.
     evaluations : list of Evaluation
+    scores : ndarray, shape (n_seeds, n_clips, n_classes), float32
+        On the part that is compared.
     """
 
     label: str
     records: list[Record]
     evaluations: list[Evaluation]
+    scores: np.ndarray
 
     @cached_property
     def summary(self) -> dict[str, np.ndarray]:
@@ -168,6 +172,7 @@ def compare(
     models: Sequence[str] | None = None,
     part: str = "test",
     fraction: float = 1.0,
+    protocol: str = "default",
 ) -> Comparison:
     """Compare the newest finished runs of each model setting.
 
@@ -181,6 +186,8 @@ def compare(
     part : {"fit", "stop", "select", "test"}
     fraction : float
         Runs that trained on this share of the fit part's groups; others are no rivals.
+    protocol : str
+        One of :data:`benchmark.protocol.PROTOCOLS`.
 
     Raises
     ------
@@ -190,6 +197,7 @@ def compare(
     """
     records = [r for r in store.records() if dataset in (None, r.spec.dataset)]
     records = [r for r in records if r.spec.fraction == fraction]
+    records = [r for r in records if r.spec.protocol_id == PROTOCOLS[protocol].id]
     if models:
         records = [r for r in records if {r.spec.setting, r.spec.model} & set(models)]
     finished = [r for r in records if r.finished]
@@ -203,10 +211,7 @@ def compare(
     if left_out:
         notes.append(f"{left_out} older run(s) of changed code or libraries left out")
     labels = store.labels(finished[0].spec.division_id)
-    entries = [
-        Entry(label, group, [evaluate(store.scores(r), labels, part) for r in group])
-        for label, group in newest
-    ]
+    entries = [_entry(store, label, group, labels, part) for label, group in newest]
     entries.sort(key=lambda entry: -entry.mean("mAP"))
     spec, classes = finished[0].spec, labels[part].classes
     missing = np.isnan(entries[0].average_precision)
@@ -220,6 +225,14 @@ def compare(
         unscored=[name for name, gone in zip(classes, missing, strict=True) if gone],
         notes=notes,
     )
+
+
+def _entry(
+    store: Store, label: str, group: list[Record], labels: dict[str, Labels], part: str
+) -> Entry:
+    scores = [store.scores(record) for record in group]
+    evaluations = [evaluate(run, labels, part) for run in scores]
+    return Entry(label, group, evaluations, np.stack([run[part] for run in scores]))
 
 
 def _nothing(store: Store, dataset: str | None, failures: Sequence[str]) -> str:

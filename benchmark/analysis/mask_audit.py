@@ -1,8 +1,8 @@
-"""Mask audit: can runs be compared where only some labels are observed?
+"""Mask audit: what comparisons on partly observed labels are worth.
 
-The same scores are scored twice, on every label and on the observed ones alone: under a given
-mask, or under masks drawn at the rates at which OpenMIC-2018 observes its labels. What comes out
-is the bias and the spread of each metric, and how far the ranking of the models agrees.
+The same scores are scored on all labels and on the observed ones alone: under a given mask, or
+under masks drawn at OpenMIC-2018's rates. What comes out is each metric's bias and spread, and
+how far the ranking of the models agrees.
 
 References
 ----------
@@ -11,14 +11,14 @@ E. J. Humphrey, S. Durand and B. McFee, "OpenMIC-2018: An Open Dataset for Multi
 Recognition", ISMIR 2018.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from benchmark.analysis.comparison import Entry
-from benchmark.contracts import CLASSES, Dataset, derive_seed
+from benchmark.contracts import Dataset, derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.metrics import Ranking, decisions, macro
 from benchmark.store import Labels, Store
@@ -68,23 +68,13 @@ OPENMIC_RATES = Rates(
 )
 
 
-def observation_probabilities(
+def observation_chances(
     y_positive: np.ndarray, rates: Rates, share: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the probabilities with which positives and negatives are to be observed.
+    """Return with which probability a positive, and a negative, of each class is observed.
 
-    Parameters
-    ----------
-    y_positive : ndarray of bool, shape (n_clips, n_classes)
-    rates : Rates
-    share : float
-        Scales both rates.
-
-    Returns
-    -------
-    present, absent : ndarray, shape (n_classes,)
-        In [0, 1]. Capped at 1: a class with fewer positives per clip than the rate asks for has
-        all of them observed. 0 where a class has no such label.
+    Arguments as of :func:`openmic_like_mask`. Each array has shape (n_classes,). Capped at 1:
+    a class with fewer positives than the rate asks for has all observed.
 
     Raises
     ------
@@ -127,7 +117,7 @@ def openmic_like_mask(
     ndarray of bool, shape (n_clips, n_classes)
         True where the label is observed.
     """
-    present, absent = observation_probabilities(y_positive, rates, share)
+    present, absent = observation_chances(y_positive, rates, share)
     rng = np.random.default_rng(derive_seed(seed, "openmic-like mask"))
     return rng.random(y_positive.shape) < np.where(y_positive, present, absent)
 
@@ -141,9 +131,12 @@ def mask_labels(labels: Labels, mask: np.ndarray) -> Labels:
 
 def partition_labels(dataset: Dataset, partition: str = "test") -> Labels:
     """Return the labels of a data set's ``"train"`` or ``"test"`` partition."""
-    rows = np.flatnonzero(dataset.partition == partition)
+    return _take(dataset, np.flatnonzero(dataset.partition == partition))
+
+
+def _take(source: Dataset | Labels, rows: np.ndarray) -> Labels:
     fields = ("y_true", "y_mask", "keys", "groups")
-    return Labels(*(getattr(dataset, name)[rows] for name in fields), dataset.classes)
+    return Labels(*(getattr(source, name)[rows] for name in fields), source.classes)
 
 
 def align(labels: Labels, keys: np.ndarray) -> Labels:
@@ -161,9 +154,7 @@ def align(labels: Labels, keys: np.ndarray) -> Labels:
             f"{len(missing)} of {len(keys)} scored clips have no complete labels, first "
             f"{missing[0]!r}: these are not the same clips"
         )
-    rows = np.array([row_of[key] for key in keys.tolist()], dtype=int)
-    fields = ("y_true", "y_mask", "keys", "groups")
-    return Labels(*(getattr(labels, name)[rows] for name in fields), labels.classes)
+    return _take(labels, np.array([row_of[key] for key in keys.tolist()], dtype=int))
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,9 +175,7 @@ class ScoredModel:
     predictions: tuple[np.ndarray, ...]
 
 
-def scored_models(
-    entries: Sequence[Entry], store: Store, part: str = "test"
-) -> list[ScoredModel]:
+def scored_models(entries: Sequence[Entry], store: Store, part: str = "test") -> list[ScoredModel]:
     """Return the stored scores of a comparison's entries and what they decide."""
     models = []
     for entry in entries:
@@ -230,26 +219,35 @@ class Level:
     values: np.ndarray
     tau: np.ndarray
 
-    @cached_property
-    def kept(self) -> np.ndarray:
-        """Masks whose rankings can be compared, bool, shape (n_masks,)."""
-        return ~np.isnan(self.tau).any(axis=1)
-
     def masked(self) -> np.ndarray:
         """Mean over masks, shape (n_metrics, n_models)."""
-        return _over_masks(np.mean, self.values[self.kept], 1)
+        return self._scored.mean(axis=0) if len(self._scored) else self._nothing
 
     def spread(self) -> np.ndarray:
-        """Standard deviation over masks, (n_metrics, n_models); NaN for a single mask."""
-        return _over_masks(lambda v, axis: v.std(axis=axis, ddof=1), self.values[self.kept], 2)
+        """Return the standard deviation over masks, (n_metrics, n_models); NaN for one mask."""
+        return self._scored.std(axis=0, ddof=1) if len(self._scored) > 1 else self._nothing
+
+    @cached_property
+    def _scored(self) -> np.ndarray:
+        """Values under the masks that leave a class to score."""
+        return self.values[~np.isnan(self.values).any(axis=(1, 2))]
+
+    @property
+    def _nothing(self) -> np.ndarray:
+        return np.full(self.values.shape[1:], np.nan)
 
     def mean_tau(self) -> np.ndarray:
-        """Mean over masks, shape (n_metrics,)."""
-        return _over_masks(np.mean, self.tau[self.kept], 1)
+        """Mean over masks, shape (n_metrics,); NaN where no ranking can be compared."""
+        return np.array([known.mean() if len(known) else np.nan for known in self._known_taus])
 
     def low_tau(self) -> np.ndarray:
-        """5 % quantile over masks, shape (n_metrics,)."""
-        return _over_masks(lambda v, axis: np.quantile(v, 0.05, axis=axis), self.tau[self.kept], 1)
+        """5 % quantile over masks, shape (n_metrics,); NaN where none can be compared."""
+        taus = self._known_taus
+        return np.array([np.quantile(t, 0.05) if len(t) else np.nan for t in taus])
+
+    @property
+    def _known_taus(self) -> list[np.ndarray]:
+        return [column[~np.isnan(column)] for column in self.tau.T]
 
     def agreeing(self) -> np.ndarray:
         """Share of the masks with a tau of at least `TRUSTED_TAU`, shape (n_metrics,).
@@ -258,14 +256,6 @@ class Level:
         """
         # the tolerance lets a tau of exactly the bound pass in spite of rounding
         return (np.nan_to_num(self.tau, nan=-1.0) >= TRUSTED_TAU - 1e-9).mean(axis=0)
-
-
-def _over_masks(
-    statistic: Callable[..., np.ndarray], values: np.ndarray, needed: int
-) -> np.ndarray:
-    if len(values) < needed:
-        return np.full(values.shape[1:], np.nan)
-    return statistic(values, axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,9 +312,7 @@ class MaskAudit:
         return found
 
 
-def audit_given_mask(
-    full: Labels, observed: Labels, models: Sequence[ScoredModel]
-) -> MaskAudit:
+def audit_given_mask(full: Labels, observed: Labels, models: Sequence[ScoredModel]) -> MaskAudit:
     """Score the same runs on all labels and under the mask a data set came with.
 
     Parameters
@@ -392,13 +380,15 @@ def audit_masks(
             & openmic_like_mask(full.y_positive, rates, derive_seed(seed, "draw", i), share)
             for i in range(draws)
         )
-        chances = observation_probabilities(full.y_positive, rates, share)
+        chances = observation_chances(full.y_positive, rates, share)
         capped = int(((chances[0] == 1) | (chances[1] == 1))[full.y_mask.any(axis=0)].sum())
         levels.append(_level(full, masks, models, values, share, capped))
     return _audit(full, models, values, levels)
 
 
-def _audit(full, models, values, levels) -> MaskAudit:
+def _audit(
+    full: Labels, models: Sequence[ScoredModel], values: np.ndarray, levels: Sequence[Level]
+) -> MaskAudit:
     known = full.y_mask.any(axis=0)
     present, labels = full.y_positive.sum(axis=0)[known], full.y_mask.sum(axis=0)[known]
     return MaskAudit(
@@ -420,7 +410,14 @@ def _full_values(full: Labels, models: Sequence[ScoredModel]) -> np.ndarray:
     return _values(full.y_positive, full.y_mask, models)
 
 
-def _level(full, masks, models, values_on_all, share, capped) -> Level:
+def _level(
+    full: Labels,
+    masks: Iterable[np.ndarray],
+    models: Sequence[ScoredModel],
+    values_on_all: np.ndarray,
+    share: float | None,
+    capped: int,
+) -> Level:
     known = full.y_mask.any(axis=0)
     y_positive = full.y_positive
     rows, taus, counts = [], [], []
@@ -460,6 +457,3 @@ def _values(y_positive: np.ndarray, mask: np.ndarray, models: Sequence[ScoredMod
             runs.append([macro(v) for v in (ranking.average_precision(), f1, ranking.roc_auc())])
         columns.append(np.mean(runs, axis=0))
     return np.stack(columns, axis=1)
-
-
-assert len(OPENMIC_PRESENT) == len(OPENMIC_ABSENT) == len(CLASSES)

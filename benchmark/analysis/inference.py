@@ -1,0 +1,89 @@
+"""Intervals, tests and ranks for a comparison: all of them from stored scores."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.analysis.bootstrap import Bootstrap, bootstrap
+from benchmark.analysis.comparison import Comparison
+from benchmark.analysis.ranking import (
+    CriticalDifference,
+    Pairwise,
+    WinTieLoss,
+    critical_difference,
+    pairwise,
+    win_tie_loss,
+)
+from benchmark.thresholds import POLICIES
+
+
+@dataclass(frozen=True, eq=False)
+class Inference:
+    """What a comparison's numbers are worth.
+
+    Attributes
+    ----------
+    resampled : dict of str to Bootstrap
+        For ``mAP`` and ``f1_<policy>``; models in the order of the comparison's entries.
+    pairs : Pairwise or None
+        Of mAP; None for a single entry.
+    wins : WinTieLoss or None
+        Of per-class average precision.
+    level : float
+    """
+
+    resampled: dict[str, Bootstrap]
+    pairs: Pairwise | None
+    wins: WinTieLoss | None
+    level: float
+
+    @property
+    def n_resamples(self) -> int:
+        """Resamples drawn."""
+        return len(self.resampled["mAP"].class_values)
+
+    def critical_difference(self) -> CriticalDifference:
+        """Friedman's and Nemenyi's view, with classes as blocks.
+
+        Raises
+        ------
+        ProtocolError
+            For fewer than three models.
+        """
+        return critical_difference(self.resampled["mAP"].class_estimate.T, self.level)
+
+
+def infer(
+    result: Comparison, n_resamples: int = 2000, seed: int = 0, level: float = 0.95
+) -> Inference:
+    """Resample a comparison's clips by group, paired between models, nested over seeds.
+
+    Parameters
+    ----------
+    result : Comparison
+    n_resamples, seed : int
+        See :func:`benchmark.analysis.bootstrap.bootstrap`.
+    level : float
+        Of intervals; tests are at one minus it.
+
+    Raises
+    ------
+    ProtocolError
+        For too few resamples, or no class that can be scored.
+    """
+    labels, entries = result.labels, result.entries
+    scores = [entry.scores for entry in entries]
+    common = {"groups": labels.groups, "n_resamples": n_resamples, "seed": seed}
+    resampled = {"mAP": bootstrap(labels.y_positive, labels.y_mask, scores, **common)}
+    for policy in POLICIES:
+        cuts = [np.stack([e.thresholds[policy] for e in entry.evaluations]) for entry in entries]
+        resampled[f"f1_{policy}"] = bootstrap(
+            labels.y_positive, labels.y_mask, scores, metric="f1", thresholds=cuts, **common
+        )
+    several = len(entries) > 1
+    return Inference(
+        resampled,
+        pairs=pairwise(resampled["mAP"], level) if several else None,
+        wins=win_tie_loss(resampled["mAP"], level) if several else None,
+        level=level,
+    )

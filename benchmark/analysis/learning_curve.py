@@ -1,0 +1,203 @@
+"""Learning curves: whether more data or more regularisation would pay.
+
+Runs that trained on 10, 20, 50 and 100 % of the fit part's groups are scored on the *select*
+part, as the answer leads to a choice, and no choice is made on test. The shares are nested
+(:func:`benchmark.run.training_rows`) and scored on the same clips, so two of them are compared
+by a paired bootstrap. The training mAP is the history's, of the clips that were trained on, at
+the stage the model stands at.
+
+References
+----------
+C. Perlich, F. Provost and J. S. Simonoff, "Tree induction vs. logistic regression: a
+learning-curve analysis", *Journal of Machine Learning Research* 4, 211-255, 2003.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.analysis.bootstrap import basic_interval, bootstrap
+from benchmark.analysis.comparison import Entry, compare
+from benchmark.analysis.training_gap import OPTIMISM_LIMIT, Interval
+from benchmark.contracts import derive_seed
+from benchmark.errors import ProtocolError
+from benchmark.record import Record
+from benchmark.store import Labels, Store
+
+#: Shares of the fit part's groups that a learning curve is made of.
+FRACTIONS = (0.1, 0.2, 0.5, 1.0)
+
+#: The rule behind :attr:`LearningCurve.verdict`, as it is printed under the table.
+RULE = (
+    "More data would pay if the last step of the curve raised select mAP at the 95 % level; "
+    "else more regularisation would pay if training mAP is above the interval of select mAP "
+    "and exceeds select mAP by more than a third of itself; else neither is shown to pay."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LearningCurve:
+    """One model's mAP over the share of the training groups, rising.
+
+    Attributes
+    ----------
+    label : str
+    fractions : ndarray, shape (n_fractions,)
+        Rising; the last is 1.
+    clips, seeds : ndarray of int, shape (n_fractions,)
+        Clips trained on, and runs averaged.
+    training_mAP : ndarray, shape (n_fractions,)
+        On the clips trained on, mean over seeds; NaN for a model that reports no stage.
+    mAP, lower, upper : ndarray, shape (n_fractions,)
+        On the select part, mean over seeds, with a 95 % basic interval.
+    gain : Interval
+        mAP at the last fraction minus the one before, resampled in pairs.
+    """
+
+    label: str
+    fractions: np.ndarray
+    clips: np.ndarray
+    seeds: np.ndarray
+    training_mAP: np.ndarray
+    mAP: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    gain: Interval
+
+    @property
+    def optimism(self) -> float:
+        """Training minus select mAP, trained on everything."""
+        return float(self.training_mAP[-1] - self.mAP[-1])
+
+    @property
+    def verdict(self) -> str:
+        """``"more data"``, ``"more regularisation"`` or ``"neither"``, by `RULE`."""
+        if self.gain.above_zero:
+            return "more data"
+        over = self.optimism > OPTIMISM_LIMIT * self.training_mAP[-1]
+        if over and self.training_mAP[-1] > self.upper[-1]:
+            return "more regularisation"
+        return "neither"
+
+
+def measure(
+    store: Store,
+    dataset: str | None = None,
+    models: Sequence[str] | None = None,
+    *,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> list[LearningCurve]:
+    """Measure the learning curves of the stored runs.
+
+    Parameters
+    ----------
+    store : Store
+    dataset : str, optional
+        Needed where the store holds runs of several.
+    models : sequence of str, optional
+        Names, or ``name:preset``; all that have runs of two fractions or more if None.
+    n_resamples, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    list of LearningCurve
+        Best mAP on all of the fit part first.
+
+    Raises
+    ------
+    ProtocolError
+        If no model has finished runs both of the whole fit part and of a smaller share, made
+        by the same code and libraries, or for too few resamples.
+    """
+    whole = compare(store, dataset, models, part="select")
+    division = whole.entries[0].records[0].spec.division_id
+    smaller = [
+        record
+        for record in store.records()
+        if record.finished and record.spec.division_id == division and record.spec.fraction < 1
+    ]
+    found = []
+    for entry in whole.entries:
+        by_fraction = group(entry, smaller)
+        if len(by_fraction) > 1:
+            found.append(_curve(entry.label, by_fraction, store, whole.labels, n_resamples, seed))
+    if not found:
+        raise ProtocolError(
+            "there is no learning curve to draw: no model here has finished runs both of all "
+            "training groups and of a share of them, by the same code and libraries. "
+            "Run `polytimbre learning-curve`, which computes what is missing"
+        )
+    return found
+
+
+def group(entry: Entry, smaller: Sequence[Record]) -> dict[float, list[Record]]:
+    """Group the runs of one model setting by the share they trained on.
+
+    Parameters
+    ----------
+    entry : Entry
+        Trained on everything.
+    smaller : sequence of Record
+        Candidates that trained on less; those of another setting, code or library version
+        are left out.
+
+    Returns
+    -------
+    dict of float to list of Record
+        By fraction, rising; the last is 1.
+    """
+    key = _key(entry.records[0])
+    found: dict[float, list[Record]] = {}
+    for record in smaller:
+        if _key(record) == key:
+            found.setdefault(record.spec.fraction, []).append(record)
+    return {**dict(sorted(found.items())), 1.0: entry.records}
+
+
+def _key(record: Record) -> tuple:
+    spec = record.spec
+    return spec.model, spec.params, spec.source, record.versions, record.threads
+
+
+def training_mAP(record: Record) -> float:
+    """Return the mAP on the clips trained on, at the stage the model stands at; or NaN."""
+    stages = record.history.get("stages", {})
+    reached = dict(zip(stages.get("number", []), stages.get("fit_mAP", []), strict=True))
+    return float(reached.get(record.history.get("best"), np.nan))
+
+
+def _curve(
+    label: str,
+    by_fraction: dict[float, list[Record]],
+    store: Store,
+    labels: Labels,
+    n_resamples: int,
+    seed: int,
+) -> LearningCurve:
+    runs = list(by_fraction.values())
+    scores = [np.stack([store.scores(record)["select"] for record in seeds]) for seeds in runs]
+    result = bootstrap(
+        labels.y_positive,
+        labels.y_mask,
+        scores,
+        groups=labels.groups,
+        n_resamples=n_resamples,
+        seed=derive_seed(seed, "learning curve"),
+    )
+    lower, upper = result.interval()
+    gain = result.estimate[-1] - result.estimate[-2]
+    bounds = basic_interval(gain, result.values[:, -1] - result.values[:, -2])
+    return LearningCurve(
+        label=label,
+        fractions=np.array(list(by_fraction)),
+        clips=np.array([seeds[0].clips["trained"] for seeds in runs]),
+        seeds=np.array([len(seeds) for seeds in runs]),
+        training_mAP=np.array([np.mean([training_mAP(r) for r in seeds]) for seeds in runs]),
+        mAP=result.estimate,
+        lower=lower,
+        upper=upper,
+        gain=Interval(float(gain), *map(float, bounds)),
+    )
