@@ -35,9 +35,7 @@ RootOption = Annotated[
 SplitOption = Annotated[
     str | None, typer.Option("--split", help="Another split than the official one, by name.")
 ]
-FormatOption = Annotated[
-    str, typer.Option("--format", help="table, markdown, csv or json.")
-]
+FormatOption = Annotated[str, typer.Option("--format", help="table, markdown, csv or json.")]
 ModelsOption = Annotated[
     list[str] | None,
     typer.Option("--model", help="Model, or model:preset; repeat for several. [default: all]"),
@@ -127,9 +125,7 @@ def run(
     out, chosen = console(), _store(store)
     root = data_root.resolve() if data_root else None
     data = DataRequest(dataset, root, split)
-    wanted = suite.requests(
-        data, model, seed or range(seeds), _params(param), protocol=protocol
-    )
+    wanted = suite.requests(data, model, seed or range(seeds), _params(param), protocol=protocol)
     units = suite.plan(wanted, chosen)
     if dry_run:
         show_plan(units, out)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from benchmark.errors import DataError, UnknownNameError
+from benchmark.metrics import log_loss, mean_average_precision, positives
 
 #: The 20 classes of OpenMIC-2018, in its order (Humphrey, Durand and McFee, ISMIR 2018).
 CLASSES: tuple[str, ...] = (
@@ -23,9 +24,6 @@ CLASSES: tuple[str, ...] = (
     "mallet_percussion", "mandolin", "organ", "piano", "saxophone", "synthesizer", "trombone",
     "trumpet", "ukulele", "violin", "voice",
 )  # fmt: skip
-
-#: A clip holds an instrument where its relevance reaches this value.
-POSITIVE_RELEVANCE = 0.5
 
 
 def derive_seed(root: int, *names: object) -> int:
@@ -69,7 +67,7 @@ class Part:
     @cached_property
     def y_positive(self) -> np.ndarray:
         """Observed positives, shape (n_clips, n_classes), bool."""
-        return (self.y_true >= POSITIVE_RELEVANCE) & self.y_mask
+        return positives(self.y_true, self.y_mask)
 
     def __len__(self) -> int:
         return len(self.X)
@@ -285,8 +283,6 @@ class History:
         bool
             True where `report` asks to stop.
         """
-        from benchmark.metrics import log_loss, mean_average_precision
-
         stage = Stage(
             number,
             log_loss(train.y_true, fit_scores, train.y_mask),

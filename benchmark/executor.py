@@ -118,4 +118,3 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
             process.terminate()
             process.join()
             pipe.close()
-

@@ -11,8 +11,10 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmark.contracts import POSITIVE_RELEVANCE
 from benchmark.errors import ProtocolError
+
+#: A clip holds an instrument where its relevance reaches this value.
+POSITIVE_RELEVANCE = 0.5
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,7 +78,9 @@ class Registry:
             self.failures[where] = f"class {cls.__name__} has no `name`"
         elif name in self.plugins and self.plugins[name] is not cls:
             other = self.plugins[name].__module__
-            raise PluginError(f"two {self.kind}s are named {name!r}: one in {other}, one in {where}")
+            raise PluginError(
+                f"two {self.kind}s are named {name!r}: one in {other}, one in {where}"
+            )
         else:
             self.plugins[name] = cls
 
@@ -123,8 +125,9 @@ def datasets() -> Registry:
 
 
 def source_hash(cls: type) -> str:
-    """Hash the code a plugin rests on: its own file and what it imports from its package
-    and from this one, comments and docstrings apart.
+    """Hash the code a plugin rests on, comments and docstrings apart.
+
+    That is its own file and what it imports, directly or not, from its package and this one.
 
     Returns
     -------

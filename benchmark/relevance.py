@@ -120,9 +120,7 @@ class BinaryRelevance(Model):
     def _scores(self, pooled: np.ndarray) -> np.ndarray:
         scores = np.empty((len(pooled), len(self.estimators_)), dtype=np.float32)
         for c, estimator in enumerate(self.estimators_):
-            scores[:, c] = (
-                self.prior_[c] if estimator is None else self.score(estimator, pooled)
-            )
+            scores[:, c] = self.prior_[c] if estimator is None else self.score(estimator, pooled)
         return scores
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:

@@ -44,7 +44,9 @@ def global_(ranking: Ranking) -> float:
         scores = ranking.scores[ends, c]
         # the run of ties that a candidate reaches down to; past the top nothing is predicted
         reach = np.searchsorted(scores, candidates, side="left")
-        counts = [np.append(a[ends, c], 0)[reach] for a in (ranking.true_positives, ranking.predicted)]
+        counts = [
+            np.append(a[ends, c], 0)[reach] for a in (ranking.true_positives, ranking.predicted)
+        ]
         total += _f1(*counts, ranking.n_positive[c])
     return float(candidates[len(total) - 1 - total[::-1].argmax()])
 

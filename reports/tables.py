@@ -105,9 +105,9 @@ def rank_notes(result: Comparison, found: Inference) -> list[str]:
     """Return the tests behind :func:`ranks`."""
     conventional = found.critical_difference()
     return [
-        f"average rank over {int(found.resampled['mAP'].scored.sum())} classes; Friedman chi-squared "
-        f"{conventional.statistic:.1f}, p {conventional.p_friedman:.2g}; Nemenyi's critical "
-        f"difference {conventional.critical_difference:.2f} ranks",
+        f"average rank over {found.resampled['mAP'].scored.sum()} classes; Friedman "
+        f"chi-squared {conventional.statistic:.1f}, p {conventional.p_friedman:.2g}; Nemenyi's "
+        f"critical difference {conventional.critical_difference:.2f} ranks",
         f"wins, ties, losses: classes against {result.entries[0].label}, paired bootstrap, "
         "Holm over classes",
         "classes share their clips: the average ranks describe, the bootstrap ranks test",
@@ -185,9 +185,7 @@ def text(frame: pd.DataFrame, fmt: str, heading: str, notes: list[str]) -> str |
     return _table(cells(frame, "\n{}"), numeric, heading, notes)
 
 
-def _table(
-    shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: list[str]
-) -> Table:
+def _table(shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: list[str]) -> Table:
     table = Table(title=heading, title_justify="left", title_style="bold")
     table.caption, table.caption_justify = "\n".join(notes) or None, "left"
     for name in shown.columns:
@@ -198,9 +196,7 @@ def _table(
     return table
 
 
-def _markdown(
-    shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: list[str]
-) -> str:
+def _markdown(shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: list[str]) -> str:
     rows = [
         " | ".join(shown.columns),
         " | ".join("---:" if numeric[name] else "---" for name in shown.columns),

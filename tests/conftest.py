@@ -53,7 +53,8 @@ class Guess(Model):
         self.pause = pause
 
     def fit(self, train, stop, *, seed, report=None):
-        self.weight_ = np.random.default_rng(seed).normal(size=(train.X.shape[2], len(train.classes)))
+        shape = train.X.shape[2], len(train.classes)
+        self.weight_ = np.random.default_rng(seed).normal(size=shape)
         history = History("epoch")
         for number in range(1, self.stages + 1):
             time.sleep(self.pause)
@@ -79,7 +80,8 @@ class Shape(Guess):
         return super().predict_proba(X)[:, :3]
 
     def fit(self, train, stop, *, seed, report=None):
-        self.weight_ = np.random.default_rng(seed).normal(size=(train.X.shape[2], len(train.classes)))
+        shape = train.X.shape[2], len(train.classes)
+        self.weight_ = np.random.default_rng(seed).normal(size=shape)
         return History("epoch")
 
 

@@ -48,6 +48,25 @@ def test_another_split_is_marked_and_not_mixed(polytimbre):
     assert "their split differs: official, other" in polytimbre("compare", code=2)
 
 
+def test_ranks_take_three_models(polytimbre):
+    polytimbre("run", *TINY, "--model", "guess", "--model", "constant", "--seeds", 1)
+    assert "takes at least 3 runs" in polytimbre("compare", "--ranks", code=2)
+    polytimbre("run", *TINY, "--model", "logistic_regression")
+    table = polytimbre("compare", "--ranks")
+    assert "Nemenyi's critical difference" in table
+    assert "average rank" in table
+
+
+def test_runs_under_the_published_protocol_are_kept_apart(polytimbre):
+    arguments = (*TINY, "--model", "constant")
+    polytimbre("run", *arguments)
+    assert "done" in polytimbre("run", *arguments, "--protocol", "published")
+    first, second = (r.spec for r in stored(polytimbre))
+    assert first.protocol_id != second.protocol_id
+    rows = json.loads(polytimbre("compare", "--format", "json"))["rows"]
+    assert [(row["model"], row["seeds"]) for row in rows] == [("constant", 1)]
+
+
 def test_runs_of_several_data_sets_are_not_mixed(polytimbre):
     polytimbre("run", *TINY, "--model", "constant")
     polytimbre("run", "--dataset", "rendered", "--model", "constant")
@@ -161,9 +180,7 @@ def test_force_runs_again(polytimbre):
     ],
 )
 def test_a_run_that_fails_is_named_and_stops_nothing(polytimbre, model, message):
-    out = polytimbre(
-        "run", *TINY, "--model", model, "--model", "guess", "--seeds", 1, code=2
-    )
+    out = polytimbre("run", *TINY, "--model", model, "--model", "guess", "--seeds", 1, code=2)
     assert message in out
     assert "1 of 2 runs failed" in out
     rows = json.loads(polytimbre("compare", "--format", "json"))["rows"]
@@ -185,6 +202,8 @@ def test_a_run_that_fails_is_named_and_stops_nothing(polytimbre, model, message)
         (("run", "--dataset", "audioset20"), "say where it lies with --data-root"),
         (("run", "--dataset", "audioset20", "--data-root", "/nowhere"), "does not exist"),
         (("run", "--split", "mine"), "unknown split"),
+        (("run", "--protocol", "publishd"), "Did you mean 'published'?"),
+        (("compare", "--resamples", "5"), "Invalid value for '--resamples'"),
         (("run", "--seeds", "0"), "Invalid value for '--seeds'"),
         (("compare",), "it is empty. Run `polytimbre run` first"),
         (("compare", "--format", "markdow"), "Did you mean 'markdown'?"),

@@ -108,6 +108,8 @@ def floor_of(path: Path) -> int:
 @pytest.mark.parametrize("package", ["benchmark", "models", "reports"])
 def test_imports_run_down_the_floors(package):
     for path in sorted((ROOT / package).rglob("*.py")):
-        for module in re.findall(r"^\s*from ((?:benchmark|models|reports)\S*) import", path.read_text(), re.M):
+        for module in re.findall(
+            r"^\s*from ((?:benchmark|models|reports)\S*) import", path.read_text(), re.M
+        ):
             target = ROOT / (module.replace(".", "/") + ".py")
             assert floor_of(target) <= floor_of(path) or target.stem == "benchmark", (path, module)

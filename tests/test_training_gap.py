@@ -1,0 +1,366 @@
+"""Training gap, histories and learning curves."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmark import metrics
+from benchmark.analysis import learning_curve, training_gap
+from benchmark.analysis.bootstrap import basic_interval
+from benchmark.analysis.history import Turn, curves, turn
+from benchmark.analysis.learning_curve import LearningCurve
+from benchmark.analysis.training_gap import GAP_PARTS, Interval, verdict
+from benchmark.checks import make_part
+from benchmark.contracts import Dataset, History, Stage
+from benchmark.errors import ProtocolError
+from benchmark.protocol import divide
+from benchmark.record import Record, RunSpec
+from benchmark.run import training_rows
+from benchmark.store import Labels
+from reports import gap, tables
+
+CLASSES = ("a", "b", "c")
+N = {"fit": 300, "stop": 40, "select": 120, "test": 120}
+
+
+def make_labels(seed=0):
+    """Labels of all parts; class c has no positive in select."""
+    rng = np.random.default_rng(seed)
+    labels = {}
+    for part, n in N.items():
+        mask = rng.random((n, 3)) < 0.8
+        y = (rng.random((n, 3)) < 0.4).astype(np.float32)
+        if part == "select":
+            y[:, 2] = 0
+        keys = np.array([f"{part}{i:03d}" for i in range(n)])
+        groups = np.array([f"{part}{i // 2:03d}" for i in range(n)])
+        labels[part] = Labels(np.where(mask, y, np.float32(0)), mask, keys, groups, CLASSES)
+    return labels
+
+
+def make_scores(labels, strength, seed=0):
+    """Scores in which each part's labels show with its strength in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    scores = {}
+    for part, truth in labels.items():
+        noise = rng.random(truth.y_true.shape)
+        share = strength.get(part, 0)
+        scores[part] = np.float32(share * truth.y_true + (1 - share) * noise)
+    return scores
+
+
+def history(stop_loss, numbers=None):
+    made = History("epoch")
+    for i, loss in enumerate(stop_loss):
+        number = numbers[i] if numbers else i + 1
+        made.stages.append(Stage(number, loss / 2, loss, 0.9, 0.5))
+        made.best = number
+    return made.as_dict()
+
+
+SPEC = RunSpec("made", "official", True, "f", "d", "p", "guess", None, {"depth": 1}, 0, "s")
+
+
+def make_record(seed=0, fraction=1.0, stop_loss=(1.0, 0.8, 0.8), **changes):
+    spec = replace(SPEC, seed=seed, fraction=fraction)
+    run_id = f"{seed}-{fraction}"
+    made = Record(run_id, spec, {"python": "3"}, 1, "finished", "2026-01-01T00:00:00+00:00")
+    made.history, made.clips = history(stop_loss), {**N, "trained": int(fraction * N["fit"])}
+    return replace(made, **changes)
+
+
+class Shelf:
+    """Entries with made scores, and what `measure` asks of a store."""
+
+    def __init__(self, labels):
+        self.labels, self.kept, self.entries = labels, {}, []
+
+    def add(self, label, strength, seeds=(0, 1)):
+        records = [make_record(seed) for seed in seeds]
+        for record in records:
+            record.run_id = f"{label} {record.run_id}"
+            self.kept[record.run_id] = make_scores(self.labels, strength, record.spec.seed)
+        self.entries.append(SimpleNamespace(label=label, records=records))
+
+    def scores(self, record):
+        return self.kept[record.run_id]
+
+
+@pytest.fixture(scope="module")
+def shelf():
+    shelf = Shelf(make_labels())
+    shelf.add("memory", {"fit": 0.9, "select": 0.05, "test": 0.05})
+    shelf.add("chance", {})
+    shelf.add("sound", {"fit": 0.4, "select": 0.15, "test": 0.1}, seeds=(0,))
+    return shelf
+
+
+def measure(shelf, labels=None, **changes):
+    settings = {"n_resamples": 200, **changes}
+    return training_gap.measure(shelf.entries, shelf, labels or shelf.labels, **settings)
+
+
+@pytest.fixture(scope="module")
+def gaps(shelf):
+    return measure(shelf)
+
+
+def test_values_are_those_of_the_metrics(shelf, gaps):
+    for one, entry in zip(gaps, shelf.entries):
+        assert one.unscored == ["c"]
+        for part in GAP_PARTS:
+            truth, found = shelf.labels[part], one.parts[part]
+            for s, record in enumerate(entry.records):
+                score = shelf.scores(record)[part]
+                ap = metrics.average_precision(truth.y_positive, score, truth.y_mask)
+                assert found.run_mAP[s] == pytest.approx(ap[:2].mean())
+                loss = metrics.log_loss(truth.y_true, score, truth.y_mask)
+                assert found.run_loss[s] == pytest.approx(loss)
+            weight = truth.y_mask.sum(axis=0) / truth.y_mask.sum()
+            assert weight @ found.class_loss == pytest.approx(found.loss)
+        a, b, c = (one.parts[part] for part in GAP_PARTS)
+        assert one.optimism.mAP.value == pytest.approx(a.mAP - b.mAP)
+        assert one.shift.loss.value == pytest.approx(c.loss - b.loss)
+        np.testing.assert_allclose(one.shift.class_ap.value, b.class_ap - c.class_ap)
+
+
+def test_verdicts_of_made_models(gaps):
+    assert [one.verdict for one in gaps] == ["over-fitted", "under-fitted", "well-fitted"]
+
+
+def test_intervals_are_those_of_independent_resamples(shelf, gaps):
+    labels, common = shelf.labels, np.array([0, 1])
+    drawn = {}
+    for part in ("fit", "select"):
+        scores = [np.stack([shelf.scores(r)[part] for r in e.records]) for e in shelf.entries]
+        drawn[part] = training_gap._resample_ap(labels[part], scores, common, 200, 0, part)
+    difference = drawn["fit"].estimate - drawn["select"].estimate
+    lower, upper = basic_interval(difference, drawn["fit"].values - drawn["select"].values)
+    for m, one in enumerate(gaps):
+        assert one.optimism.mAP.lower == pytest.approx(lower[m])
+        assert one.optimism.mAP.upper == pytest.approx(upper[m])
+        assert (one.optimism.class_ap.lower < one.optimism.class_ap.value)[:2].all()
+        assert np.isnan(one.optimism.class_ap.value[2])
+
+
+def test_loss_interval_has_the_width_of_the_sampling_error():
+    rng = np.random.default_rng(0)
+    n = 500
+    truth = (rng.random((n, 2)) < 0.5).astype(np.float32)
+    names = np.arange(n).astype(str)
+    labels = Labels(truth, np.ones((n, 2), bool), names, names, ("a", "b"))
+    score = rng.random((1, n, 2))
+    found = training_gap._Losses.of(labels, [score], 1000, 0)
+    loss = training_gap.entry_loss(truth, score[0], labels.y_mask)
+    wanted = loss.mean(axis=1).std() / np.sqrt(n)
+    assert found.values.std(axis=0)[0] == pytest.approx(wanted, rel=0.1)
+    assert found.values.mean() == pytest.approx(loss.mean(), abs=wanted / 3)
+    assert found.class_values.std(axis=0)[0, 0] == pytest.approx(loss[:, 0].std() / n**0.5, rel=0.1)
+
+
+def test_unobserved_entries_change_no_bit(shelf, gaps):
+    other = Shelf(
+        {
+            part: replace(truth, y_true=np.where(truth.y_mask, truth.y_true, np.float32(1)))
+            for part, truth in shelf.labels.items()
+        }
+    )
+    other.entries = shelf.entries
+    for name, scores in shelf.kept.items():
+        masks = {part: truth.y_mask for part, truth in shelf.labels.items()}
+        other.kept[name] = {p: np.where(masks[p], s, np.float32("nan")) for p, s in scores.items()}
+    first, second = gap.gap_per_class(gaps), gap.gap_per_class(measure(other))
+    assert first.equals(second)
+    assert gap.gap(gaps).equals(gap.gap(measure(other)))
+
+
+def test_runs_on_a_share_have_no_training_gap(shelf):
+    entry = SimpleNamespace(label="guess 10 %", records=[make_record(fraction=0.1)])
+    with pytest.raises(ProtocolError, match="trained on a share"):
+        training_gap.measure([entry], shelf, shelf.labels)
+
+
+def test_no_class_in_common_is_said():
+    shelf = Shelf(make_labels())
+    shelf.add("chance", {})
+    nothing = replace(shelf.labels["test"], y_mask=np.zeros((N["test"], 3), bool))
+    with pytest.raises(ProtocolError, match="no class can be scored in all of"):
+        measure(shelf, {**shelf.labels, "test": nothing})
+
+
+DONE, FALLING = Turn("epoch", 5, 10, 0.1, -0.02), Turn("epoch", 10, 10, 0.0, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("optimism", "fit_mAP", "turned", "wanted"),
+    [
+        ((0.64, 0.6, 0.7), 0.99, DONE, "over-fitted"),
+        ((0.64, 0.6, 0.7), 0.99, FALLING, "over-fitted"),
+        ((0.64, -0.1, 0.9), 0.99, DONE, "under-fitted"),
+        ((0.0, -0.01, 0.01), 0.2, DONE, "under-fitted"),
+        ((0.1, 0.05, 0.15), 0.6, FALLING, "under-fitted"),
+        ((0.1, 0.05, 0.15), 0.6, DONE, "well-fitted"),
+        ((0.1, 0.05, 0.15), 0.6, None, "well-fitted"),
+    ],
+)
+def test_verdict_follows_its_rule(optimism, fit_mAP, turned, wanted):
+    assert verdict(Interval(*optimism), fit_mAP, turned) == wanted
+
+
+def test_turn_of_the_stopping_loss():
+    found = turn([make_record(stop_loss=(1.0, 0.5, 0.6)), make_record(stop_loss=(1.0, 0.5, 0.7))])
+    assert (found.unit, found.stage, found.last) == ("epoch", 2, 3)
+    assert found.rise == pytest.approx(0.3)
+    assert not found.still_falling
+    assert turn([make_record(stop_loss=(1.0, 0.9, 0.8))]).still_falling
+    one = turn([make_record(stop_loss=(0.7,))])
+    assert (one.stage, one.rise, one.fall) == (1, 0, 0)
+    assert turn([make_record(stop_loss=())]) is None
+
+
+def test_curves_average_the_seeds_that_reached_a_stage():
+    records = [make_record(stop_loss=(1.0, 0.5)), make_record(stop_loss=(0.8, 0.6, 0.4))]
+    found = curves(records)
+    assert found["number"].tolist() == [1, 2, 3]
+    assert found["seeds"].tolist() == [2, 2, 1]
+    np.testing.assert_allclose(found["stop_loss"], [0.9, 0.55, 0.4])
+    np.testing.assert_allclose(found["stop_loss sd"][:2], np.std([[1, 0.5], [0.8, 0.6]], 0, ddof=1))
+    assert np.isnan(found["stop_loss sd"][2])
+    frame = gap.curves([SimpleNamespace(label="guess", records=records)])
+    assert frame["fit_loss"].tolist() == pytest.approx([0.45, 0.275, 0.2])
+
+
+def test_tables_and_sentences(gaps):
+    frame = gap.gap(gaps)
+    assert frame["verdict"].tolist() == [one.verdict for one in gaps]
+    assert "optimism lower" in tables.text(frame, "csv", "", [])
+    shown = gap.summary(gaps)
+    assert shown["optimism"][0].startswith(f"{gaps[0].optimism.mAP.value:.3f} [")
+    assert len(gap.gap_per_class(gaps)) == 9
+    assert gap.gap_sentences(gaps)[0].startswith("memory is over-fitted: of a fit mAP of ")
+
+
+def make_curve(gain, training=0.6, upper=0.55):
+    shares, two = np.array([0.5, 1.0]), np.array([1, 1])
+    mAP = np.array([0.45, 0.5])
+    return LearningCurve(
+        "m", shares, two, two, np.array([0.7, training]), mAP, mAP - 0.05, np.array([0.5, upper]),
+        Interval(*gain),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("curve", "wanted"),
+    [
+        (make_curve((0.05, 0.01, 0.09)), "more data"),
+        (make_curve((0.05, 0.01, 0.09), training=0.99), "more data"),
+        (make_curve((0.05, -0.01, 0.09), training=0.99), "more regularisation"),
+        (make_curve((0.05, -0.01, 0.09), training=0.99, upper=0.995), "neither"),
+        (make_curve((0.05, -0.01, 0.09)), "neither"),
+    ],
+)
+def test_learning_curve_verdict_follows_its_rule(curve, wanted):
+    assert curve.verdict == wanted
+    assert wanted in gap.learning_curve_sentences([curve])[0]
+
+
+def test_learning_curve_takes_runs_of_the_same_code_and_setting():
+    entry = SimpleNamespace(records=[make_record()])
+    tenth, half = make_record(fraction=0.1), make_record(fraction=0.5)
+    changed = make_record(fraction=0.2, versions={"python": "4"})
+    deeper = make_record(fraction=0.2)
+    deeper.spec = replace(deeper.spec, params={"depth": 2})
+    found = learning_curve.group(entry, [half, changed, deeper, tenth])
+    assert found == {0.1: [tenth], 0.5: [half], 1.0: entry.records}
+    assert list(found) == [0.1, 0.5, 1.0]
+
+
+def test_shares_are_nested_and_keep_groups_whole():
+    part = make_part(240, 5)
+    n = np.arange(240)
+    data = Dataset(
+        "made", part.X, part.y_true, part.y_mask, np.array([f"clip{i}" for i in n]),
+        np.array([f"group{i // 3}" for i in n]), np.where(n < 180, "train", "test"), "none", "CC0",
+    )  # fmt: skip
+    division = divide(data)
+    rows = {share: training_rows(division, share) for share in (0.001, 0.1, 0.2, 0.5, 1)}
+    sets = [set(r.tolist()) for r in rows.values()]
+    assert all(small < large for small, large in zip(sets, sets[1:]))
+    fit_groups = set(data.groups[division.rows["fit"]])
+    for share, found in rows.items():
+        groups = set(data.groups[found])
+        assert len(groups) == max(1, round(share * len(fit_groups)))
+        assert len(found) == np.isin(data.groups[division.rows["fit"]], list(groups)).sum()
+    for wrong in (0, -0.1, 1.1, float("nan")):
+        with pytest.raises(ProtocolError, match=r"in \(0, 1\]"):
+            training_rows(division, wrong)
+
+
+def test_a_share_is_another_run_with_its_own_label():
+    tenth = replace(SPEC, fraction=0.1)
+    assert (tenth.label, tenth.setting) == ("guess 10 %", "guess")
+    assert tenth.spec_id != SPEC.spec_id
+    assert tenth.config_id != SPEC.config_id
+
+
+END_TO_END = """
+import json
+from pathlib import Path
+
+from benchmark import suite
+from benchmark.analysis import calibration, comparison, learning_curve, training_gap
+from benchmark.run import DataRequest, execute
+from benchmark.store import Store
+from reports import gap
+
+path = Path(STORE)
+for fraction in learning_curve.FRACTIONS:
+    for request in suite.requests(DataRequest("tiny"), ["guess", "constant"], [0, 1], fraction=fraction):
+        assert execute(request, path).finished
+store = Store(path)
+result = comparison.compare(store)
+labels = store.labels(result.entries[0].records[0].spec.division_id)
+gaps = training_gap.measure(result.entries, store, labels, n_resamples=200)
+found = learning_curve.measure(store, n_resamples=200)
+print(json.dumps({
+    "seeds": {e.label: len(e.records) for e in result.entries},
+    "labels": [u.label for u in suite.plan(suite.requests(
+        DataRequest("tiny"), ["guess"], [0], fraction=0.1), store)],
+    "gap": json.loads(gap.gap(gaps).to_json(orient="records")),
+    "curve": json.loads(gap.learning_curve(found).to_json(orient="records")),
+    "sentences": gap.gap_sentences(gaps) + gap.learning_curve_sentences(found),
+    "ece": [c.ece for c in calibration.measure(result.entries, store, labels)],
+}))
+"""
+
+
+def test_stored_runs_give_gap_curve_and_calibration(polytimbre):
+    done = subprocess.run(
+        [sys.executable, "-c", f"STORE = {str(polytimbre.store)!r}\n{END_TO_END}"],
+        env=polytimbre.environment,
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    out = json.loads(done.stdout.splitlines()[-1])
+    # runs on a share are no rivals in a comparison
+    assert out["seeds"] == {"guess": 2, "constant": 1}
+    assert out["labels"] == ["guess 10 % seed 0"]
+    assert {row["model"]: row["verdict"] for row in out["gap"]}["constant"] == "under-fitted"
+    rows = [row for row in out["curve"] if row["model"] == "guess"]
+    assert [row["fraction"] for row in rows] == ["10 %", "20 %", "50 %", "100 %"]
+    assert [row["seeds"] for row in rows] == [2, 2, 2, 2]
+    clips = [row["clips"] for row in rows]
+    assert clips == sorted(clips)
+    assert clips[0] < clips[-1] / 8
+    fit = {row["model"]: row["fit mAP"] for row in out["gap"]}
+    assert rows[-1]["training mAP"] == pytest.approx(fit["guess"], abs=0.02)
+    assert len(out["sentences"]) == 4
+    assert all(0 <= value <= 1 for value in out["ece"])
