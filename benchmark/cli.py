@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark import __version__
-from benchmark.errors import PolytimbreError, UnknownNameError
+from benchmark.errors import DataError, PolytimbreError, UnknownNameError
 
 app = typer.Typer(
     name="polytimbre",
@@ -314,10 +314,11 @@ def data_render(
     clips: Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
-    """Render the embedded data set again, bit for bit (extra ``render``)."""
+    """Render the embedded data set again and compare it bit for bit (extra `render`)."""
     from rich.progress import Progress
 
-    from benchmark.datasets import rendered
+    from benchmark.datasets.rendered import differing_clips
+    from benchmark.features import rendering
     from benchmark.screen import console
 
     with Progress(console=console(stderr=True)) as progress:
@@ -326,7 +327,13 @@ def data_render(
         def advance(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        print(rendered.rebuild(out, clips=clips, workers=workers, progress=advance))
+        rendering.build(out, clips=clips, workers=workers, progress=advance)
+    if different := differing_clips(out):
+        raise DataError(
+            f"{len(different)} clip(s) of {out} differ from the embedded data, first "
+            f"{different[0]!r}; check that the extra `render` is installed at its exact pins"
+        )
+    print(f"{out} is the embedded data, bit for bit")
 
 
 def main() -> None:

@@ -313,7 +313,7 @@ def _thresholds(thresholds: object, scores: list[np.ndarray]) -> list[np.ndarray
     """Broadcast to one array (n_seeds, n_classes) a model."""
     if thresholds is None:
         raise ProtocolError("metric 'f1' needs thresholds: choose them on the select part")
-    if np.ndim(thresholds) == 0 or (isinstance(thresholds, np.ndarray) and thresholds.ndim == 1):
+    if np.isscalar(thresholds) or (isinstance(thresholds, np.ndarray) and thresholds.ndim < 2):
         thresholds = [thresholds] * len(scores)
     if len(thresholds) != len(scores):
         raise ProtocolError(f"thresholds for {len(thresholds)} models, scores for {len(scores)}")

@@ -36,6 +36,7 @@ class Labels:
 
     @classmethod
     def of(cls, y_positive: np.ndarray, y_mask: np.ndarray, group: np.ndarray) -> "Labels":
+        """Collect each class's observed clips; `group` numbers the clips' groups from 0."""
         clips = [np.flatnonzero(mask) for mask in y_mask.T]
         columns = [(rows, y_positive[rows, c]) for c, rows in enumerate(clips)]
         sizes = np.bincount(group)
@@ -72,6 +73,7 @@ class RankingPlan:
 
     @classmethod
     def of(cls, labels: Labels, score: np.ndarray) -> "RankingPlan":
+        """Sort one run's scores, shape (n_clips, n_classes), once."""
         segments, start = [], [0]
         for (clips, hit), column in zip(labels.columns, score.T, strict=True):
             segment, n = _segments(hit, column[clips])
@@ -107,6 +109,7 @@ class DecisionPlan:
 
     @classmethod
     def of(cls, labels: Labels, score: np.ndarray, threshold: np.ndarray) -> "DecisionPlan":
+        """Decide one run's scores at thresholds of shape (n_classes,)."""
         kinds = []
         for c, (clips, hit) in enumerate(labels.columns):
             # compared in the scores' type, or a threshold may miss the score it was taken from

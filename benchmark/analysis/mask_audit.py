@@ -50,13 +50,7 @@ TRUSTED_TAU, TRUSTED_DRAWS = 0.9, 0.95
 
 @dataclass(frozen=True, eq=False)
 class Rates:
-    """How many labels of each class are observed per clip.
-
-    Attributes
-    ----------
-    present, absent : ndarray, shape (n_classes,)
-        Observed positives and observed negatives divided by the number of clips.
-    """
+    """Observed positives and observed negatives of each class per clip, each (n_classes,)."""
 
     present: np.ndarray
     absent: np.ndarray
@@ -90,11 +84,11 @@ def observation_chances(
     if not share > 0:
         raise ProtocolError(f"the share of OpenMIC's rates must be above 0, got {share}")
     prevalence = y_positive.mean(axis=0)
-    probabilities = []
+    chances = []
     for rate, available in ((rates.present, prevalence), (rates.absent, 1 - prevalence)):
-        wanted = share * rate / np.where(available > 0, available, 1)
-        probabilities.append(np.where(available > 0, np.minimum(wanted, 1), 0.0))
-    return probabilities[0], probabilities[1]
+        wanted = np.divide(share * rate, available, out=np.zeros(n_classes), where=available > 0)
+        chances.append(np.minimum(wanted, 1))
+    return chances[0], chances[1]
 
 
 def openmic_like_mask(
@@ -285,11 +279,6 @@ class MaskAudit:
     levels: tuple[Level, ...]
 
     @property
-    def given(self) -> bool:
-        """Whether one given mask was audited instead of drawn ones."""
-        return self.levels[0].share is None
-
-    @property
     def reference(self) -> Level:
         """The given mask, or the level nearest to OpenMIC's own rates."""
         return min(self.levels, key=lambda x: abs(np.log(x.share)) if x.share else 0.0)
@@ -435,7 +424,8 @@ def _level(
 def _tau(a: np.ndarray, b: np.ndarray) -> float:
     from scipy.stats import kendalltau
 
-    return float(kendalltau(a, b).statistic)
+    # rounded, so that sums in another order don't untie equal values
+    return float(kendalltau(a.round(12), b.round(12)).statistic)
 
 
 def _values(y_positive: np.ndarray, mask: np.ndarray, models: Sequence[ScoredModel]) -> np.ndarray:

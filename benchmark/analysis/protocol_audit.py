@@ -1,31 +1,29 @@
 """Protocol audit: a published protocol's scores beside the corrected one's.
 
 Under the published protocol a label that was never observed counts as present, and only clips
-whose *voice* label was observed are kept. It is rebuilt here, and the same scores are scored
-under it and under the corrected one: those of strategies that never hear a clip
-(`audit_labels`) and those of stored runs (`audit_models`).
+whose *voice* label was observed are kept. Here the same scores are scored under it and under the
+corrected one: strategies that never hear a clip (`audit_labels`), stored runs (`audit_models`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from benchmark.analysis.comparison import Comparison, Entry, Evaluation, evaluate
+from benchmark.analysis.comparison import Comparison, Entry, evaluate
 from benchmark.analysis.mask_audit import mask_labels, openmic_like_mask, partition_labels
 from benchmark.contracts import CLASSES, Dataset, derive_seed
 from benchmark.errors import DataError, ProtocolError
 from benchmark.metrics import macro
 from benchmark.store import Labels, Store
 
+Parts = Mapping[str, Labels]
+
 #: The published protocol keeps the clips whose label of this class was observed.
 FILTER_CLASS = "voice"
-
 #: The published protocol's candidate thresholds: 0.10 to 0.99 by 0.01.
 GRID = np.arange(10, 100) / 100
-
 #: File beside ``labels.npz`` that names the clips of the official test partition.
 TEST_KEYS = Path("partitions") / "split01_test.csv"
 
@@ -84,7 +82,7 @@ def read_labels(path: Path) -> OpenMICLabels:
         test_keys = set(listed.read_text(encoding="utf-8").split())
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"the test clips' keys can't be read from {listed} ({error}); it is part of OpenMIC-2018"
+            f"the test clips' keys can't be read from {listed} ({error}); OpenMIC-2018 has it"
         ) from error
     in_test = np.array([key in test_keys for key in keys.tolist()])
     if in_test.sum() != len(test_keys) or in_test.all() or not in_test.any():
@@ -104,14 +102,13 @@ def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"the labels {path} can't be read ({error}); an .npz with the arrays sample_key and "
             "label is needed"
         ) from error
-    n_classes = len(CLASSES)
-    if keys.ndim != 1 or keys.dtype.kind != "U" or label.shape != (len(keys), n_classes):
+    shapes = keys.ndim == 1 and keys.dtype.kind == "U" and label.shape == (len(keys), len(CLASSES))
+    if not shapes or not np.isin(label, (-1, 0, 1)).all() or len(np.unique(keys)) != len(keys):
         raise DataError(
-            f"the labels {path} must be sample_key (n_clips,) of str and label "
-            f"(n_clips, {n_classes}), got {keys.dtype} {keys.shape} and {label.shape}"
+            f"the labels {path} must be sample_key (n_clips,) of str, each once, and label "
+            f"(n_clips, {len(CLASSES)}) of 1, -1 and 0; got {keys.dtype} {keys.shape} and "
+            f"{label.dtype} {label.shape}"
         )
-    if not np.isin(label, (-1, 0, 1)).all() or len(np.unique(keys)) != len(keys):
-        raise DataError(f"the labels {path} hold a clip twice, or a value other than 1, -1 and 0")
     return keys, label
 
 
@@ -156,9 +153,8 @@ def grid_thresholds(y_present: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     """Return the threshold of highest F1 of each class among `GRID`, shape (n_classes,).
 
     A score at or above the threshold is a "yes". Among thresholds of equal F1 the lowest is
-    taken, as by a loop that keeps the first best.
-
-    `y_present` (bool) and `y_score` have shape (n_clips, n_classes).
+    taken, as by a loop that keeps the first best. `y_present` (bool) and
+    `y_score` have shape (n_clips, n_classes).
     """
     n_present = y_present.sum(axis=0)
     f1 = []
@@ -178,31 +174,9 @@ def categorical_accuracy(y_true: np.ndarray, y_score: np.ndarray) -> float:
     return float(np.mean(y_true.argmax(axis=1) == y_score.argmax(axis=1)))
 
 
-@dataclass(frozen=True, eq=False)
-class PublishedScores:
-    """Scores under the published protocol.
-
-    Attributes
-    ----------
-    accuracy : float
-        See :func:`categorical_accuracy`.
-    precision, recall, f1 : float
-        Of the positive class, weighted by each class's number of "present" labels, as
-        scikit-learn's ``average="weighted"`` does; nothing over nothing is 0.
-    class_precision : ndarray, shape (n_classes,)
-        Of the positive class.
-    """
-
-    accuracy: float
-    precision: float
-    recall: float
-    f1: float
-    class_precision: np.ndarray
-
-
 def published_scores(
-    scores: Mapping[str, np.ndarray], labels: Mapping[str, Labels], part: str = "test"
-) -> PublishedScores:
+    scores: Mapping[str, np.ndarray], labels: Parts, part: str = "test"
+) -> dict[str, float]:
     """Score one run as published, with thresholds from `GRID` on *select* handled alike.
 
     Parameters
@@ -211,6 +185,13 @@ def published_scores(
     labels : mapping of str to Labels
         By part, as `scores`: ``"select"`` and `part` are needed.
     part : str
+
+    Returns
+    -------
+    dict of str to float
+        "accuracy", see :func:`categorical_accuracy`; "precision", "recall" and "f1" of the
+        positive class, weighted by each class's number of "present" labels, as scikit-learn's
+        ``average="weighted"`` does. Nothing over nothing is 0.
     """
     y_select, rows = published_labels(labels["select"])
     chosen = grid_thresholds(y_select, scores["select"][rows])
@@ -218,61 +199,47 @@ def published_scores(
     y_score = scores[part][rows]
     y_pred = y_score >= chosen.astype(y_score.dtype)
     hits, said, support = (a.sum(axis=0) for a in (y_pred & y_present, y_pred, y_present))
-    precision = hits / np.maximum(said, 1)
-    recall = hits / np.maximum(support, 1)
-    f1 = 2 * hits / np.maximum(said + support, 1)
-    weights = support / support.sum() if support.any() else np.full(len(support), np.nan)
-    return PublishedScores(
-        categorical_accuracy(y_present, y_score),
-        *(float(weights @ values) for values in (precision, recall, f1)),
-        class_precision=precision,
-    )
+    counts = {
+        "precision": (hits, said),
+        "recall": (hits, support),
+        "f1": (2 * hits, said + support),
+    }
+    figures = {"accuracy": categorical_accuracy(y_present, y_score)}
+    for name, (top, bottom) in counts.items():
+        figures[name] = float(support @ (top / np.maximum(bottom, 1)) / max(support.sum(), 1))
+    return figures
 
 
-@dataclass(frozen=True, eq=False)
-class CorrectedScores:
-    """Macro figures over observed labels of all clips, decisions at the global threshold.
+def corrected_scores(
+    scores: Mapping[str, np.ndarray], labels: Parts, part: str = "test"
+) -> dict[str, float]:
+    """Score one run over the observed labels of all clips; arguments as `published_scores`.
 
-    The names are those of :class:`benchmark.metrics.Decisions`; the `class_` figures have
-    shape (n_classes,) and are NaN where a class can't be scored.
+    Returns
+    -------
+    dict of str to float
+        "mAP" and, at the global threshold, the macro averages of the figures in
+        :class:`benchmark.metrics.Decisions`, by their names.
     """
-
-    mAP: float
-    precision: float
-    recall: float
-    f1: float
-    two_class_f1: float
-    weighted_precision: float
-    weighted_recall: float
-    weighted_f1: float
-    class_precision: np.ndarray
-    class_weighted_precision: np.ndarray
-
-
-def corrected_scores(evaluation: Evaluation) -> CorrectedScores:
-    """Return the figures of an evaluation that the audit shows."""
+    evaluation = evaluate(scores, labels, part)
     decided = evaluation.decisions["global"]
-    macros = [f.name for f in fields(CorrectedScores) if not f.name.startswith(("mAP", "class_"))]
-    return CorrectedScores(
-        mAP=macro(evaluation.average_precision),
-        **{name: macro(getattr(decided, name)) for name in macros},
-        class_precision=decided.precision,
-        class_weighted_precision=decided.weighted_precision,
-    )
+    macros = {f.name: macro(getattr(decided, f.name)) for f in fields(decided)}
+    return {"mAP": macro(evaluation.average_precision), **macros}
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
     """One strategy or model under both protocols, means over seeds.
 
-    `model` is the plugin's name, empty for a strategy; `as_published` says whether it was also
-    trained with missing labels as present.
+    Figures are named as by :func:`published_scores` and :func:`corrected_scores`; `model` is the
+    plugin's name, empty for a strategy; `as_published` says whether the model was also trained
+    with missing labels as present.
     """
 
     label: str
     model: str
-    published: PublishedScores
-    corrected: CorrectedScores
+    published: Mapping[str, float]
+    corrected: Mapping[str, float]
     as_published: bool = False
 
 
@@ -280,16 +247,15 @@ class Row:
 ALWAYS_YES, CLASS_PRIOR, ALWAYS_VOICE = "always yes", "class prior", "always voice"
 
 
-def _constant_row(
-    label: str, published: np.ndarray, corrected: np.ndarray, labels: dict[str, Labels], part: str
-) -> Row:
-    """Score the same class scores for every clip, those given for each protocol."""
-    runs = [
-        {name: np.tile(np.float32(values), (len(known), 1)) for name, known in labels.items()}
-        for values in (published, corrected)
-    ]
-    of_evaluation = corrected_scores(evaluate(runs[1], labels, part))
-    return Row(label, "", published_scores(runs[0], labels, part), of_evaluation)
+def _constant_row(label: str, scores: Sequence[np.ndarray], labels: Parts, part: str) -> Row:
+    """Score the same class scores for every clip: the first as published, the second corrected."""
+    every = [{k: np.tile(np.float32(v), (len(y), 1)) for k, y in labels.items()} for v in scores]
+    return Row(
+        label,
+        "",
+        published_scores(every[0], labels, part),
+        corrected_scores(every[1], labels, part),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,8 +269,8 @@ class LabelAudit:
     n_kept, n_train_kept : int
         Of these, the clips the published protocol keeps.
     present, absent, missing : ndarray of int, shape (n_classes,)
-        Kept test clips in which the class was observed as present, as absent, or not at all.
-        The published positives are `present` plus `missing`.
+        Kept test clips in which the class was observed as present, as absent, or not at all:
+        the published positives are `present` and `missing`.
     all_present, all_absent : ndarray of int, shape (n_classes,)
         Observed positives and negatives of the whole test partition.
     strategies : tuple of Row
@@ -346,16 +312,14 @@ def audit_labels(source: Path | OpenMICLabels) -> LabelAudit:
     y_train = published_labels(known.train)[0]
     rows = published_labels(test)[1]
     observed, present = test.y_mask[rows], test.y_positive[rows]
-    yes, voice = (
-        np.ones(len(test.classes)),
-        np.array([name == FILTER_CLASS for name in test.classes]),
-    )
+    voice = np.array([name == FILTER_CLASS for name in test.classes])
+    yes = np.ones(len(voice))
     share = known.train.y_positive.sum(axis=0) / np.maximum(known.train.y_mask.sum(axis=0), 1)
     strategies = (
-        _constant_row(ALWAYS_YES, yes, yes, parts, "test"),
+        _constant_row(ALWAYS_YES, (yes, yes), parts, "test"),
         # a prior rests on what its protocol takes for the truth
-        _constant_row(CLASS_PRIOR, y_train.mean(axis=0), share, parts, "test"),
-        _constant_row(ALWAYS_VOICE, voice, voice, parts, "test"),
+        _constant_row(CLASS_PRIOR, (y_train.mean(axis=0), share), parts, "test"),
+        _constant_row(ALWAYS_VOICE, (voice, voice), parts, "test"),
     )
     return LabelAudit(
         classes=test.classes,
@@ -393,7 +357,6 @@ class ModelAudit:
 
     dataset: str
     part: str
-    classes: tuple[str, ...]
     drawn: bool
     n_clips: int
     n_kept: int
@@ -405,7 +368,7 @@ class ModelAudit:
     def values(self, protocol: str, name: str) -> np.ndarray:
         """Return one figure of every row; `protocol` is "published" or "corrected"."""
         # rounded, so that sums in another order don't untie equal figures
-        return np.array([getattr(getattr(row, protocol), name) for row in self.rows]).round(12)
+        return np.array([getattr(row, protocol)[name] for row in self.rows]).round(12)
 
     def tau(self, name: str) -> float:
         """Kendall's tau-b between a published figure and mAP; NaN where one is the same for all."""
@@ -420,7 +383,7 @@ class ModelAudit:
 def audit_models(
     comparison: Comparison,
     store: Store,
-    labels_by_part: Mapping[str, Labels],
+    labels_by_part: Parts,
     *,
     mask_seed: int | None = None,
     extra: Sequence[Entry] = (),
@@ -452,26 +415,23 @@ def audit_models(
             labels[name] = mask_labels(known, openmic_like_mask(known.y_positive, seed=seed))
     rows = [_row(entry, store, labels, part, False) for entry in comparison.entries]
     rows += [_row(entry, store, labels, part, True) for entry in extra]
-    rows.sort(key=lambda row: -row.corrected.mAP)
-    every = np.ones(len(labels[part].classes))
+    rows.sort(key=lambda row: -row.corrected["mAP"])
+    every = np.ones(labels[part].y_true.shape[1])
     y_present, kept = published_labels(labels[part])
     return ModelAudit(
         dataset=comparison.dataset,
         part=part,
-        classes=labels[part].classes,
         drawn=mask_seed is not None,
         n_clips=len(labels[part]),
         n_kept=len(kept),
         present=float(y_present.mean()),
         observed=float(labels[part].y_positive[kept].mean()),
         rows=tuple(rows),
-        yes=_constant_row(ALWAYS_YES, every, every, labels, part),
+        yes=_constant_row(ALWAYS_YES, (every, every), labels, part),
     )
 
 
-def _row(
-    entry: Entry, store: Store, labels: dict[str, Labels], part: str, as_published: bool
-) -> Row:
+def _row(entry: Entry, store: Store, labels: Parts, part: str, as_published: bool) -> Row:
     published, corrected = [], []
     for record in entry.records:
         found = store.labels(record.spec.division_id)
@@ -482,12 +442,10 @@ def _row(
             )
         scores = store.scores(record)
         published.append(published_scores(scores, labels, part))
-        corrected.append(corrected_scores(evaluate(scores, labels, part)))
+        corrected.append(corrected_scores(scores, labels, part))
     model = entry.records[0].spec.model
     return Row(entry.label, model, _mean(published), _mean(corrected), as_published)
 
 
-def _mean(rows: Sequence[Any]) -> Any:
-    """Average scores over seeds, field by field."""
-    kind = type(rows[0])
-    return kind(*(np.mean([getattr(r, f.name) for r in rows], axis=0) for f in fields(kind)))
+def _mean(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
