@@ -1,3 +1,8 @@
 """polytimbre: a benchmark for recognising instruments in polyphonic music."""
 
+import os
+
+#: Keras takes its backend when it is first imported, by whichever plugin; JAX unless told.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
 __version__ = "0.1.0"

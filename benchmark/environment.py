@@ -40,7 +40,7 @@ VARIANTS = {"xgboost": ("xgboost-cpu", "xgboost")}
 
 def backend() -> str:
     """Return the Keras backend's name."""
-    return os.environ.get("KERAS_BACKEND", "jax")
+    return os.environ["KERAS_BACKEND"]
 
 
 def library_versions(libraries: Iterable[str]) -> dict[str, str]:

@@ -4,7 +4,6 @@ A network plugin subclasses :class:`NeuralNetwork` and says what its layers are.
 on the backend named by ``KERAS_BACKEND``, JAX if none is.
 """
 
-import os
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,6 @@ from benchmark.errors import PolytimbreError
 
 #: Clips scored at once. Every call is padded to it, so that one shape is compiled.
 SCORED_AT_ONCE = 256
-
-
-def import_keras() -> Any:
-    """Import Keras on the chosen backend and return the module."""
-    os.environ.setdefault("KERAS_BACKEND", "jax")
-    import keras
-
-    return keras
 
 
 def masked_binary_crossentropy(y_packed: Any, y_pred: Any) -> Any:
@@ -40,7 +31,8 @@ def masked_binary_crossentropy(y_packed: Any, y_pred: Any) -> Any:
     -------
     scalar tensor, in nats a label
     """
-    ops = import_keras().ops
+    from keras import ops
+
     observed = ops.cast(y_packed >= 0, y_pred.dtype)
     relevance = ops.maximum(y_packed, 0.0)
     score = ops.clip(y_pred, 1e-7, 1 - 1e-7)
@@ -84,11 +76,13 @@ class NeuralNetwork(Model):
 
     def optimizer(self) -> Any:
         """Return the optimiser, Adam."""
-        adam = import_keras().optimizers.Adam
-        return adam(self.learning_rate, weight_decay=self.weight_decay or None)
+        from keras import optimizers
+
+        return optimizers.Adam(self.learning_rate, weight_decay=self.weight_decay or None)
 
     def _build(self, n_frames: int, n_features: int, n_classes: int) -> None:
-        keras = import_keras()
+        import keras
+
         inputs = keras.Input((n_frames, n_features), name="frames")
         self.network_ = keras.Model(inputs, self.layers(inputs, n_classes), name=self.name)
 
@@ -97,7 +91,8 @@ class NeuralNetwork(Model):
 
     def fit(self, train: Part, stop: Part, *, seed: int, report: Report | None = None) -> History:
         """Fit with early stopping on the masked stopping loss; see :class:`Model`."""
-        keras = import_keras()
+        import keras
+
         keras.utils.clear_session()
         keras.utils.set_random_seed(seed)
         frames = train.X.reshape(-1, train.X.shape[-1]).astype(np.float64)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmark.errors import UnknownNameError
-from benchmark.training import NeuralNetwork, import_keras
+from benchmark.training import NeuralNetwork
 
 
 class CNN(NeuralNetwork):
@@ -67,8 +67,8 @@ class CNN(NeuralNetwork):
         """Stack the blocks; see :class:`NeuralNetwork`."""
         if self.kind not in ("1d", "2d"):
             raise UnknownNameError(f"kind of model {self.name}", self.kind, ("1d", "2d"))
-        keras = import_keras()
-        layers = keras.layers
+        from keras import layers, ops
+
         x = layers.GaussianNoise(self.noise)(inputs)
         x = layers.SpatialDropout1D(self.feature_dropout)(x)
         two_d = self.kind == "2d"
@@ -84,7 +84,7 @@ class CNN(NeuralNetwork):
         scores = layers.Dense(n_classes)(x)
         if not two_d:
             attention = layers.Softmax(axis=1)(layers.Dense(n_classes)(x))
-            scores = keras.ops.sum(attention * scores, axis=1)
+            scores = ops.sum(attention * scores, axis=1)
         return layers.Activation("sigmoid")(scores)
 
     @staticmethod

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
-
 TINY = '''
 """A tiny data set and models that misbehave, for the tests."""
 

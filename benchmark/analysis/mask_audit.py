@@ -11,7 +11,9 @@ E. J. Humphrey, S. Durand and B. McFee, "OpenMIC-2018: An Open Dataset for Multi
 Recognition", ISMIR 2018.
 """
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -193,7 +195,7 @@ class Level:
     present, labels : float
         Mean number of observed positives, and of observed labels, per class and mask.
     prevalence : float
-        Share of positives among the observed labels, mean over classes and masks.
+        Share of positives among the observed labels, mean over masks.
     n_classes : float
         Mean number of classes that can be scored.
     capped : int
@@ -263,7 +265,7 @@ class MaskAudit:
     present, labels : float
         Mean number of positives, and of labels, per class that has labels.
     prevalence : float
-        Share of positives among all labels, mean over the classes that have any.
+        Share of positives among all labels.
     full : ndarray, shape (n_metrics, n_models)
         Macro values on all labels, mean over seeds.
     levels : tuple of Level
@@ -364,11 +366,9 @@ def audit_masks(
     values = _full_values(full, models)
     levels = []
     for share in sorted(shares):
-        masks = (
-            full.y_mask
-            & openmic_like_mask(full.y_positive, rates, derive_seed(seed, "draw", i), share)
-            for i in range(draws)
-        )
+        seeds = (derive_seed(seed, "draw", i) for i in range(draws))
+        drawn = (openmic_like_mask(full.y_positive, rates, s, share) for s in seeds)
+        masks = [full.y_mask & mask for mask in drawn]
         chances = observation_chances(full.y_positive, rates, share)
         capped = int(((chances[0] == 1) | (chances[1] == 1))[full.y_mask.any(axis=0)].sum())
         levels.append(_level(full, masks, models, values, share, capped))
@@ -385,7 +385,7 @@ def _audit(
         n_clips=len(full),
         present=float(present.mean()),
         labels=float(labels.mean()),
-        prevalence=float((present / labels).mean()),
+        prevalence=float(present.sum() / labels.sum()),
         full=values,
         levels=tuple(levels),
     )
@@ -401,24 +401,23 @@ def _full_values(full: Labels, models: Sequence[ScoredModel]) -> np.ndarray:
 
 def _level(
     full: Labels,
-    masks: Iterable[np.ndarray],
+    masks: Sequence[np.ndarray],
     models: Sequence[ScoredModel],
     values_on_all: np.ndarray,
     share: float | None,
     capped: int,
 ) -> Level:
-    known = full.y_mask.any(axis=0)
-    y_positive = full.y_positive
-    rows, taus, counts = [], [], []
+    known, y_positive = full.y_mask.any(axis=0), full.y_positive
+    counts = []
     for mask in masks:
         present, labels = (mask & y_positive).sum(axis=0)[known], mask.sum(axis=0)[known]
+        prevalence = present.sum() / labels.sum() if labels.any() else np.nan
         scorable = (present > 0) & (present < labels)
-        observed = labels > 0
-        prevalence = (present[observed] / labels[observed]).mean() if observed.any() else np.nan
         counts.append((present.mean(), labels.mean(), prevalence, scorable.sum()))
-        rows.append(_values(y_positive, mask, models))
-        taus.append([_tau(a, b) for a, b in zip(values_on_all, rows[-1], strict=True)])
-    return Level(share, *np.mean(counts, axis=0).tolist(), capped, np.array(rows), np.array(taus))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy sorts outside Python's lock
+        values = np.array(list(pool.map(lambda mask: _values(y_positive, mask, models), masks)))
+    taus = [[_tau(*pair) for pair in zip(values_on_all, v, strict=True)] for v in values]
+    return Level(share, *np.mean(counts, axis=0).tolist(), capped, values, np.array(taus))
 
 
 def _tau(a: np.ndarray, b: np.ndarray) -> float:

@@ -199,13 +199,9 @@ def published_scores(
     y_score = scores[part][rows]
     y_pred = y_score >= chosen.astype(y_score.dtype)
     hits, said, support = (a.sum(axis=0) for a in (y_pred & y_present, y_pred, y_present))
-    counts = {
-        "precision": (hits, said),
-        "recall": (hits, support),
-        "f1": (2 * hits, said + support),
-    }
     figures = {"accuracy": categorical_accuracy(y_present, y_score)}
-    for name, (top, bottom) in counts.items():
+    ratios = ("precision", hits, said), ("recall", hits, support), ("f1", 2 * hits, said + support)
+    for name, top, bottom in ratios:
         figures[name] = float(support @ (top / np.maximum(bottom, 1)) / max(support.sum(), 1))
     return figures
 
