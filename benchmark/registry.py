@@ -5,7 +5,9 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import io
 import pkgutil
+import tokenize
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -139,22 +141,39 @@ def source_hash(cls: type) -> str:
     todo = [cls.__module__]
     while todo:
         name = todo.pop()
-        if name in seen or (tree := _parse(name)) is None:
+        if name in seen or (source := _source(name)) is None:
             continue
-        seen[name] = ast.unparse(_without_docstrings(tree))
+        tree = ast.parse(source)
+        seen[name] = _code(source, tree)
         todo += [m for m in _imported(tree) if m.partition(".")[0] in own]
     text = "\n".join(f"{name}\n{code}" for name, code in sorted(seen.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _parse(module: str) -> ast.Module | None:
+def _source(module: str) -> str | None:
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
         return None  # `from package.module import name` also proposes package.module.name
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         return None
-    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    return Path(spec.origin).read_text(encoding="utf-8")
+
+
+def _code(source: str, tree: ast.Module) -> str:
+    """Cut comments and docstrings out of the text; an unparsed tree differs between Pythons."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                for row in range(first.lineno - 1, first.end_lineno):
+                    lines[row] = ""
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
@@ -164,13 +183,3 @@ def _imported(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            continue
-        first = node.body[0] if node.body else None
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-            node.body[0] = ast.Pass()
-    return tree

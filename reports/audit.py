@@ -188,17 +188,16 @@ def model_tables(audit: ModelAudit) -> Tables:
     Returns
     -------
     list of (str, pandas.DataFrame)
-        Figures are means over seeds. ``rank`` is by accuracy as published, ``rank*`` by mAP
-        corrected. The last row says yes to everything and has no rank.
+        Figures are means over seeds. The last row says yes to everything and has no rank.
     """
     rows = [{"model": _name(row), **_figures(row)} for row in (*audit.rows, audit.yes)]
     frame = pd.DataFrame(rows)
     for heading, protocol, name in (
-        ("rank", "published", "accuracy"),
-        ("rank*", "corrected", "mAP"),
+        ("accuracy rank", "published", "accuracy"),
+        ("F1 rank", "published", "f1"),
+        ("mAP rank*", "corrected", "mAP"),
     ):
         frame[heading] = [*map(str, _ranks(audit.values(protocol, name))), "–"]
-    frame = frame[["model", *PUBLISHED, "rank", *(f"{name}*" for name in CORRECTED), "rank*"]]
     mixed = [
         {"model": _name(row), **{h: row.corrected[name] for h, name in AVERAGES.items()}}
         for row in (*audit.rows, audit.yes)
@@ -212,22 +211,22 @@ def model_tables(audit: ModelAudit) -> Tables:
 
 def model_sentences(audit: ModelAudit) -> list[str]:
     """Say what follows from :func:`model_tables`."""
-    mAP, f1 = audit.values("corrected", "mAP"), audit.values("published", "f1")  # noqa: N806
+    mAP, f1 = audit.values("corrected", "mAP"), audit.values("published", "f1")
     accuracy = audit.values("published", "accuracy")
     n = len(audit.rows)
-    behind = {
-        name: int((audit.values("published", key) <= audit.yes.published[key] + 1e-12).sum())
+    behind = [
+        f"{int((audit.values('published', key) <= audit.yes.published[key] + 1e-12).sum())} of "
+        f"{_count(n, 'model')} in {name}"
         for name, key in (("accuracy", "accuracy"), ("weighted F1", "f1"))
-    }
+    ]
     sentences = [
         f"On {audit.dataset} the published protocol keeps {audit.n_kept} of {audit.n_clips} "
-        f"clips and calls {_percent(audit.present)} of their labels present, of which "
+        f"clips and calls {_percent(audit.present)} of their labels present; "
         f"{_percent(audit.observed)} were observed to be.",
         f"Saying yes to everything scores a weighted precision of "
         f"{_percent(audit.yes.published['precision'])} and a recall of "
-        f"{_percent(audit.yes.published['recall'])} there; of {_count(n, 'model')}, "
-        + _listed([f"{count} are no better than it in {name}" for name, count in behind.items()])
-        + ".",
+        f"{_percent(audit.yes.published['recall'])} there. No better than that: "
+        f"{_listed(behind)}.",
         f"Models that differ by {np.ptp(mAP):.3f} in mAP differ by {np.ptp(f1):.3f} in the "
         f"published weighted F1.",
     ]

@@ -61,7 +61,7 @@ def summary(gaps: Sequence[Gap]) -> pd.DataFrame:
 
 
 def _with_interval(value: float, lower: float, upper: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.3f} [{lower:.3f}, {upper:.3f}]"
+    return "–" if np.isnan(value) else f"{value:z.3f} [{lower:z.3f}, {upper:z.3f}]"
 
 
 def gap_per_class(gaps: Sequence[Gap]) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def _gap_sentence(one: Gap) -> str:
     if turned.stage < turned.last:
         after = f" and had risen by {turned.rise:.1%} by {turned.unit} {turned.last}"
     else:
-        still = f"still falling by {turned.fall:.1%} over the last tenth"
+        still = f"and still falling: by {turned.fall:.1%} since {turned.unit} {turned.since}"
         after = f", the last, {still if turned.still_falling else 'where it was level'}"
     return f"{sentence}; {where}{after}."
 

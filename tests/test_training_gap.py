@@ -19,9 +19,9 @@ from benchmark.analysis.learning_curve import LearningCurve
 from benchmark.analysis.training_gap import GAP_PARTS, Interval, verdict
 from benchmark.checks import make_part
 from benchmark.contracts import Dataset, History, Stage
-from benchmark.errors import ProtocolError
+from benchmark.errors import ProtocolError, StoreError
 from benchmark.protocol import divide
-from benchmark.record import Record, RunSpec
+from benchmark.record import Record, RunSpec, digest
 from benchmark.run import training_rows
 from benchmark.store import Labels
 from reports import gap, tables
@@ -195,7 +195,7 @@ def test_no_class_in_common_is_said():
         measure(shelf, {**shelf.labels, "test": nothing})
 
 
-DONE, FALLING = Turn("epoch", 5, 10, 0.1, -0.02), Turn("epoch", 10, 10, 0.0, 0.05)
+DONE, FALLING = Turn("epoch", 5, 10, 0.1, 9, -0.02), Turn("epoch", 10, 10, 0.0, 9, 0.05)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +220,8 @@ def test_turn_of_the_stopping_loss():
     assert found.rise == pytest.approx(0.3)
     assert not found.still_falling
     assert turn([make_record(stop_loss=(1.0, 0.9, 0.8))]).still_falling
+    forest = make_record(history=history((0.8, 0.6, 0.5), [10, 50, 100]))
+    assert (turn([forest]).since, turn([forest]).fall) == (50, pytest.approx(0.2))
     one = turn([make_record(stop_loss=(0.7,))])
     assert (one.stage, one.rise, one.fall) == (1, 0, 0)
     assert turn([make_record(stop_loss=())]) is None
@@ -308,6 +310,16 @@ def test_a_share_is_another_run_with_its_own_label():
     assert (tenth.label, tenth.setting) == ("guess 10 %", "guess")
     assert tenth.spec_id != SPEC.spec_id
     assert tenth.config_id != SPEC.config_id
+
+
+def test_a_record_without_its_share_is_refused():
+    """A field with a default must not make reading lax."""
+    text = make_record().to_json()
+    assert Record.from_json(text).spec.fraction == 1
+    content = json.loads(text)
+    del content["digest"], content["spec"]["fraction"]
+    with pytest.raises(StoreError, match="its spec is not one of format"):
+        Record.from_json(json.dumps({**content, "digest": digest(content)}))
 
 
 END_TO_END = """

@@ -9,7 +9,7 @@ import numpy as np
 from benchmark.contracts import Stage
 from benchmark.record import Record
 
-#: A larger relative fall of the stopping loss over the last tenth of training is unfinished.
+#: A larger relative fall of the stopping loss over the final tenth of training is unfinished.
 STILL_FALLING = 0.01
 
 
@@ -28,15 +28,18 @@ class Turn:
     rise : float
         Rise of the stopping loss from there to the last stage, relative to the lowest; mean
         over seeds.
+    since : int
+        The last stage recorded before the final tenth of training, median over seeds.
     fall : float
-        Fall of the stopping loss over the last tenth of the stages, relative to the last
-        loss; negative where it rose, 0 where there is one stage; mean over seeds.
+        Fall of the stopping loss from `since` to the last stage, relative to the last loss;
+        negative where it rose, 0 where there is one stage; mean over seeds.
     """
 
     unit: str
     stage: int
     last: int
     rise: float
+    since: int
     fall: float
 
     @property
@@ -57,7 +60,7 @@ def turn(records: Sequence[Record]) -> Turn | None:
     Turn or None
         None if no record has a stage with a stopping loss.
     """
-    lowest, last, rises, falls = [], [], [], []
+    lowest, last, rises, since, falls = [], [], [], [], []
     for record in records:
         stages = record.history.get("stages", {})
         number = np.array(stages.get("number", []))
@@ -69,7 +72,9 @@ def turn(records: Sequence[Record]) -> Turn | None:
         last.append(number[-1])
         rises.append(loss[-1] / loss[best] - 1)
         earlier = np.flatnonzero(number <= 0.9 * number[-1])
-        falls.append(loss[earlier[-1]] / loss[-1] - 1 if earlier.size else 0.0)
+        before = int(earlier[-1]) if earlier.size else len(number) - 1
+        since.append(number[before])
+        falls.append(loss[before] / loss[-1] - 1)
     if not lowest:
         return None
     return Turn(
@@ -77,6 +82,7 @@ def turn(records: Sequence[Record]) -> Turn | None:
         stage=int(np.median(lowest)),
         last=int(np.median(last)),
         rise=float(np.mean(rises)),
+        since=int(np.median(since)),
         fall=float(np.mean(falls)),
     )
 

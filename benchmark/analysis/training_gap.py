@@ -43,8 +43,8 @@ RULE = (
     "Over-fitted: optimism (fit minus select mAP) is above 0 at the 95 % level and more than "
     "a third of the fit mAP; else under-fitted: optimism is not shown to be above 0 (nothing "
     "was learnt that only holds for the clips seen, so there is room for a richer model), or "
-    "the stopping loss still fell by more than 1 % over the last tenth of training; else "
-    "well-fitted."
+    "the stopping loss still fell by more than 1 % from the last stage recorded before the final "
+    "tenth of training to the end; else well-fitted."
 )
 
 #: Resamples of the losses that are drawn at a time.
