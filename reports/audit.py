@@ -250,15 +250,24 @@ def _tau(value: float) -> str:
 
 
 def _trained_as_published(audit: ModelAudit) -> list[str]:
+    by_f1, by_map = (
+        _ranks(audit.values(*figure)) for figure in (("published", "f1"), ("corrected", "mAP"))
+    )
     sentences = []
-    for row in (row for row in audit.rows if row.as_published):
+    for i, row in enumerate(audit.rows):
+        if not row.as_published:
+            continue
         twins = [r for r in audit.rows if r.model == row.model and not r.as_published]
-        beside = f", {twins[0].label} trained on observed labels {twins[0].corrected['mAP']:.3f}"
+        beside = [
+            f"; {r.label}, trained on observed labels, has {r.corrected['mAP']:.3f}" for r in twins
+        ]
         sentences.append(
-            f"{row.label} trained as published reaches an accuracy of "
-            f"{_percent(row.published['accuracy'])} and a precision of "
-            f"{_percent(row.published['precision'])} as published, but a mAP of "
-            f"{row.corrected['mAP']:.3f}{beside if twins else ''}."
+            f"{row.label} trained as published has rank {by_f1[i]} of {len(audit.rows)} by "
+            f"published weighted F1 and rank {by_map[i]} by mAP: as published, an accuracy of "
+            f"{_percent(row.published['accuracy'])}, a precision of "
+            f"{_percent(row.published['precision'])} and a recall of "
+            f"{_percent(row.published['recall'])}; corrected, a mAP of "
+            f"{row.corrected['mAP']:.3f}{''.join(beside[:1])}."
         )
     return sentences
 
@@ -378,9 +387,9 @@ def _level_sentence(audit: MaskAudit, level: Level, i: int) -> str:
         level.low_tau(),
     )
     differences = np.abs(np.diff(np.sort(audit.full[i].round(12))))
-    gap = differences[differences > 0].min(initial=np.inf)
-    shift = float(np.abs(bias).max())
-    comparable = "is not" if shift > gap else "is"
+    apart = differences[differences > 0]
+    gap = float(apart.min()) if len(apart) else 0.0
+    comparable = "is not" if np.abs(bias).max() > gap else "is"
     ranking = (
         "has no defined agreement" if np.isnan(tau[i]) else f"agrees with a tau of {tau[i]:.2f}"
     )
@@ -403,7 +412,8 @@ def _enough(audit: MaskAudit, metric: str) -> str:
             f"{metric}: no level that was tried, up to {top.present:.0f} observed positives and "
             f"{top.labels:.0f} labels a class, keeps {bound}."
         )
+    least = ", the least that was tried" if found is audit.levels[0] else ""
     return (
         f"{metric}: the ranking keeps {bound} from {found.present:.0f} observed positives and "
-        f"{found.labels:.0f} labels a class on ({found.share:g} times OpenMIC's rates)."
+        f"{found.labels:.0f} labels a class on ({found.share:g} times OpenMIC's rates{least})."
     )

@@ -11,13 +11,14 @@ from benchmark.analysis.comparison import Entry
 from benchmark.analysis.history import curves as mean_curves
 from benchmark.analysis.learning_curve import LearningCurve
 from benchmark.analysis.training_gap import GAP_PARTS, Gap, Interval
+from reports.tables import HIGH, LOW, cell
 
 
 def gap(gaps: Sequence[Gap]) -> pd.DataFrame:
     """Return one row a model: mAP and loss by part, the gap's two steps, turn and verdict.
 
     ``optimism`` and ``shift`` are differences of mAP with their 95 % intervals in the columns
-    ``… lower`` and ``… upper``; ``loss optimism`` and ``loss shift`` are those of the loss, in
+    ``… low`` and ``… high``; ``loss optimism`` and ``loss shift`` are those of the loss, in
     nats a label, positive where the later part is worse. ``lowest at`` is the stage of the
     lowest stopping loss and ``rise`` how far it had risen by the last, relative to it.
     """
@@ -38,30 +39,18 @@ def _gap_row(one: Gap) -> dict[str, Any]:
 
 
 def _columns(name: str, interval: Interval) -> dict[str, Any]:
-    return {name: interval.value, f"{name} lower": interval.lower, f"{name} upper": interval.upper}
-
-
-def readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """Join each column with its ``… lower`` and ``… upper`` into one of text, for people."""
-    joined = frame.copy()
-    for name in frame.columns:
-        bounds = [f"{name} lower", f"{name} upper"]
-        if set(bounds) <= set(frame.columns):
-            rows = zip(frame[name], *(frame[bound] for bound in bounds), strict=True)
-            joined[name] = [_with_interval(*row) for row in rows]
-            joined = joined.drop(columns=bounds)
-    return joined
+    return {name: interval.value, name + LOW: interval.lower, name + HIGH: interval.upper}
 
 
 def summary(gaps: Sequence[Gap]) -> pd.DataFrame:
-    """Return the columns of :func:`gap` that fit a terminal, intervals as text."""
-    wanted = [f"{part} {kind}" for kind in ("mAP", "loss") for part in GAP_PARTS]
-    columns = ["model", *wanted[:3], "optimism", "shift", *wanted[3:], "lowest at", "verdict"]
-    return readable(gap(gaps))[columns]
+    """Return the columns of :func:`gap` that fit a terminal."""
+    steps = [name + end for name in ("optimism", "shift") for end in ("", LOW, HIGH)]
+    mAP, loss = ([f"{part} {kind}" for part in GAP_PARTS] for kind in ("mAP", "loss"))
+    return gap(gaps)[["model", *mAP, *steps, *loss, "lowest at", "verdict"]]
 
 
 def _with_interval(value: float, lower: float, upper: float) -> str:
-    return "–" if np.isnan(value) else f"{value:z.3f} [{lower:z.3f}, {upper:z.3f}]"
+    return "–" if np.isnan(value) else f"{cell(value)} ({cell(lower)} to {cell(upper)})"
 
 
 def gap_per_class(gaps: Sequence[Gap]) -> pd.DataFrame:
@@ -130,8 +119,8 @@ def learning_curve(found: Sequence[LearningCurve]) -> pd.DataFrame:
                 "seeds": one.seeds,
                 "training mAP": one.training_mAP,
                 "select mAP": one.mAP,
-                "select mAP lower": one.lower,
-                "select mAP upper": one.upper,
+                "select mAP" + LOW: one.lower,
+                "select mAP" + HIGH: one.upper,
             }
         )
         for one in found

@@ -139,7 +139,7 @@ def cell(value: Any, heading: str = "") -> str:
     if isinstance(value, float | np.floating):
         if np.isnan(value):
             return "–"
-        return f"{value:.1f}" if heading == "fit (s)" else f"{value:.3f}"
+        return f"{value:.1f}" if heading == "fit (s)" else f"{value:z.3f}"
     return str(value)
 
 

@@ -199,6 +199,8 @@ def test_a_run_that_fails_is_named_and_stops_nothing(polytimbre, model, message)
         (("run", "--model", "cnn:publishd"), "Did you mean 'published'?"),
         (("run", "--model", "xgboost", "--param", "max_dept=3"), "Did you mean 'max_depth'?"),
         (("run", "--param", "depth"), "is not NAME=VALUE"),
+        (("audit",), "say what to audit"),
+        (("audit", "--labels", "/nowhere.npz"), "/nowhere.npz"),
         (("run", "--dataset", "audioset20"), "say where it lies with --data-root"),
         (("run", "--dataset", "audioset20", "--data-root", "/nowhere"), "does not exist"),
         (("run", "--split", "mine"), "unknown split"),

@@ -161,6 +161,11 @@ class Comparison:
     notes: list[str]
 
     @property
+    def division_id(self) -> str:
+        """Of the runs that are compared."""
+        return self.entries[0].records[0].spec.division_id
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes."""
         return self.labels.classes

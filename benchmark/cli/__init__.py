@@ -1,0 +1,54 @@
+"""The command ``polytimbre``."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from benchmark.cli import analyses, runs
+from benchmark.cli.data import data_app
+from benchmark.errors import PolytimbreError
+
+app = typer.Typer(
+    name="polytimbre",
+    help="A reproducible benchmark for recognising instruments in polyphonic music.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (
+    runs.run,
+    analyses.compare,
+    analyses.gap,
+    analyses.learning_curve,
+    analyses.calibration,
+    analyses.audit,
+    runs.show,
+    runs.check,
+    runs.info,
+):
+    app.command(command.__name__.replace("_", "-"))(command)
+app.add_typer(runs.list_app, name="list")
+app.add_typer(data_app, name="data")
+
+_debug = False
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    global _debug
+    _debug = debug
+
+
+def main() -> None:
+    """Run the command; expected errors are one sentence and exit code 2."""
+    try:
+        app()
+    except PolytimbreError as error:
+        if _debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

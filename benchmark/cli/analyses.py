@@ -1,0 +1,215 @@
+"""Commands that analyse stored runs; nothing is trained but for a learning curve."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.common import (
+    DatasetOption,
+    FormatOption,
+    ModelsOption,
+    ParamOption,
+    ResamplesOption,
+    RootOption,
+    SeedOption,
+    SeedsOption,
+    SplitOption,
+    StoredOption,
+    StoreOption,
+    WorkersOption,
+    check_name,
+    compute,
+    open_store,
+    parse_params,
+    print_table,
+)
+from benchmark.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from benchmark.store import Labels, Store
+
+PerClass = Annotated[bool, typer.Option("--per-class", help="One row a class.")]
+
+
+def compare(
+    dataset: StoredOption = None,
+    model: ModelsOption = None,
+    per_class: PerClass = False,
+    ranks: Annotated[
+        bool, typer.Option("--ranks", help="Average ranks, wins and losses by class.")
+    ] = False,
+    part: Annotated[str, typer.Option(help="fit, stop, select or test.")] = "test",
+    resamples: ResamplesOption = 2000,
+    fmt: FormatOption = "table",
+    store: StoreOption = None,
+) -> None:
+    """Compare the stored runs of one data set, with intervals and ranks, best mAP first."""
+    from benchmark.analysis import comparison, inference
+    from benchmark.protocol import PARTS
+    from reports import tables
+
+    check_name("part", part, PARTS)
+    result = comparison.compare(open_store(store), dataset, model, part)
+    found = inference.infer(result, resamples)
+    notes = tables.comparison_notes(result, found)
+    if ranks:
+        frame, notes = tables.ranks(result, found), tables.rank_notes(result, found)
+    elif per_class:
+        frame = tables.per_class(result, found)
+    else:
+        frame = tables.comparison(result, found)
+    print_table(frame, fmt, tables.title(result), notes)
+
+
+def gap(
+    dataset: StoredOption = None,
+    model: ModelsOption = None,
+    per_class: PerClass = False,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Losses and mAP over epochs, rounds or sizes.")
+    ] = False,
+    resamples: ResamplesOption = 1000,
+    fmt: FormatOption = "table",
+    store: StoreOption = None,
+) -> None:
+    """Show the gap between training and unseen clips, with a verdict for each model."""
+    from benchmark.analysis import comparison, training_gap
+    from reports import gap as report
+    from reports import tables
+
+    chosen = open_store(store)
+    result = comparison.compare(chosen, dataset, model)
+    title = f"training gap, {tables.title(result)}"
+    if curves:
+        print_table(report.curves(result.entries), fmt, title, result.notes)
+        return
+    labels = chosen.labels(result.division_id)
+    gaps = training_gap.measure(result.entries, chosen, labels, n_resamples=resamples)
+    notes = [*result.notes, *report.gap_sentences(gaps), training_gap.RULE]
+    if per_class:
+        frame = report.gap_per_class(gaps)
+    else:
+        frame = report.gap(gaps) if fmt in ("csv", "json") else report.summary(gaps)
+    print_table(frame, fmt, title, notes)
+
+
+def learning_curve(
+    dataset: DatasetOption = "rendered",
+    model: ModelsOption = None,
+    seed: SeedOption = None,
+    seeds: SeedsOption = 3,
+    param: ParamOption = None,
+    data_root: RootOption = None,
+    split: SplitOption = None,
+    store: StoreOption = None,
+    workers: WorkersOption = None,
+    resamples: ResamplesOption = 1000,
+    fmt: FormatOption = "table",
+) -> None:
+    """Train on 10, 20, 50 and 100 % of the groups; say whether more data would pay."""
+    from benchmark import suite
+    from benchmark.analysis import learning_curve as analysis
+    from benchmark.run import DataRequest
+    from reports import gap as report
+
+    chosen = open_store(store)
+    data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
+    params, wanted = parse_params(param), []
+    for fraction in analysis.FRACTIONS:
+        wanted += suite.requests(data, model, seed or range(seeds), params, fraction)
+    compute(suite.plan(wanted, chosen), chosen, workers, force=False)
+    found = analysis.measure(chosen, dataset, model, n_resamples=resamples)
+    notes = [*report.learning_curve_sentences(found), analysis.RULE]
+    print_table(report.learning_curve(found), fmt, f"learning curve, {dataset}, select part", notes)
+
+
+def calibration(
+    dataset: StoredOption = None,
+    model: ModelsOption = None,
+    per_class: PerClass = False,
+    bins: Annotated[bool, typer.Option("--bins", help="The data of reliability diagrams.")] = False,
+    fmt: FormatOption = "table",
+    store: StoreOption = None,
+) -> None:
+    """Show how far scores can be read as probabilities: calibration error and Brier score."""
+    from benchmark.analysis import calibration as analysis
+    from benchmark.analysis import comparison
+    from reports import gap as report
+    from reports import tables
+
+    chosen = open_store(store)
+    result = comparison.compare(chosen, dataset, model)
+    found = analysis.measure(result.entries, chosen, chosen.labels(result.division_id))
+    shown = report.calibration
+    if bins or per_class:
+        shown = report.reliability if bins else report.calibration_per_class
+    print_table(shown(found), fmt, f"calibration, {tables.title(result)}", result.notes)
+
+
+def audit(
+    labels: Annotated[
+        Path | None, typer.Option(help="OpenMIC's labels, labels.npz: audit them alone.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Audit the models stored on this data set.")
+    ] = None,
+    fmt: FormatOption = "table",
+    store: StoreOption = None,
+) -> None:
+    """Hold the published claim, and partial labels, against the corrected protocol."""
+    from benchmark.analysis import protocol_audit
+    from reports import audit as report
+
+    if labels is None and dataset is None:
+        raise ProtocolError("say what to audit: --labels FILE, or the runs on --dataset NAME")
+    if labels is not None:
+        found = protocol_audit.audit_labels(labels)
+        _print_audit(report.label_tables(found), report.label_sentences(found), fmt)
+    if dataset is not None:
+        _audit_models(open_store(store), dataset, fmt)
+
+
+def _print_audit(found: list, sentences: list[str], fmt: str) -> None:
+    for title, frame in found:
+        print_table(frame, fmt, title)
+    if fmt in ("table", "markdown"):
+        print("\n" + "\n".join(sentences) + "\n")
+
+
+def _audit_models(store: "Store", dataset: str, fmt: str) -> None:
+    from benchmark.analysis import comparison, mask_audit, protocol_audit
+    from reports import audit as report
+
+    result = comparison.compare(store, dataset)
+    labels = store.labels(result.division_id)
+    try:
+        extra = comparison.compare(store, dataset, protocol="published").entries
+    except ProtocolError:
+        extra = []  # nothing was trained as published
+    complete = bool(labels[result.part].y_mask.all())
+    found = protocol_audit.audit_models(
+        result, store, labels, mask_seed=0 if complete else None, extra=extra
+    )
+    _print_audit(report.model_tables(found), report.model_sentences(found), fmt)
+    models = mask_audit.scored_models(result.entries, store)
+    if complete:
+        masks = mask_audit.audit_masks(labels[result.part], models)
+    else:
+        full = _complete_twin(dataset)
+        if full is None:
+            return
+        masks = mask_audit.audit_given_mask(full, labels[result.part], models)
+    _print_audit(report.mask_tables(masks), report.mask_sentences(masks), fmt)
+
+
+def _complete_twin(dataset: str) -> "Labels | None":
+    """Return the test labels of the same clips with every label observed, if there are any."""
+    from benchmark import registry
+    from benchmark.analysis.mask_audit import partition_labels
+    from benchmark.run import DataRequest, load
+
+    name = f"{dataset}-full"
+    if name not in registry.datasets().plugins:
+        return None
+    return partition_labels(load(DataRequest(name)))

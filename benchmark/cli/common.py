@@ -1,0 +1,113 @@
+"""Options and helpers that the commands share."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.errors import UnknownNameError
+
+if TYPE_CHECKING:  # imported where they are used: `--help` has to be quick
+    import pandas as pd
+
+    from benchmark.store import Store
+    from benchmark.suite import Unit
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option("--store", help="Folder of the runs. [default: what `polytimbre info` prints]"),
+]
+DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set; see `list datasets`.")]
+StoredOption = Annotated[
+    str | None, typer.Option("--dataset", help="Needed where runs of several are stored.")
+]
+RootOption = Annotated[
+    Path | None, typer.Option("--data-root", help="Where a data set that isn't embedded lies.")
+]
+SplitOption = Annotated[
+    str | None, typer.Option("--split", help="Another split than the official one, by name.")
+]
+FormatOption = Annotated[str, typer.Option("--format", help="table, markdown, csv or json.")]
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="Model, or model:preset; repeat for several. [default: all]"),
+]
+SeedOption = Annotated[
+    list[int] | None, typer.Option("--seed", min=0, help="One seed; repeat for several.")
+]
+SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="The seeds 0 to N-1.")]
+ParamOption = Annotated[
+    list[str] | None, typer.Option("--param", help="NAME=VALUE, for the models named.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Runs at a time. [default: the cores]")
+]
+ResamplesOption = Annotated[int, typer.Option("--resamples", min=39, help="Of the bootstrap.")]
+
+
+def warn(sentence: str) -> None:
+    """Print a warning to stderr."""
+    print(f"warning: {sentence}", file=sys.stderr)
+
+
+def open_store(path: Path | None) -> "Store":
+    """Open the store that was named, or the default one."""
+    from benchmark.store import Store, default_path
+
+    return Store(path or default_path(), warn=warn)
+
+
+def check_name(kind: str, name: str, known: Sequence[str]) -> None:
+    """Refuse a name that isn't known, with advice."""
+    if name not in known:
+        raise UnknownNameError(kind, name, known)
+
+
+def parse_params(pairs: list[str] | None) -> dict[str, Any]:
+    """Read NAME=VALUE pairs; a value that is no JSON is text."""
+    import json
+
+    params = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--param")
+        try:
+            params[name] = json.loads(value)
+        except ValueError:
+            params[name] = value
+    return params
+
+
+def print_table(frame: "pd.DataFrame", fmt: str, title: str, notes: Sequence[str] = ()) -> None:
+    """Print a table in the format that was asked for."""
+    from benchmark.screen import console
+    from reports import tables
+
+    check_name("format", fmt, tables.FORMATS)
+    shown = tables.text(frame, fmt, title, list(notes))
+    print(shown) if isinstance(shown, str) else console().print(shown)
+
+
+def compute(units: "Sequence[Unit]", store: "Store", workers: int | None, force: bool) -> None:
+    """Run what isn't stored, showing it; end the command where runs failed or Ctrl-C came."""
+    import os
+
+    from benchmark import suite
+    from benchmark.errors import PolytimbreError
+    from benchmark.screen import console, follow
+
+    events = suite.run(units, store.path, workers=workers or os.cpu_count() or 1, force=force)
+    try:
+        failures = follow(units, events, console())
+    except KeyboardInterrupt:
+        events.close()
+        warn("interrupted; finished runs are kept, the same command goes on from here")
+        raise typer.Exit(130) from None
+    if failures:
+        raise PolytimbreError(
+            f"{len(failures)} of {len(units)} runs failed: {failures[0]}. "
+            "`polytimbre list runs` names them, `polytimbre show RUN_ID` shows the traceback"
+        )

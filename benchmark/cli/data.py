@@ -1,0 +1,82 @@
+"""Commands about data sets."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.common import RootOption, SplitOption
+from benchmark.errors import DataError
+
+data_app = typer.Typer(help="Download, check and render data sets.", no_args_is_help=True)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List the data sets with licence and citation."""
+    from benchmark import registry
+
+    for name in registry.datasets().names():
+        cls = registry.datasets().get(name)
+        print(f"{name}\n  {cls.description}\n  licence: {cls.licence}\n  cite: {cls.citation}")
+
+
+@data_app.command("download")
+def data_download(
+    name: Annotated[str, typer.Argument(help="Data set; see `list datasets`.")],
+    data_root: Annotated[Path, typer.Option(help="Folder to download into.")] = Path("data"),
+) -> None:
+    """Download a data set; an interrupted download goes on where it stopped."""
+    from benchmark import registry
+
+    path = registry.datasets().get(name)().download(data_root)
+    print(f"{name} is at {path}; pass it as --data-root")
+
+
+@data_app.command("verify")
+def data_verify(
+    name: Annotated[str, typer.Argument(help="Data set; see `list datasets`.")] = "rendered",
+    data_root: RootOption = None,
+    split: SplitOption = None,
+) -> None:
+    """Load a data set, check it against its contract and print what it holds."""
+    from benchmark.protocol import PARTS, divide
+    from benchmark.run import DataRequest, load
+
+    data = load(DataRequest(name, data_root, split))
+    division = divide(data)
+    print(f"{data.name} ({data.split}) holds to its contract")
+    print(f"fingerprint  {data.fingerprint}\ndivision     {division.id}")
+    print(f"features     {data.X.shape[1]} frames x {data.X.shape[2]}, {data.X.dtype}")
+    print(f"observed     {data.y_mask.mean():.1%} of the labels")
+    for part in PARTS:
+        labels = division.part(part)
+        print(f"{part:<12} {len(labels):>6} clips, {labels.y_positive.sum():>6} observed positives")
+
+
+@data_app.command("render")
+def data_render(
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("rendered.npz"),
+    clips: Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Render the embedded data set again and compare it bit for bit (extra `render`)."""
+    from rich.progress import Progress
+
+    from benchmark.datasets.rendered import differing_clips
+    from benchmark.features import rendering
+    from benchmark.screen import console
+
+    with Progress(console=console(stderr=True)) as progress:
+        task = progress.add_task("rendering", total=clips)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        rendering.build(out, clips=clips, workers=workers, progress=advance)
+    if different := differing_clips(out):
+        raise DataError(
+            f"{len(different)} clip(s) of {out} differ from the embedded data, first "
+            f"{different[0]!r}; check that the extra `render` is installed at its exact pins"
+        )
+    print(f"{out} is the embedded data, bit for bit")

@@ -1,0 +1,142 @@
+"""Commands that compute and show runs."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from benchmark import __version__
+from benchmark.cli.common import (
+    DatasetOption,
+    ModelsOption,
+    ParamOption,
+    RootOption,
+    SeedOption,
+    SeedsOption,
+    SplitOption,
+    StoreOption,
+    WorkersOption,
+    compute,
+    open_store,
+    parse_params,
+)
+
+list_app = typer.Typer(help="List models, data sets and stored runs.", no_args_is_help=True)
+
+
+def run(
+    dataset: DatasetOption = "rendered",
+    model: ModelsOption = None,
+    seed: SeedOption = None,
+    seeds: SeedsOption = 3,
+    param: ParamOption = None,
+    data_root: RootOption = None,
+    split: SplitOption = None,
+    protocol: Annotated[
+        str, typer.Option(help="default, or published: missing labels taken as present.")
+    ] = "default",
+    store: StoreOption = None,
+    workers: WorkersOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Compute finished runs again.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what is cached, compute nothing.")
+    ] = False,
+) -> None:
+    """Run models under every seed and store their scores; what is stored isn't run again."""
+    from benchmark import suite
+    from benchmark.run import DataRequest
+    from benchmark.screen import console, show_plan
+
+    chosen = open_store(store)
+    data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
+    wanted = suite.requests(
+        data, model, seed or range(seeds), parse_params(param), protocol=protocol
+    )
+    units = suite.plan(wanted, chosen)
+    if dry_run:
+        show_plan(units, console())
+        return
+    compute(units, chosen, workers, force)
+    if all(unit.cached for unit in units) and not force:
+        print(f"all {len(units)} runs are cached in {chosen.path}")
+
+
+def show(run_id: str, store: StoreOption = None) -> None:
+    """Show one run: what was asked, what came out, on what. The id may be shortened."""
+    from benchmark.analysis.comparison import evaluate
+
+    chosen = open_store(store)
+    record = chosen.get(run_id)
+    content = json.loads(record.to_json())
+    if record.finished:
+        labels = chosen.labels(record.spec.division_id)
+        scored = evaluate(chosen.scores(record), labels)
+        content["test_metrics"] = {k: round(v, 6) for k, v in scored.summary().items()}
+    trace = content.pop("traceback")
+    print(json.dumps(content, indent=1))
+    if trace:
+        print(trace)
+
+
+def check(model: Annotated[str, typer.Argument(help="Model; see `list models`.")]) -> None:
+    """Hold a model plugin against the model contract, rule by rule."""
+    from benchmark import registry
+    from benchmark.checks import check_model
+
+    for rule in check_model(registry.models().get(model)):
+        print(f"holds: {rule}", flush=True)
+    print(f"model {model!r} holds to the contract")
+
+
+def info(store: StoreOption = None) -> None:
+    """Show machine, versions, Keras backend, store and commit."""
+    from benchmark import environment
+    from benchmark.store import default_path
+
+    libraries = ("keras", "scikit-learn", "xgboost", "optuna", "pandas", "seaborn")
+    rows = {
+        "polytimbre": __version__,
+        **environment.git_state(),
+        "store": store or default_path(),
+        **environment.machine(),
+        "backend": environment.backend(),
+        **environment.library_versions(libraries),
+    }
+    for name, value in rows.items():
+        print(f"{name:<14} {value}")
+
+
+def _list_plugins(registry: Any, describe: Any) -> None:
+    for name in registry.names():
+        print(f"{name:<22} {describe(registry.get(name))}")
+    for where, trace in registry.failures.items():
+        print(f"{where:<22} FAILED: {trace.strip().splitlines()[-1]}")
+
+
+@list_app.command("models")
+def list_models() -> None:
+    """List the models; a plugin that can't be imported is listed with its error."""
+    from benchmark import registry
+
+    def describe(cls: type) -> str:
+        presets = "".join(f"  [{cls.name}:{preset}]" for preset in cls.presets)
+        return (cls.__doc__ or "").strip().partition("\n")[0] + presets
+
+    _list_plugins(registry.models(), describe)
+
+
+@list_app.command("datasets")
+def list_datasets() -> None:
+    """List the data sets."""
+    from benchmark import registry
+
+    _list_plugins(registry.datasets(), lambda cls: cls.description)
+
+
+@list_app.command("runs")
+def list_runs(store: StoreOption = None) -> None:
+    """List the stored runs, failed ones with their error."""
+    for record in open_store(store).records():
+        spec = record.spec
+        what = f"{record.run_id}  {spec.dataset:<14} {spec.label:<22} seed {spec.seed}"
+        print(f"{what}  {record.status}  {record.created}  {record.error or ''}".rstrip())

@@ -1,0 +1,446 @@
+"""The protocol audit and the mask audit: hand-computed cases, scikit-learn, the real labels."""
+
+import csv
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+from sklearn.metrics import f1_score, precision_score, recall_score
+
+from benchmark import metrics
+from benchmark.analysis import mask_audit, protocol_audit
+from benchmark.analysis.comparison import evaluate
+from benchmark.contracts import CLASSES, derive_seed
+from benchmark.errors import DataError, ProtocolError
+from benchmark.store import Labels
+from reports import audit, tables
+
+VOICE = CLASSES.index("voice")
+
+
+def make_labels(n=300, seed=0, observed=0.3, prevalence=0.3, prefix="clip"):
+    rng = np.random.default_rng(seed)
+    y_mask = rng.random((n, 20)) < observed
+    y_true = np.float32((rng.random((n, 20)) < prevalence) & y_mask)
+    keys = np.array([f"{prefix}{i:04d}" for i in range(n)])
+    return Labels(y_true, y_mask, keys, keys, CLASSES)
+
+
+def make_scores(labels, skill, seed):
+    noise = np.random.default_rng(seed).normal(size=labels.y_true.shape)
+    return np.float32(1 / (1 + np.exp(1.5 - noise - skill * labels.y_positive)))
+
+
+@dataclass
+class FakeStore:
+    """Scores and labels by run, as the real store gives them."""
+
+    runs: dict = field(default_factory=dict)
+    divisions: dict = field(default_factory=dict)
+
+    def scores(self, record):
+        return self.runs[record.run_id]
+
+    def labels(self, division_id):
+        return self.divisions[division_id]
+
+
+class Stage:
+    """A comparison of made models on made, complete labels."""
+
+    def __init__(self, skills, observed=1.0, seeds=1, n=300):
+        self.labels = {
+            part: make_labels(n, i, observed, prefix=part)
+            for i, part in enumerate(("select", "test"))
+        }
+        self.store = FakeStore(divisions={"here": self.labels})
+        self.comparison = SimpleNamespace(
+            dataset="made",
+            part="test",
+            entries=[self.entry(m, s, seeds) for m, s in skills.items()],
+        )
+
+    def entry(self, model, skill, seeds=1, division="here"):
+        records, evaluations = [], []
+        for seed in range(seeds):
+            spec = SimpleNamespace(model=model, division_id=division)
+            record = SimpleNamespace(run_id=f"{model} {skill} {seed}", spec=spec)
+            self.store.runs[record.run_id] = {
+                part: make_scores(known, skill, derive_seed(seed, model, part))
+                for part, known in self.labels.items()
+            }
+            records.append(record)
+            evaluations.append(evaluate(self.store.scores(record), self.labels))
+        return SimpleNamespace(label=model, records=records, evaluations=evaluations)
+
+
+def test_published_labels_call_missing_present_and_keep_clips_with_observed_voice():
+    mask = np.zeros((3, 20), bool)
+    mask[0, [0, VOICE]] = mask[2, [1, VOICE]] = True
+    mask[1, 0] = True  # without voice: dropped
+    y_true = np.zeros((3, 20), np.float32)
+    y_true[0, 0] = y_true[2, VOICE] = 1
+    keys = np.array(["a", "b", "c"])
+    y_present, rows = protocol_audit.published_labels(Labels(y_true, mask, keys, keys, CLASSES))
+    assert rows.tolist() == [0, 2]
+    expected = np.ones((2, 20), bool)
+    expected[0, VOICE] = expected[1, 1] = False
+    np.testing.assert_array_equal(y_present, expected)
+
+
+def test_no_clip_is_kept_where_voice_is_never_observed():
+    labels = make_labels(10)
+    labels.y_mask[:, VOICE] = False
+    with pytest.raises(ProtocolError, match="keeps no clip"):
+        protocol_audit.published_labels(labels)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_grid_thresholds_are_the_first_best_of_the_grid(dtype):
+    rng = np.random.default_rng(1)
+    y = rng.random((60, 4)) < 0.4
+    score = np.round(rng.random((60, 4)) * 0.7 + 0.3 * y, 2).astype(dtype)  # many on the grid
+    grid = [round(0.10 + 0.01 * i, 2) for i in range(90)]
+    assert protocol_audit.GRID.tolist() == grid and grid[-1] == 0.99
+    for c, found in enumerate(protocol_audit.grid_thresholds(y, score)):
+        f1 = [f1_score(y[:, c], score[:, c] >= dtype(t), zero_division=0) for t in grid]
+        assert found == grid[int(np.argmax(f1))]
+
+
+def test_categorical_accuracy_by_hand():
+    y_true = np.array([[1, 1, 0], [0, 1, 1], [0, 0, 0], [0, 0, 1]])
+    score = np.array([[0.5, 0.9, 0.1], [0.1, 0.5, 0.5], [0.2, 0.2, 0.2], [0.0, 0.0, 0.1]])
+    # the first clip names a present class and is wrong; the third has none and is right
+    assert protocol_audit.categorical_accuracy(y_true, score) == 0.75
+
+
+def test_published_scores_agree_with_scikit_learn():
+    parts = {"select": make_labels(200, 1), "test": make_labels(250, 2)}
+    scores = {name: make_scores(known, 1.0, 3) for name, known in parts.items()}
+    found = protocol_audit.published_scores(scores, parts)
+    y, rows = protocol_audit.published_labels(parts["test"])
+    y_select, select_rows = protocol_audit.published_labels(parts["select"])
+    chosen = protocol_audit.grid_thresholds(y_select, scores["select"][select_rows])
+    y_pred = scores["test"][rows] >= chosen.astype(np.float32)
+    for name, function in (
+        ("precision", precision_score), ("recall", recall_score), ("f1", f1_score)
+    ):  # fmt: skip
+        expected = function(y, y_pred, average="weighted", zero_division=0)
+        assert found[name] == pytest.approx(expected, abs=1e-12)
+    assert found["accuracy"] == np.mean(y.argmax(1) == scores["test"][rows].argmax(1))
+
+
+def test_nothing_predicted_scores_zero_as_in_scikit_learn():
+    parts = {name: make_labels(50, i) for i, name in enumerate(("select", "test"))}
+    found = protocol_audit.published_scores(
+        {name: np.zeros((50, 20), np.float32) for name in parts}, parts
+    )
+    assert (found["precision"], found["recall"], found["f1"]) == (0, 0, 0)
+
+
+def test_corrected_scores_are_the_comparison_s():
+    parts = {"select": make_labels(200, 1), "test": make_labels(250, 2)}
+    scores = {name: make_scores(known, 1.0, 3) for name, known in parts.items()}
+    found, summary = (
+        protocol_audit.corrected_scores(scores, parts),
+        evaluate(scores, parts).summary(),
+    )
+    assert found["mAP"] == summary["mAP"]
+    assert found["f1"] == summary["f1_global"]
+    assert found["two_class_f1"] == summary["two_class_f1_global"]
+
+
+def write_labels(folder, label=None, keys=None, test_keys=None):
+    if label is None:
+        rng = np.random.default_rng(0)
+        label = rng.choice([-1, 0, 0, 1], size=(40, 20)).astype(np.int8)
+    if keys is None:
+        keys = np.array([f"{i:06d}_0" for i in range(len(label))])
+    np.savez(folder / "labels.npz", sample_key=keys, label=label)
+    (folder / "partitions").mkdir()
+    listed = keys[: len(keys) // 2] if test_keys is None else test_keys
+    (folder / "partitions" / "split01_test.csv").write_text("\n".join(map(str, listed)) + "\n")
+    return folder / "labels.npz"
+
+
+def test_labels_are_read_by_partition(tmp_path):
+    label = np.zeros((4, 20), np.int8)
+    label[0, :3] = (1, -1, 0)
+    label[3, 5] = 1
+    keys = np.array(["b", "a", "d", "c"])
+    read = protocol_audit.read_labels(write_labels(tmp_path, label, keys, ["c", "b"]))
+    assert read.test.keys.tolist() == ["b", "c"] and read.train.keys.tolist() == ["a", "d"]
+    assert read.test.y_mask.sum() == 3 and read.train.y_mask.sum() == 0
+    assert read.test.y_positive[0, 0] and not read.test.y_positive[0, 1]
+    assert read.test.y_positive[1, 5]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "sentence"),
+    [
+        ({"label": np.zeros((4, 19), np.int8)}, r"label \(n_clips, 20\)"),
+        ({"label": np.full((4, 20), 2, np.int8)}, "1, -1 and 0"),
+        ({"keys": np.array(["a"] * 4), "label": np.zeros((4, 20), np.int8)}, "each once"),
+        ({"keys": np.array([1, 2, 3, 4]), "label": np.zeros((4, 20), np.int8)}, "of str"),
+        ({"test_keys": ["000000_0", "elsewhere"]}, "must hold all 2 clips"),
+        ({"keys": np.array(["a"] * 4, object), "label": np.zeros((4, 20))}, "can't be read"),
+    ],
+)
+def test_bad_labels_are_one_clear_sentence(tmp_path, kwargs, sentence):
+    with pytest.raises(DataError, match=sentence):
+        protocol_audit.read_labels(write_labels(tmp_path, **kwargs))
+
+
+def test_missing_files_are_one_clear_sentence(tmp_path):
+    path = write_labels(tmp_path)
+    with pytest.raises(DataError, match=r"none\.npz can't be read"):
+        protocol_audit.read_labels(tmp_path / "none.npz")
+    (tmp_path / "partitions" / "split01_test.csv").unlink()
+    with pytest.raises(DataError, match=r"split01_test\.csv"):
+        protocol_audit.read_labels(path)
+    path.write_bytes(b"not a zip file")
+    with pytest.raises(DataError, match="can't be read"):
+        protocol_audit.read_labels(path)
+
+
+def test_label_audit_counts_every_label_once(tmp_path):
+    found = protocol_audit.audit_labels(write_labels(tmp_path))
+    assert found.n_test == found.n_train == 20
+    assert (found.present + found.absent + found.missing == found.n_kept).all()
+    assert found.missing[VOICE] == 0
+    assert audit.label_sentences(found)
+
+
+def test_the_real_labels(real_data):
+    found = protocol_audit.audit_labels(real_data / "openmic2018" / "labels.npz")
+    assert (found.n_test, found.n_train, found.n_kept) == (5085, 2223, 374)
+    assert found.all_present.tolist() == list(mask_audit.OPENMIC_PRESENT)
+    assert found.all_absent.tolist() == list(mask_audit.OPENMIC_ABSENT)
+    yes = found.strategy("always yes")
+    assert (found.present[VOICE], found.absent[VOICE], found.missing[VOICE]) == (224, 150, 0)
+    support = found.present + found.missing
+    assert yes.published["recall"] == 1
+    assert yes.published["precision"] == pytest.approx(support @ support / support.sum() / 374)
+    assert yes.published["accuracy"] == pytest.approx(support[0] / 374)
+    # the published precisions by class are those of saying yes
+    for name, value in found.claim.network.items():
+        assert round(support[CLASSES.index(name)] / 374, 2) == value
+    share = found.all_present / (found.all_present + found.all_absent)
+    assert yes.corrected["precision"] == pytest.approx(share.mean())
+    assert yes.corrected["mAP"] == pytest.approx(share.mean())
+    text = " ".join(audit.label_sentences(found))
+    assert "374 of the 5085" in text and "3 of 3 classes" in text
+
+
+def test_the_forest_s_figures_are_the_notebook_s(real_data):
+    path = real_data / "openmic2018" / "published" / "rf_baseline_notebook.csv"
+    rows = {
+        (row["instrument"], row["label"]): float(row["precision"])
+        for row in csv.DictReader(path.read_text().splitlines())
+        if row["split"] == "test"
+    }
+    claim = protocol_audit.CLAIM
+    for name in claim.network:
+        assert claim.forest[name] == rows[name, "weighted_avg"]
+        assert claim.forest_positive[name] == rows[name, "True"]
+
+
+def test_models_are_scored_under_both_protocols_and_averaged_over_seeds():
+    stage = Stage({"cnn": 2.0, "random_forest": 1.0}, observed=0.3, seeds=2)
+    found = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels)
+    assert [row.label for row in found.rows] == ["cnn", "random_forest"]
+    runs = [stage.store.scores(r) for r in stage.comparison.entries[0].records]
+    for protocol, function in (
+        ("published", protocol_audit.published_scores),
+        ("corrected", protocol_audit.corrected_scores),
+    ):
+        scored = [function(run, stage.labels) for run in runs]
+        for name, value in getattr(found.rows[0], protocol).items():
+            assert value == pytest.approx(np.mean([s[name] for s in scored]))
+    assert found.yes.published["recall"] == 1
+    assert found.n_kept == stage.labels["test"].y_mask[:, VOICE].sum()
+    assert not found.drawn
+    assert any("Precision of random_forest against cnn" in s for s in audit.model_sentences(found))
+
+
+def test_a_mask_is_laid_over_complete_labels_and_extra_entries_are_marked():
+    stage = Stage({"cnn": 2.0, "xgboost": 1.0}, n=1500)
+    extra = stage.entry("cnn", 0.5)
+    found, again = (
+        protocol_audit.audit_models(
+            stage.comparison, stage.store, stage.labels, mask_seed=3, extra=[extra]
+        )
+        for _ in range(2)
+    )
+    assert found.drawn and found.n_kept < 300
+    assert [row.as_published for row in found.rows] == [False, False, True]
+    assert found.rows[0].corrected == again.rows[0].corrected
+    frame = audit.model_tables(found)[0][1]
+    assert frame["model"].tolist()[-2:] == ["cnn (trained as published)", "always yes"]
+    assert frame["mAP rank*"].tolist() == ["1", "2", "3", "–"]
+    text = " ".join(audit.model_sentences(found))
+    assert "cnn trained as published has rank" in text
+
+
+def test_extra_entries_of_other_clips_are_refused():
+    stage = Stage({"cnn": 1.0})
+    stage.store.divisions["there"] = {p: make_labels(300, 9) for p in stage.labels}
+    with pytest.raises(ProtocolError, match="other clips"):
+        protocol_audit.audit_models(
+            stage.comparison, stage.store, stage.labels, extra=[stage.entry("cnn", 1.0, 1, "there")]
+        )
+
+
+def test_a_single_model_has_no_tau_but_sentences():
+    stage = Stage({"cnn": 1.0}, observed=0.5)
+    extra = [stage.entry("xgboost", 1.0)]  # trained as published, without a twin
+    found = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels)
+    assert np.isnan(found.tau("f1"))
+    assert "not defined" in " ".join(audit.model_sentences(found))
+    found = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels, extra=extra)
+    assert "xgboost trained as published" in " ".join(audit.model_sentences(found))
+
+
+def test_masks_have_openmic_s_rates():
+    y = np.random.default_rng(0).random((40_000, 20)) < 0.3
+    mask = mask_audit.openmic_like_mask(y, seed=1)
+    for found, wanted in (
+        ((mask & y).mean(axis=0), mask_audit.OPENMIC_RATES.present),
+        ((mask & ~y).mean(axis=0), mask_audit.OPENMIC_RATES.absent),
+    ):
+        # five standard errors of a count of 40,000
+        assert (np.abs(found - wanted) < 5 * np.sqrt(wanted / 40_000)).all()
+
+
+def test_masks_are_nested_deterministic_and_capped():
+    y = np.random.default_rng(0).random((3000, 20)) < 0.01  # fewer positives than observed
+    small, large = (mask_audit.openmic_like_mask(y, seed=1, share=s) for s in (0.1, 4.0))
+    assert (large | ~small).all() and large.sum() > small.sum()
+    assert large[y].all()
+    np.testing.assert_array_equal(small, mask_audit.openmic_like_mask(y, seed=1, share=0.1))
+    assert (small != mask_audit.openmic_like_mask(y, seed=2, share=0.1)).any()
+    y[:, 3] = False
+    present, absent = mask_audit.observation_chances(y, mask_audit.OPENMIC_RATES)
+    assert present[3] == 0 and absent[3] == pytest.approx(mask_audit.OPENMIC_RATES.absent[3])
+
+
+@pytest.mark.parametrize(("classes", "share", "says"), [(5, 1, "classes"), (20, 0, "above 0")])
+def test_masks_that_make_no_sense_are_refused(classes, share, says):
+    with pytest.raises(ProtocolError, match=says):
+        mask_audit.openmic_like_mask(np.zeros((9, classes), bool), share=share)
+
+
+def direct_values(labels, mask, entries, store):
+    """mAP, F1 and ROC-AUC straight from the metrics, without gathering observed rows."""
+    columns = []
+    for entry in entries:
+        runs = []
+        for record, evaluation in zip(entry.records, entry.evaluations):
+            score = store.scores(record)["test"]
+            chosen = np.float32(evaluation.thresholds["global"])
+            ranking = metrics.Ranking.of(labels.y_positive, score, mask)
+            f1 = metrics.decisions(labels.y_positive, score >= chosen, mask).f1
+            values = (ranking.average_precision(), f1, ranking.roc_auc())
+            runs.append([metrics.macro(v) for v in values])
+        columns.append(np.mean(runs, axis=0))
+    return np.array(columns).T
+
+
+def test_mask_audit_is_the_metrics_rescored():
+    stage = Stage({"a": 2.0, "b": 1.0, "c": 0.8}, seeds=2, n=400)
+    full, entries = stage.labels["test"], stage.comparison.entries
+    models = mask_audit.scored_models(entries, stage.store)
+    found = mask_audit.audit_masks(full, models, shares=(2.0, 1.0), draws=3, seed=5)
+    assert [level.share for level in found.levels] == [1.0, 2.0]
+    np.testing.assert_allclose(found.full, direct_values(full, full.y_mask, entries, stage.store))
+    masks = [
+        mask_audit.openmic_like_mask(full.y_positive, seed=derive_seed(5, "draw", i))
+        for i in range(3)
+    ]
+    direct = np.array([direct_values(full, m, entries, stage.store) for m in masks])
+    level = found.reference
+    np.testing.assert_allclose(level.values, direct)
+    np.testing.assert_allclose(found.bias(level), direct.mean(axis=0) - found.full)
+    np.testing.assert_allclose(level.spread(), direct.std(axis=0, ddof=1))
+    tau = [kendalltau(found.full[0], values[0]).statistic for values in direct]
+    np.testing.assert_allclose(level.tau[:, 0], tau)
+    assert level.labels == pytest.approx(np.mean([m.sum(axis=0).mean() for m in masks]))
+    again = mask_audit.audit_masks(full, models, shares=(1.0,), draws=3, seed=5)
+    np.testing.assert_array_equal(again.reference.values, level.values)
+
+
+def test_a_given_mask_is_matched_by_key():
+    stage = Stage({"a": 2.0, "b": 0.5}, n=300)
+    observed = stage.labels["test"]
+    models = mask_audit.scored_models(stage.comparison.entries, stage.store)
+    shuffled = np.random.default_rng(0).permutation(300)
+    full = mask_audit.align(observed, observed.keys[shuffled])
+    masked = mask_audit.mask_labels(
+        observed, mask_audit.openmic_like_mask(observed.y_positive, seed=1, share=2)
+    )
+    found = mask_audit.audit_given_mask(full, masked, models)
+    (level,) = found.levels
+    expected = direct_values(observed, masked.y_mask, stage.comparison.entries, stage.store)
+    np.testing.assert_allclose(level.values[0], expected)
+    assert level.share is None and np.isnan(level.spread()).all()
+    text = " ".join(audit.mask_sentences(found))
+    assert "on the observed ones" in text and "OpenMIC's rates" not in text
+
+
+def test_masks_of_other_clips_or_labels_are_refused():
+    stage = Stage({"a": 2.0, "b": 0.5}, n=60)
+    full = stage.labels["test"]
+    models = mask_audit.scored_models(stage.comparison.entries, stage.store)
+    with pytest.raises(ProtocolError, match="not the same clips"):
+        mask_audit.audit_given_mask(full, make_labels(60, prefix="other"), models)
+    wrong = Labels(1 - full.y_true, full.y_mask, full.keys, full.groups, CLASSES)
+    with pytest.raises(ProtocolError, match="contradict"):
+        mask_audit.audit_given_mask(full, wrong, models)
+    with pytest.raises(ProtocolError, match="at least two models"):
+        mask_audit.audit_masks(full, models[:1])
+    with pytest.raises(ProtocolError, match="one draw"):
+        mask_audit.audit_masks(full, models, draws=0)
+
+
+def level(share, taus):
+    values = np.ones((len(taus), 3, 2))
+    tau = np.repeat(np.array(taus)[:, None], 3, axis=1)
+    return mask_audit.Level(share, 10 * share, 40 * share, 0.2, 20, 0, values, tau)
+
+
+def test_enough_needs_every_level_above_it():
+    good, poor = [1.0] * 19 + [0.5], [1.0] * 18 + [0.5, np.nan]
+    full = np.ones((3, 2))
+
+    def enough(*levels):
+        return mask_audit.MaskAudit(("a", "b"), 9, 9, 9, 0.1, full, levels).enough("F1")
+
+    assert enough(level(1, poor), level(2, good), level(4, good)).share == 2
+    assert enough(level(1, good), level(2, poor), level(4, good)).share == 4
+    assert enough(level(1, good), level(2, poor)) is None
+    assert level(1, [0.9, 0.9]).agreeing().tolist() == [1, 1, 1]
+    assert level(1, poor).mean_tau()[0] == pytest.approx(18.5 / 19)
+
+
+def test_a_mask_that_leaves_nothing_to_score_is_left_out_of_the_means():
+    stage = Stage({"a": 2.0, "b": 0.5}, n=40)
+    full = stage.labels["test"]
+    models = mask_audit.scored_models(stage.comparison.entries, stage.store)
+    rates = mask_audit.Rates(np.full(20, 0.001), np.full(20, 0.001))
+    found = mask_audit.audit_masks(full, models, rates=rates, shares=(1,), draws=20)
+    empty = np.isnan(found.reference.values).any(axis=(1, 2))
+    assert empty.any()
+    assert found.reference.agreeing().max() <= (~empty).mean()
+    assert all("nan" not in s for s in audit.mask_sentences(found)[-3:])
+
+
+def test_every_table_renders():
+    stage = Stage({"cnn": 2.0, "random_forest": 1.0, "xgboost": 0.9}, n=400)
+    models = mask_audit.scored_models(stage.comparison.entries, stage.store)
+    found = mask_audit.audit_masks(stage.labels["test"], models, shares=(0.5, 1), draws=3)
+    both = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels, mask_seed=0)
+    for title, frame in (*audit.mask_tables(found), *audit.model_tables(both)):
+        assert title in tables.text(frame, "markdown", title, [])
+        assert tables.text(frame, "json", title, [])
