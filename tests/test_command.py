@@ -57,6 +57,28 @@ def test_ranks_take_three_models(polytimbre):
     assert "average rank" in table
 
 
+def test_analyses_of_stored_runs(polytimbre):
+    polytimbre("run", *TINY, "--model", "guess", "--model", "constant", "--seeds", 2)
+    polytimbre("run", *TINY, "--model", "guess", "--seeds", 1, "--protocol", "published")
+    assert "verdict" in polytimbre("gap")
+    assert "fit_loss" in polytimbre("gap", "--curves", "--format", "csv")
+    assert polytimbre("gap", "--per-class", "--format", "csv").count("voice") == 2
+    assert "Brier" in polytimbre("calibration")
+    assert "upper edge" in polytimbre("calibration", "--bins", "--format", "csv")
+    audit = polytimbre("audit", "--dataset", "tiny")
+    assert "the published protocol keeps" in audit
+    assert "guess trained as published has rank" in audit
+
+
+def test_learning_curve_runs_what_is_missing(polytimbre):
+    curve = ("learning-curve", *TINY, "--model", "guess", "--seeds", 1)
+    out = polytimbre(*curve)
+    assert out.count("done") == 4
+    assert "10 %" in out and "100 %" in out
+    assert polytimbre(*curve).count("cached") == 4
+    assert json.loads(polytimbre("compare", "--format", "json"))["rows"][0]["seeds"] == 1
+
+
 def test_runs_under_the_published_protocol_are_kept_apart(polytimbre):
     arguments = (*TINY, "--model", "constant")
     polytimbre("run", *arguments)
