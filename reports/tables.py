@@ -28,7 +28,8 @@ LOW, HIGH = " low", " high"
 def comparison(result: Comparison, found: Inference) -> pd.DataFrame:
     """Return one row a model: rank, macro metrics with intervals, distance to the best.
 
-    Metrics are means over seeds; ``seed sd`` is mAP's standard deviation between seeds;
+    Metrics are means over seeds; ``clip se`` is mAP's standard error from clips alone, ``seed sd`` its
+    standard deviation between seeds;
     ``behind`` is the best model's mAP minus this one's, ``p`` its p-value, corrected over all
     pairs; ``fit (s)`` and ``ms/clip`` are means over seeds.
     """
@@ -41,6 +42,7 @@ def comparison(result: Comparison, found: Inference) -> pd.DataFrame:
             low, high = ends[name]
             row |= {heading: entry.mean(name), heading + LOW: low[i], heading + HIGH: high[i]}
             if name == "mAP":
+                row["clip se"] = found.resampled[name].sampling_sd[i]
                 row["seed sd"] = entry.spread("mAP")
                 row |= _behind_best(found, i)
         row["fit (s)"] = entry.seconds("fit")

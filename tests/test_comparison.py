@@ -1,0 +1,61 @@
+"""Who may be compared, and that what is derived from stored scores is right."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, f1_score
+from test_store import make_record
+
+from benchmark.analysis.comparison import check_comparable, evaluate
+from benchmark.checks import make_part
+from benchmark.errors import ProtocolError
+from benchmark.store import Labels
+
+
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [
+        ("dataset", "dataset"),
+        ("split", "split"),
+        ("protocol_id", "protocol"),
+        ("fingerprint", "fingerprint"),
+        ("division_id", "division"),
+    ],
+)
+def test_runs_that_differ_are_refused(field, named):
+    first = make_record()
+    second = replace(first, spec=replace(first.spec, **{field: "another"}))
+    check_comparable([first, first])
+    with pytest.raises(ProtocolError, match=f"can't be compared, their {named} differs: another"):
+        check_comparable([first, second])
+
+
+def make_labels(n, seed):
+    part = make_part(n, seed)
+    keys = np.array([f"k{i}" for i in range(n)])
+    return Labels(part.y_true, part.y_mask, keys, keys, part.classes)
+
+
+def test_evaluation_takes_thresholds_from_select_alone():
+    rng = np.random.default_rng(0)
+    labels = {"select": make_labels(300, 1), "test": make_labels(400, 2)}
+    scores = {
+        name: np.float32(0.5 * known.y_true + 0.5 * rng.random(known.y_true.shape))
+        for name, known in labels.items()
+    }
+    found = evaluate(scores, labels)
+    test, c = labels["test"], 5
+    rows = test.y_mask[:, c]
+    truth, score = test.y_positive[rows, c], scores["test"][rows, c]
+    expected = average_precision_score(truth, score)
+    assert found.average_precision[c] == pytest.approx(expected, abs=1e-12)
+    for policy, chosen in found.thresholds.items():
+        decided = score >= np.float32(chosen[c])
+        assert found.decisions[policy].f1[c] == pytest.approx(f1_score(truth, decided), abs=1e-12)
+    shuffled = {**scores, "test": rng.permuted(scores["test"], axis=0)}
+    again = evaluate(shuffled, labels)
+    for policy, chosen in found.thresholds.items():
+        np.testing.assert_array_equal(chosen, again.thresholds[policy])
+    assert np.isnan(found.average_precision[0])  # never observed
+    assert len(set(found.thresholds["global"])) == 1
