@@ -28,10 +28,9 @@ LOW, HIGH = " low", " high"
 def comparison(result: Comparison, found: Inference) -> pd.DataFrame:
     """Return one row a model: rank, macro metrics with intervals, distance to the best.
 
-    Metrics are means over seeds; ``clip se`` is mAP's standard error from clips alone, ``seed sd`` its
-    standard deviation between seeds;
-    ``behind`` is the best model's mAP minus this one's, ``p`` its p-value, corrected over all
-    pairs; ``fit (s)`` and ``ms/clip`` are means over seeds.
+    Metrics are means over seeds; ``clip se`` is mAP's standard error from clips alone,
+    ``seed sd`` its standard deviation between seeds; ``behind`` is the best model's mAP minus
+    this one's, ``p`` its p-value, corrected over all pairs; ``fit (s)`` and ``ms/clip`` are means over seeds.
     """
     ends = {name: found.resampled[name].interval(found.level) for name in METRICS.values()}
     rows = []
