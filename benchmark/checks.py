@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.contracts import CLASSES, DatasetPlugin, History, Model, Part
-from benchmark.errors import PluginError, PolytimbreError
+from benchmark.errors import PluginError, PolytimbreError, UnknownNameError
 from benchmark.protocol import PARTS, divide
 
 
@@ -240,6 +240,12 @@ def check_dataset(plugin: type[DatasetPlugin], root: Path | None) -> Iterator[st
     again = plugin().load(root, plugin.splits[0])
     require(data.fingerprint == again.fingerprint, "two loads give different fingerprints")
     yield "two loads give the same fingerprint"
+    try:
+        plugin().load(root, "no such split")
+    except UnknownNameError:
+        yield "an unknown split is refused by name"
+    else:
+        require(False, "it loads a split that does not exist; raise UnknownNameError")
     rows = divide(data).rows
     require(sum(map(len, rows.values())) == len(data), "the parts do not add up to the data set")
     seen = [set(data.groups[rows[part]].tolist()) for part in PARTS]

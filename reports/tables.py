@@ -30,7 +30,8 @@ def comparison(result: Comparison, found: Inference) -> pd.DataFrame:
 
     Metrics are means over seeds; ``clip se`` is mAP's standard error from clips alone,
     ``seed sd`` its standard deviation between seeds; ``behind`` is the best model's mAP minus
-    this one's, ``p`` its p-value, corrected over all pairs; ``fit (s)`` and ``ms/clip`` are means over seeds.
+    this one's, ``p`` its p-value, corrected over all pairs; ``fit (s)`` and ``ms/clip`` are
+    means over seeds.
     """
     ends = {name: found.resampled[name].interval(found.level) for name in METRICS.values()}
     rows = []

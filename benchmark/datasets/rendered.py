@@ -1,0 +1,143 @@
+"""The embedded data set: real scores on sampled instruments, orchestrated at random."""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from benchmark.contracts import CLASSES, Dataset, DatasetPlugin
+from benchmark.errors import DataError, UnknownNameError
+
+#: The committed features; ``benchmark/features/rendering`` rebuilds them bit for bit.
+FILE = Path(__file__).with_name("rendered.npz")
+#: General MIDI has neither, so nothing is known about them.
+UNPLAYABLE = ("mandolin", "ukulele")
+
+
+class Rendered(DatasetPlugin):
+    """6,000 rendered clips, about a quarter of whose labels are observed."""
+
+    name: ClassVar[str] = "rendered"
+    description: ClassVar[str] = (
+        "6,000 clips of 9.6 s rendered from real scores on General MIDI instruments, 18 of the"
+        " 20 classes, about a quarter of the labels observed; embedded"
+    )
+    citation: ClassVar[str] = (
+        "Scores: M. S. Cuthbert and C. Ariza, music21: A Toolkit for Computer-Aided Musicology"
+        " and Symbolic Music Data, ISMIR 2010. Rendered with pretty_midi (C. Raffel and D. P. W."
+        " Ellis, ISMIR 2014 late-breaking) and the SoundFont TimGM6mb (T. Brechbill, 2004)."
+    )
+    licence: ClassVar[str] = (
+        "Holds features, neither scores nor audio. Scores: music21's corpus, distributed with"
+        " the encoders' permission; to its editors' best knowledge out of copyright in the"
+        " United States or licensed for use, perhaps with limits on commercial use;"
+        " the collections that state such limits were left out. Samples: SoundFont TimGM6mb,"
+        " GPL-2."
+    )
+    needs_root: ClassVar[bool] = False
+
+    def load(self, root: Path | None = None, split: str = "official") -> Dataset:
+        """Read the committed features and labels.
+
+        Parameters
+        ----------
+        root : Path, optional
+            Not used: the data set comes with the package.
+        split : str
+            ``"official"`` is the only one.
+
+        Returns
+        -------
+        Dataset
+            X uint8 (6000, 10, 128), from :func:`benchmark.features.logmel.logmel`; groups are
+            musical works.
+
+        Raises
+        ------
+        DataError
+            Where the file is missing or its SHA-256 is not the committed one.
+        """
+        if split not in self.splits:
+            raise UnknownNameError(f"split of data set {self.name}", split, self.splits)
+        arrays = read_archive(FILE)
+        labels = _unpack(arrays["labels"])
+        return Dataset(
+            name=self.name,
+            # Stored as differences between features, modulo 256, which compress better.
+            X=np.cumsum(arrays["band_differences"], axis=2, dtype=np.uint8),
+            y_true=labels.astype(np.float32),
+            y_mask=self._observed(arrays),
+            keys=arrays["keys"],
+            groups=arrays["groups"],
+            partition=np.where(arrays["test"], "test", "train"),
+            citation=self.citation,
+            licence=self.licence,
+            split=split,
+        )
+
+    @staticmethod
+    def _observed(arrays: dict[str, np.ndarray]) -> np.ndarray:
+        return _unpack(arrays["observed"])
+
+
+class RenderedFull(Rendered):
+    """The same clips and split with every label of the 18 playable classes observed."""
+
+    name: ClassVar[str] = "rendered-full"
+    description: ClassVar[str] = (
+        "the clips and the split of 'rendered' with every label of its 18 classes observed;"
+        " embedded"
+    )
+
+    @staticmethod
+    def _observed(arrays: dict[str, np.ndarray]) -> np.ndarray:
+        playable = np.array([name not in UNPLAYABLE for name in CLASSES])
+        return np.broadcast_to(playable, (len(arrays["keys"]), len(CLASSES))).copy()
+
+
+def read_archive(path: Path) -> dict[str, np.ndarray]:
+    """Read a ``.npz`` after checking it against the ``.sha256`` beside it.
+
+    Raises
+    ------
+    DataError
+        Where either file is missing or they do not agree.
+    """
+    try:
+        content = path.read_bytes()
+        expected = path.with_suffix(".sha256").read_text().split()[0]
+    except (OSError, IndexError) as error:
+        raise DataError(
+            f"the embedded data set can't be read ({error}); reinstall polytimbre"
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise DataError(
+            f"{path} is damaged: its SHA-256 is {found[:12]}..., {expected[:12]}... was expected;"
+            " reinstall polytimbre or restore the file from the repository"
+        )
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def differing_clips(path: Path) -> list[str]:
+    """Return the keys of the clips of another archive that differ from the embedded ones.
+
+    Parameters
+    ----------
+    path : Path
+        What :func:`benchmark.features.rendering.build` wrote, of all clips or the first ones.
+    """
+    embedded, other = read_archive(FILE), read_archive(path)
+    differs = np.zeros(len(other["keys"]), dtype=bool)
+    for name in ("keys", "labels", "observed", "band_differences"):
+        unequal = other[name] != embedded[name][: len(differs)]
+        differs |= unequal.reshape(len(differs), -1).any(axis=1)
+    return other["keys"][differs].tolist()
+
+
+def _unpack(bits: np.ndarray) -> np.ndarray:
+    """Unpack labels stored as bits into bool, shape (n_clips, 20)."""
+    return np.unpackbits(bits, axis=1, count=len(CLASSES)).astype(bool)

@@ -1,0 +1,118 @@
+"""Log-mel features of audio, with numpy alone and the same bytes in every process.
+
+A clip becomes frames of 0.96 s, the length of AudioSet's VGGish frames. Each frame is
+described by the mean and the standard deviation, over its 48 short-time spectra, of the
+level in 64 mel bands. Levels are relative to the clip's own, so that gain plays no part.
+Everything is computed in float64, band by band without BLAS (whose
+order of summation depends on the processor), and rounded to uint8 at the end, so that
+differences in the last bits between machines do not reach the result.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from benchmark.errors import DataError
+
+#: Length of a frame in seconds.
+FRAME_SECONDS = 0.96
+N_BANDS = 64
+N_FEATURES = 2 * N_BANDS
+#: Edges of the lowest and of the highest mel band in Hz.
+LOWEST_HZ, HIGHEST_HZ = 50.0, 12_000.0
+#: Levels below this are silence; 0 dB is about a full-scale sine.
+FLOOR_DB = -100.0
+#: Where the clip's mean level lies in the quantised means.
+CENTRE = 96
+#: uint8 steps per decibel, of means and of standard deviations.
+MEAN_STEPS, STD_STEPS = 2.0, 5.0
+
+_WINDOW_SECONDS, _HOP_SECONDS = 0.04, 0.02
+
+
+def logmel(signal: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Compute quantised log-mel features of a mono signal.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n_samples,), float
+        One clip, in [-1, 1]. A last frame that is not complete is left out.
+    sample_rate : int
+        In Hz: a multiple of 50, at least 24,000.
+
+    Returns
+    -------
+    ndarray, shape (n_frames, 128), uint8
+        Columns 0 to 63: mean level of each mel band, ``2 * dB + 96``, where 0 dB is the mean
+        over all frames and bands of the clip. Columns 64 to 127: standard deviation of the
+        level, ``5 * dB``.
+
+    Raises
+    ------
+    DataError
+        Where the sample rate can't be used, or the signal is not mono, not finite or
+        shorter than one frame.
+
+    Notes
+    -----
+    The mel scale is that of O'Shaughnessy (1987), as used by HTK: ``2595 log10(1 + f/700)``.
+    """
+    signal = np.asarray(signal, dtype=np.float64)
+    if sample_rate % 50 or sample_rate < 2 * HIGHEST_HZ:
+        raise DataError(
+            f"log-mel features need a sample rate that is a multiple of 50 and at least"
+            f" {2 * HIGHEST_HZ:.0f} Hz, got {sample_rate}; resample the audio first"
+        )
+    frame = round(FRAME_SECONDS * sample_rate)
+    if signal.ndim != 1 or len(signal) < frame or not np.isfinite(signal).all():
+        raise DataError(
+            f"log-mel features need a finite mono signal of at least {FRAME_SECONDS} s,"
+            f" got shape {signal.shape} at {sample_rate} Hz"
+        )
+    hop = round(_HOP_SECONDS * sample_rate)
+    n_frames = len(signal) // frame
+    levels = _band_levels(signal[: n_frames * frame], sample_rate, hop)
+    levels = levels.reshape(n_frames, frame // hop, N_BANDS)
+    mean = np.rint((levels.mean(axis=1) - FLOOR_DB) * MEAN_STEPS).astype(np.int64)
+    std = np.rint(levels.std(axis=1) * STD_STEPS).astype(np.int64)
+    # In whole steps, so that the shift is exact.
+    mean += CENTRE - mean.sum() // mean.size
+    return np.concatenate([mean, std], axis=1).clip(0, 255).astype(np.uint8)
+
+
+def _band_levels(signal: np.ndarray, sample_rate: int, hop: int) -> np.ndarray:
+    """Return levels in dB, shape (n_hops, 64); the last window is padded with zeros."""
+    length = round(_WINDOW_SECONDS * sample_rate)
+    window = np.hanning(length + 1)[:-1]
+    padded = np.concatenate([signal, np.zeros(length)])
+    starts = np.arange(len(signal) // hop) * hop
+    windows = padded[starts[:, None] + np.arange(length)] * window
+    n_fft = 1 << (length - 1).bit_length()
+    # A full-scale sine has amplitude sum(window) / 2 in its spectral line.
+    spectra = np.fft.rfft(windows, n_fft) / (window.sum() / 2)
+    power = spectra.real**2 + spectra.imag**2
+    bands = [
+        (power[:, first : first + len(weights)] * weights).sum(axis=1)
+        for first, weights in _mel_filters(sample_rate, n_fft)
+    ]
+    floor = 10 ** (FLOOR_DB / 10)
+    return 10 * np.log10(np.maximum(np.stack(bands, axis=1), floor))
+
+
+@lru_cache(maxsize=8)
+def _mel_filters(sample_rate: int, n_fft: int) -> tuple[tuple[int, np.ndarray], ...]:
+    """Return the first bin and the weights of each triangular filter."""
+    mel = np.linspace(_to_mel(LOWEST_HZ), _to_mel(HIGHEST_HZ), N_BANDS + 2)
+    edges = 700 * (10 ** (mel / 2595) - 1)
+    hertz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
+    filters = []
+    for low, centre, high in zip(edges, edges[1:], edges[2:], strict=False):
+        rising, falling = (hertz - low) / (centre - low), (high - hertz) / (high - centre)
+        weights = np.minimum(rising, falling).clip(0)
+        bins = np.flatnonzero(weights)
+        filters.append((int(bins[0]), weights[bins[0] : bins[-1] + 1]))
+    return tuple(filters)
+
+
+def _to_mel(hertz: float) -> float:
+    return 2595 * np.log10(1 + hertz / 700)
