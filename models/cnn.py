@@ -23,8 +23,10 @@ class CNN(NeuralNetwork):
         Kernel length in frames (1-D) or side (2-D).
     dense : int
         Units of the dense layer.
-    dropout : float
-        Share of dense units dropped in training.
+    batch_norm : bool
+        Normalise each convolution and the dense layer over the batch.
+    conv_dropout, dropout : float
+        Shares of convolutional and of dense units dropped in training.
     feature_dropout : float
         Share of input features dropped from a whole clip in training.
     noise : float
@@ -37,8 +39,9 @@ class CNN(NeuralNetwork):
     presets = {
         "published": {
             "kind": "2d", "filters": (64, 128, 256), "kernel": 5, "dense": 256, "dropout": 0.5,
-            "feature_dropout": 0.0, "noise": 0.0, "learning_rate": 1e-3, "weight_decay": 0.0,
-            "batch_size": 64, "epochs": 40, "patience": 5,
+            "batch_norm": False, "conv_dropout": 0.0, "feature_dropout": 0.0, "noise": 0.0,
+            "learning_rate": 1e-3, "weight_decay": 0.0, "batch_size": 64, "epochs": 40,
+            "patience": 5,
         }
     }  # fmt: skip
 
@@ -48,8 +51,10 @@ class CNN(NeuralNetwork):
         filters: Sequence[int] = (256,),
         kernel: int = 3,
         dense: int = 256,
+        batch_norm: bool = True,
+        conv_dropout: float = 0.2,
         dropout: float = 0.5,
-        feature_dropout: float = 0.3,
+        feature_dropout: float = 0.2,
         noise: float = 0.3,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
@@ -59,6 +64,7 @@ class CNN(NeuralNetwork):
     ) -> None:
         self.kind, self.filters, self.kernel = kind, filters, kernel
         self.dense, self.dropout = dense, dropout
+        self.batch_norm, self.conv_dropout = batch_norm, conv_dropout
         self.feature_dropout, self.noise = feature_dropout, noise
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.batch_size, self.epochs, self.patience = batch_size, epochs, patience
@@ -76,16 +82,22 @@ class CNN(NeuralNetwork):
             x = layers.Reshape((*inputs.shape[1:], 1))(x)
         convolution = layers.Conv2D if two_d else layers.Conv1D
         for n in self.filters:
-            x = convolution(n, self.kernel, padding="same", activation="relu")(x)
+            x = self._activate(convolution(n, self.kernel, padding="same")(x))
             x = layers.MaxPooling2D(2)(x) if two_d else x
+            x = layers.Dropout(self.conv_dropout)(x)
         x = layers.Flatten()(x) if two_d else x
-        x = layers.Dense(self.dense, activation="relu")(x)
+        x = self._activate(layers.Dense(self.dense)(x))
         x = layers.Dropout(self.dropout)(x)
         scores = layers.Dense(n_classes)(x)
         if not two_d:
             attention = layers.Softmax(axis=1)(layers.Dense(n_classes)(x))
             scores = ops.sum(attention * scores, axis=1)
         return layers.Activation("sigmoid")(scores)
+
+    def _activate(self, x: Any) -> Any:
+        from keras import layers
+
+        return layers.ReLU()(layers.BatchNormalization()(x) if self.batch_norm else x)
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:
@@ -100,6 +112,8 @@ class CNN(NeuralNetwork):
             "filters": [pick(f"filters_{kind}_{i}", widths) for i in range(n_blocks)],
             "kernel": pick("kernel", [1, 3, 5]),
             "dense": pick("dense", [64, 128, 256, 512]),
+            "batch_norm": pick("batch_norm", [True, False]),
+            "conv_dropout": number("conv_dropout", 0.0, 0.4),
             "dropout": number("dropout", 0.2, 0.7),
             "feature_dropout": number("feature_dropout", 0.0, 0.5),
             "noise": number("noise", 0.0, 0.6),
