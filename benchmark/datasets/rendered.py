@@ -33,7 +33,8 @@ class Rendered(DatasetPlugin):
         "Holds features, neither scores nor audio. Scores: music21's corpus, distributed with"
         " the encoders' permission; to its editors' best knowledge out of copyright in the"
         " United States or licensed for use, perhaps with limits on commercial use;"
-        " the collections that state such limits were left out. Samples: SoundFont TimGM6mb,"
+        " the collections that state such limits were left out; one score, Corelli's op. 3"
+        " no. 1, is marked CC BY. Samples: SoundFont TimGM6mb,"
         " GPL-2."
     )
     needs_root: ClassVar[bool] = False
