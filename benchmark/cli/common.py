@@ -15,6 +15,20 @@ if TYPE_CHECKING:  # imported where they are used: `--help` has to be quick
     from benchmark.store import Store
     from benchmark.suite import Unit
 
+
+def check_name(kind: str, name: str, known: Sequence[str]) -> None:
+    """Refuse a name that isn't known, with advice."""
+    if name not in known:
+        raise UnknownNameError(kind, name, known)
+
+
+def _check_format(name: str) -> str:
+    from reports.tables import FORMATS
+
+    check_name("format", name, FORMATS)
+    return name
+
+
 StoreOption = Annotated[
     Path | None,
     typer.Option("--store", help="Folder of the runs. [default: what `polytimbre info` prints]"),
@@ -29,7 +43,10 @@ RootOption = Annotated[
 SplitOption = Annotated[
     str | None, typer.Option("--split", help="Another split than the official one, by name.")
 ]
-FormatOption = Annotated[str, typer.Option("--format", help="table, markdown, csv or json.")]
+FormatOption = Annotated[
+    str,
+    typer.Option("--format", help="table, markdown, csv or json.", callback=_check_format),
+]
 ModelsOption = Annotated[
     list[str] | None,
     typer.Option("--model", help="Model, or model:preset; repeat for several. [default: all]"),
@@ -59,12 +76,6 @@ def open_store(path: Path | None) -> "Store":
     return Store(path or default_path(), warn=warn)
 
 
-def check_name(kind: str, name: str, known: Sequence[str]) -> None:
-    """Refuse a name that isn't known, with advice."""
-    if name not in known:
-        raise UnknownNameError(kind, name, known)
-
-
 def parse_params(pairs: list[str] | None) -> dict[str, Any]:
     """Read NAME=VALUE pairs; a value that is no JSON is text."""
     import json
@@ -86,7 +97,6 @@ def print_table(frame: "pd.DataFrame", fmt: str, title: str, notes: Sequence[str
     from benchmark.screen import console
     from reports import tables
 
-    check_name("format", fmt, tables.FORMATS)
     shown = tables.text(frame, fmt, title, list(notes))
     print(shown) if isinstance(shown, str) else console().print(shown)
 
