@@ -162,8 +162,12 @@ def cells(frame: pd.DataFrame, between: str) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
-def text(frame: pd.DataFrame, fmt: str, heading: str, notes: list[str]) -> str | Table:
+def text(
+    frame: pd.DataFrame, fmt: str, heading: str, notes: list[str], width: int = 160
+) -> str | Table:
     """Render a table in one of `FORMATS`.
+
+    A ``"table"`` that is wider than `width` characters leaves out its last columns and says so.
 
     Returns
     -------
@@ -184,7 +188,24 @@ def text(frame: pd.DataFrame, fmt: str, heading: str, notes: list[str]) -> str |
         return _markdown(cells(frame, " ({})"), numeric, heading, notes)
     if fmt != "table":
         raise UnknownNameError("format", fmt, FORMATS)
-    return _table(cells(frame, "\n{}"), numeric, heading, notes)
+    return _fitting(cells(frame, "\n{}"), numeric, heading, notes, width)
+
+
+def _fitting(
+    shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: list[str], width: int
+) -> Table:
+    for n in range(len(shown.columns), 1, -1):
+        gone = ", ".join(shown.columns[n:])
+        left_out = [f"too narrow here for: {gone}"] if gone else []
+        table = _table(shown.iloc[:, :n], numeric, heading, notes + left_out)
+        if sum(_column_width(name, shown[name]) for name in shown.columns[:n]) < width:
+            break
+    return table
+
+
+def _column_width(name: str, column: pd.Series) -> int:
+    """Return the characters a column takes, its rule and padding included."""
+    return 3 + max(len(part) for value in (name, *column) for part in value.split("\n"))
 
 
 def _table(shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: list[str]) -> Table:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 from test_store import make_record
@@ -11,6 +12,7 @@ from benchmark.analysis.comparison import check_comparable, evaluate
 from benchmark.checks import make_part
 from benchmark.errors import ProtocolError
 from benchmark.store import Labels
+from reports import tables
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,13 @@ def test_evaluation_takes_thresholds_from_select_alone():
         np.testing.assert_array_equal(chosen, again.thresholds[policy])
     assert np.isnan(found.average_precision[0])  # never observed
     assert len(set(found.thresholds["global"])) == 1
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_is_told():
+    frame = pd.DataFrame({"model": ["guess"], "mAP": [0.5], "mAP low": [0.4], "mAP high": [0.6]})
+    frame["a long heading"] = 1.0
+    wide, narrow = (tables.text(frame, "table", "", [], width) for width in (80, 30))
+    assert [column.header for column in wide.columns] == ["model", "mAP", "a long heading"]
+    assert [column.header for column in narrow.columns] == ["model", "mAP"]
+    assert narrow.caption == "too narrow here for: a long heading"
+    assert list(wide.columns[1].cells) == ["0.500\n0.400–0.600"]

@@ -97,8 +97,9 @@ def print_table(frame: "pd.DataFrame", fmt: str, title: str, notes: Sequence[str
     from benchmark.screen import console
     from reports import tables
 
-    shown = tables.text(frame, fmt, title, list(notes))
-    print(shown) if isinstance(shown, str) else console().print(shown)
+    out = console()
+    shown = tables.text(frame, fmt, title, list(notes), out.width)
+    print(shown) if isinstance(shown, str) else out.print(shown)
 
 
 def compute(units: "Sequence[Unit]", store: "Store", workers: int | None, force: bool) -> None:
