@@ -107,7 +107,8 @@ class Record:
         Clips of each part, and those ``trained`` on: all of fit unless the spec's `fraction`
         is below 1. Scores are of whole parts in any case.
     seconds : dict
-        ``fit``, ``predict`` (test part), ``warm_up`` (imports and the first prediction).
+        ``fit`` (compiling included), ``predict`` (test part), ``warm_up`` (what the first
+        prediction costs on top of a later one).
     peak_memory_mib : float or None
     machine, git, backend
         See :mod:`benchmark.environment`.
