@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmark.executor import Event
@@ -74,5 +75,5 @@ def _finish(event: Event, label: str, out: Console) -> list[str]:
         out.print(line("done", label, f"fit {seconds['fit']:.1f} s{reached}"))
         return []
     reason = event.value.error if event.kind == "done" else event.value
-    out.print(line("failed", label, ""), f"[red]{reason}[/]")
+    out.print(line("failed", label, ""), f"[red]{escape(reason)}[/]")
     return [f"{label}: {reason}"]

@@ -209,8 +209,8 @@ def _column_width(name: str, column: pd.Series) -> int:
 
 
 def _table(shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: list[str]) -> Table:
-    table = Table(title=heading, title_justify="left", title_style="bold")
-    table.caption, table.caption_justify = "\n".join(notes) or None, "left"
+    table = Table(title=escape(heading), title_justify="left", title_style="bold")
+    table.caption, table.caption_justify = escape("\n".join(notes)) or None, "left"
     for name in shown.columns:
         justify = "right" if numeric[name] else "left"
         table.add_column(name, justify=justify, no_wrap=True)

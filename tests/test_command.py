@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openmic_replica import write_folder
 
+from benchmark import registry
+from benchmark.checks import make_part
 from benchmark.protocol import PARTS
 from benchmark.store import Store
 
@@ -68,6 +71,39 @@ def test_analyses_of_stored_runs(polytimbre):
     audit = polytimbre("audit", "--dataset", "tiny")
     assert "the published protocol keeps" in audit
     assert "guess trained as published has rank" in audit
+
+
+def test_audit_of_the_full_data_set(polytimbre, tmp_path):
+    keys = [f"{number:06d}_0" for number in range(40)]
+    rng = np.random.default_rng(0)
+    y_mask = rng.random((40, 20)) < 0.4
+    y_true = np.where(y_mask, rng.random((40, 20)), 0.5)
+    artists = {key: key[:6] for key in keys}
+    write_folder(tmp_path / "openmic-2018", keys, y_true, y_mask, keys[:25], keys[25:], artists)
+    kept = int(y_mask[25:, 19].sum())
+    out = polytimbre("audit", "--labels", tmp_path)
+    assert f"The published protocol keeps {kept} of the 15 test clips" in out
+
+
+def test_a_stored_model_can_be_loaded(polytimbre):
+    polytimbre("run", *TINY, "--model", "random_forest", "--seeds", 1)
+    store = Store(polytimbre.store)
+    (record,) = store.records()
+    model = registry.models().get("random_forest").from_params(**record.spec.params)
+    model.load(store.model_folder(record))
+    clips = make_part(240, 5).X[np.arange(240) % 4 == 3]
+    np.testing.assert_array_equal(model.predict_proba(clips), store.scores(record)["test"])
+
+
+def test_an_error_with_brackets_is_shown_whole(polytimbre):
+    source = (
+        "from tiny_plugins import Guess\nclass Bracket(Guess):\n    name = 'bracket'\n"
+        "    def fit(self, *parts, **rest):\n        raise KeyError('[/red] [low]')\n"
+    )
+    polytimbre.add_plugin("bracket", source, "polytimbre.models", "bracket", "Bracket")
+    run = ("run", *TINY, "--model", "bracket", "--model", "guess", "--seeds", 1)
+    assert polytimbre(*run, code=2).count("[/red] [low]") == 2
+    assert "[/red] [low]" in polytimbre("compare")
 
 
 def test_learning_curve_runs_what_is_missing(polytimbre):

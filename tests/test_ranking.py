@@ -11,7 +11,6 @@ from benchmark.analysis.ranking import (
     critical_difference,
     holm,
     pairwise,
-    standings,
     win_tie_loss,
 )
 from benchmark.errors import ProtocolError
@@ -65,21 +64,21 @@ def test_ranks_admit_ties(result):
     assert pairwise(result).rank.tolist() == [3, 1, 1, 4]
 
 
-def test_standings_compare_with_the_best(result):
-    rows = standings(result, ["poor", "good", "twin", "noise"])
-    assert [row.name for row in rows[2:]] == ["poor", "noise"]
-    assert rows[0].to_best == rows[0].to_best_lower == rows[0].to_best_upper == 0
-    assert rows[0].p_holm == 1
-    assert rows[1].to_best_lower <= rows[1].to_best <= 0 <= rows[1].to_best_upper
-    assert [row.rank for row in rows] == [1, 1, 3, 4]
-    assert [row.n_seeds for row in rows] == [1, 1, 1, 3]
-    assert np.isnan(rows[0].seed_sd)
-    assert rows[3].seed_sd > 0
-    for row in rows:
-        assert row.lower < row.estimate < row.upper
-        assert row.sampling_sd > 0
-    with pytest.raises(ProtocolError, match="3 names for 4 models"):
-        standings(result, "abc")
+def test_differences_to_the_best_and_spreads(result):
+    pairs, best = pairwise(result), int(result.estimate.argmax())
+    assert np.argsort(-result.estimate, kind="stable")[2:].tolist() == [0, 3]
+    for matrix in (pairs.difference, pairs.lower, pairs.upper):
+        assert matrix[best, best] == 0
+    assert pairs.p_holm[best, best] == 1
+    second = int(np.argsort(-result.estimate, kind="stable")[1])
+    assert pairs.lower[second, best] <= pairs.difference[second, best] <= 0
+    assert pairs.upper[second, best] >= 0
+    assert [len(values) for values in result.run_values] == [1, 1, 1, 3]
+    assert np.isnan(result.seed_sd[:3]).all()
+    assert result.seed_sd[3] > 0
+    lower, upper = result.interval()
+    assert ((lower < result.estimate) & (result.estimate < upper)).all()
+    assert (result.sampling_sd > 0).all()
 
 
 def test_wins_ties_and_losses(result):

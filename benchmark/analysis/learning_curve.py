@@ -113,11 +113,12 @@ def measure(
         by the same code and libraries, or for too few resamples.
     """
     whole = compare(store, dataset, models, part="select")
-    division = whole.entries[0].records[0].spec.division_id
     smaller = [
         record
         for record in store.records()
-        if record.finished and record.spec.division_id == division and record.spec.fraction < 1
+        if record.finished
+        and record.spec.division_id == whole.division_id
+        and record.spec.fraction < 1
     ]
     found = []
     for entry in whole.entries:

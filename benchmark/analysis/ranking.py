@@ -13,7 +13,6 @@ J. Demšar, "Statistical comparisons of classifiers over multiple data sets", *J
 Machine Learning Research* 7, 1-30, 2006.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,78 +130,6 @@ def pairwise(result: Bootstrap, level: float = 0.95) -> Pairwise:
         matrix[first, second], matrix[second, first] = above, below
         matrices[name] = matrix
     return Pairwise(**matrices, level=level)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """One model's row in a table of results.
-
-    Attributes
-    ----------
-    name : str
-    estimate, lower, upper : float
-        Macro value, mean over seeds, with its basic interval (clips and seeds).
-    sampling_sd : float
-        Standard error from clips alone.
-    seed_sd : float
-        Standard deviation between training seeds; NaN for one seed.
-    n_seeds : int
-    rank : int
-        One plus the number of models that are significantly better.
-    to_best, to_best_lower, to_best_upper : float
-        Difference to the model with the highest estimate, at most 0, and the interval of this
-        pair; 0 for the best itself.
-    p, p_holm : float
-        Of that difference, plain and corrected over all pairs; 1 for the best itself.
-    """
-
-    name: str
-    estimate: float
-    lower: float
-    upper: float
-    sampling_sd: float
-    seed_sd: float
-    n_seeds: int
-    rank: int
-    to_best: float
-    to_best_lower: float
-    to_best_upper: float
-    p: float
-    p_holm: float
-
-
-def standings(result: Bootstrap, names: Sequence[str], level: float = 0.95) -> tuple[Standing, ...]:
-    """Return a row for each model, the highest estimate first.
-
-    Raises
-    ------
-    ProtocolError
-        As :func:`pairwise`, or for a wrong number of names.
-    """
-    if len(names) != len(result.estimate):
-        raise ProtocolError(f"{len(names)} names for {len(result.estimate)} models")
-    pairs = pairwise(result, level)
-    lower, upper = result.interval(level)
-    order = np.argsort(-result.estimate, kind="stable")
-    best = order[0]
-    return tuple(
-        Standing(
-            name=names[i],
-            estimate=float(result.estimate[i]),
-            lower=float(lower[i]),
-            upper=float(upper[i]),
-            sampling_sd=float(result.sampling_sd[i]),
-            seed_sd=float(result.seed_sd[i]),
-            n_seeds=len(result.run_values[i]),
-            rank=int(pairs.rank[i]),
-            to_best=float(pairs.difference[i, best]),
-            to_best_lower=float(pairs.lower[i, best]),
-            to_best_upper=float(pairs.upper[i, best]),
-            p=float(pairs.p[i, best]),
-            p_holm=float(pairs.p_holm[i, best]),
-        )
-        for i in order
-    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,7 +149,8 @@ def calibration(
 
 def audit(
     labels: Annotated[
-        Path | None, typer.Option(help="OpenMIC's labels, labels.npz: audit them alone.")
+        Path | None,
+        typer.Option(help="OpenMIC's labels alone: labels.npz, the archive, or its folder."),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Audit the models stored on this data set.")
@@ -159,12 +160,16 @@ def audit(
 ) -> None:
     """Hold the published claim, and partial labels, against the corrected protocol."""
     from benchmark.analysis import protocol_audit
+    from benchmark.run import DataRequest, load
     from reports import audit as report
 
     if labels is None and dataset is None:
         raise ProtocolError("say what to audit: --labels FILE, or the runs on --dataset NAME")
     if labels is not None:
-        found = protocol_audit.audit_labels(labels)
+        source = labels
+        if labels.is_dir() or labels.suffix == ".tgz":
+            source = protocol_audit.openmic_labels(load(DataRequest("openmic2018", labels)))
+        found = protocol_audit.audit_labels(source)
         _print_audit(report.label_tables(found), report.label_sentences(found), fmt)
     if dataset is not None:
         _audit_models(open_store(store), dataset, fmt)

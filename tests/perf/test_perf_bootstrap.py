@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from benchmark.analysis.bootstrap import BLOCK, bootstrap, clip_draws
-from benchmark.analysis.ranking import critical_difference, standings, win_tie_loss
+from benchmark.analysis.ranking import critical_difference, pairwise, win_tie_loss
 
 #: Positives a class of the test part of audioset20.
 POSITIVES = (61, 60, 120, 67, 60, 70, 334, 60, 406, 128, 63, 123, 94, 62, 100, 64, 63, 60, 60, 813)
@@ -76,7 +76,8 @@ def test_comparison_of_five_models(benchmark, clips):
     def compare():
         result = bootstrap(*clips, n_resamples=2000)
         return (
-            standings(result, list("abcde")),
+            result.interval(),
+            pairwise(result),
             win_tie_loss(result),
             result.class_interval(),
             critical_difference(result.class_estimate.T),
