@@ -84,10 +84,10 @@ def comparison_notes(result: Comparison, found: Inference) -> list[str]:
 
 def ranks(result: Comparison, found: Inference) -> pd.DataFrame:
     """Return average ranks over classes, and class wins, ties and losses against the best."""
-    conventional = found.critical_difference()
+    conventional, counts = found.critical_difference(), found.win_tie_loss().counts
     rows = []
     for i, entry in enumerate(result.entries):
-        wins, ties, losses = found.wins.counts[i, 0] if i else ("–", "–", "–")
+        wins, ties, losses = counts[i, 0] if i else ("–", "–", "–")
         bars = [n + 1 for n, bar in enumerate(conventional.groups) if i in bar]
         rows.append(
             {

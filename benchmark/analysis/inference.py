@@ -27,20 +27,27 @@ class Inference:
         For ``mAP`` and ``f1_<policy>``; models in the order of the comparison's entries.
     pairs : Pairwise or None
         Of mAP; None for a single entry.
-    wins : WinTieLoss or None
-        Of per-class average precision.
     level : float
     """
 
     resampled: dict[str, Bootstrap]
     pairs: Pairwise | None
-    wins: WinTieLoss | None
     level: float
 
     @property
     def n_resamples(self) -> int:
         """Resamples drawn."""
         return len(self.resampled["mAP"].class_values)
+
+    def win_tie_loss(self) -> WinTieLoss:
+        """Wins, ties and losses in per-class average precision.
+
+        Raises
+        ------
+        ProtocolError
+            For fewer than two models, or too few resamples for this number of classes.
+        """
+        return win_tie_loss(self.resampled["mAP"], self.level)
 
     def critical_difference(self) -> CriticalDifference:
         """Friedman's and Nemenyi's view, with classes as blocks.
@@ -80,10 +87,8 @@ def infer(
         resampled[f"f1_{policy}"] = bootstrap(
             labels.y_positive, labels.y_mask, scores, metric="f1", thresholds=cuts, **common
         )
-    several = len(entries) > 1
     return Inference(
         resampled,
-        pairs=pairwise(resampled["mAP"], level) if several else None,
-        wins=win_tie_loss(resampled["mAP"], level) if several else None,
+        pairs=pairwise(resampled["mAP"], level) if len(entries) > 1 else None,
         level=level,
     )
