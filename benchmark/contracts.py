@@ -7,7 +7,7 @@ Both may use this module and the rest of the first floor, and nothing above it.
 import hashlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -315,6 +315,8 @@ class Model(ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     #: Named parameter settings, asked for as ``model:preset``.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    #: What a parameter may be, where it is one of a few names.
+    choices: ClassVar[Mapping[str, Collection[str]]] = {}
     #: False for a model that ignores its seed: it runs once.
     seeded: ClassVar[bool] = True
 
@@ -349,6 +351,26 @@ class Model(ABC):
         """Suggest parameters for an Optuna trial; the default searches nothing."""
         return {}
 
+    def n_parameters(self, n_frames: int, n_features: int, n_classes: int) -> int | None:
+        """Return how many weights a fit on such clips would learn, None if that isn't fixed.
+
+        Tuning asks before it fits, and leaves out what is too large.
+        """
+        return None
+
+    def at_best(self, best: int) -> dict[str, Any]:
+        """Return the parameters of a fit that stands at stage `best` without early stopping.
+
+        A refit on all training clips has none left to stop on. The default is for models
+        that never stop early.
+
+        Parameters
+        ----------
+        best : int
+            :attr:`History.best` of a fit with early stopping.
+        """
+        return {}
+
     @classmethod
     def param_names(cls) -> list[str]:
         """Return the names of the parameters of ``__init__``."""
@@ -365,7 +387,7 @@ class Model(ABC):
         Raises
         ------
         UnknownNameError
-            For a preset or parameter that does not exist.
+            For a preset, a parameter or a parameter's choice that does not exist.
         """
         chosen: dict[str, Any] = {}
         if preset is not None:
@@ -375,4 +397,9 @@ class Model(ABC):
         for name in params:
             if name not in cls.param_names():
                 raise UnknownNameError(f"parameter of model {cls.name}", name, cls.param_names())
-        return cls(**{**chosen, **params})
+        model = cls(**{**chosen, **params})
+        for name, known in cls.choices.items():
+            if getattr(model, name) not in known:
+                kind = f"{name} of model {cls.name}"
+                raise UnknownNameError(kind, str(getattr(model, name)), known)
+        return model

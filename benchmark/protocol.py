@@ -79,7 +79,17 @@ class Division:
 
     def part(self, name: str) -> Part:
         """Return one of `PARTS`."""
+        if name not in self.rows:
+            raise ProtocolError(f"the {name} part is sealed: nothing is chosen on it")
         return self.dataset.part(self.rows[name])
+
+    def sealed(self) -> "Division":
+        """Return the same division without its test part, for what chooses."""
+        return replace(self, rows={name: self.rows[name] for name in PARTS[:3]})
+
+    def training(self) -> Part:
+        """Return all training clips: fit, stop and select together."""
+        return self.dataset.part(np.sort(np.concatenate([self.rows[n] for n in PARTS[:3]])))
 
     @cached_property
     def id(self) -> str:

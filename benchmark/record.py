@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmark.errors import StoreError
 
-FORMAT = 1
+FORMAT = 2
 
 
 def digest(content: Any) -> str:
@@ -37,6 +37,11 @@ class RunSpec:
         Hash of the plugin's source and of the code it rests on.
     fraction : float
         Share of the fit part's groups that is trained on, in (0, 1].
+    study, trial : str and int, or None
+        The study and the trial that the parameters were chosen in.
+    refit : bool
+        Fitted once more, on all training clips, for as many epochs or rounds as the run
+        without it stands at.
     """
 
     dataset: str
@@ -51,6 +56,9 @@ class RunSpec:
     seed: int
     source: str
     fraction: float = 1.0
+    study: str | None = None
+    trial: int | None = None
+    refit: bool = False
 
     def _asked(self) -> dict[str, Any]:
         asked = asdict(self)
@@ -76,8 +84,12 @@ class RunSpec:
 
     @property
     def label(self) -> str:
-        """The setting, and the share trained on if not all, as in ``cnn:published 10 %``."""
-        return self.setting if self.fraction == 1 else f"{self.setting} {100 * self.fraction:g} %"
+        """The setting and how it was trained, as in ``cnn tuned`` or ``cnn:published 10 %``."""
+        words = [self.setting]
+        words += ["tuned"] if self.study else []
+        words += ["refit"] if self.refit else []
+        words += [f"{100 * self.fraction:g} %"] if self.fraction != 1 else []
+        return " ".join(words)
 
 
 def run_id(spec: RunSpec, versions: dict[str, str], threads: int) -> str:
@@ -112,6 +124,12 @@ class Record:
     peak_memory_mib : float or None
     machine, git, backend
         See :mod:`benchmark.environment`.
+    tuning : dict or None
+        What choosing the parameters cost: ``tried`` (configurations before this one was
+        chosen), ``finished``, ``seconds`` (of all trials), and where the study is stored.
+    base : str or None
+        Of a refit: the run it starts from. Its scores on *fit*, *stop* and *select* are this
+        record's too, since the refitted model has seen these clips.
     files : dict
         SHA-256 of each file beside the record.
     """
@@ -131,6 +149,8 @@ class Record:
     machine: dict[str, Any] = field(default_factory=dict)
     git: dict[str, Any] = field(default_factory=dict)
     backend: str | None = None
+    tuning: dict[str, Any] | None = None
+    base: str | None = None
     files: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 

@@ -54,6 +54,7 @@ class BinaryRelevance(Model):
         Share of positives among the observed labels, 0 where none was observed.
     """
 
+    choices = {"pooling": POOLINGS}
     pooling: str
     #: What a stage counts: "fit", "tree" or "round".
     unit = "fit"

@@ -3,7 +3,9 @@
 import json
 import time
 import traceback
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,13 @@ import numpy as np
 from benchmark import environment, registry
 from benchmark.checks import check_scores
 from benchmark.contracts import Dataset, History, Model, Part, Report, derive_seed
-from benchmark.errors import DataError, PluginError, ProtocolError, UnknownNameError
+from benchmark.errors import (
+    DataError,
+    PluginError,
+    PolytimbreError,
+    ProtocolError,
+    UnknownNameError,
+)
 from benchmark.protocol import PARTS, PROTOCOLS, Division, divide
 from benchmark.record import Record, RunSpec, run_id
 from benchmark.store import Store
@@ -34,7 +42,8 @@ class RunRequest:
 
     `fraction` is the share of the fit part's groups that is trained on, in (0, 1]; the
     other parts, and the fit part that is scored, stay whole. `protocol` is one of
-    :data:`benchmark.protocol.PROTOCOLS`.
+    :data:`benchmark.protocol.PROTOCOLS`. `chosen` says which study `params` come from, and
+    `refit` asks for a last fit on all training clips.
     """
 
     data: DataRequest
@@ -44,6 +53,29 @@ class RunRequest:
     params: dict[str, Any] = field(default_factory=dict)
     fraction: float = 1.0
     protocol: str = "default"
+    chosen: "Chosen | None" = None
+    refit: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A study's best trial, and what finding it cost.
+
+    Attributes
+    ----------
+    study : str
+    trial : int
+        Number of the trial.
+    params : dict
+        Parameters that the trial was fitted with.
+    cost : dict
+        See `tuning` of :class:`benchmark.record.Record`.
+    """
+
+    study: str
+    trial: int
+    params: dict[str, Any]
+    cost: dict[str, Any]
 
 
 def load(request: DataRequest) -> Dataset:
@@ -150,6 +182,9 @@ def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunS
         seed=request.seed if model.seeded else 0,
         source=registry.source_hash(type(model)),
         fraction=float(request.fraction),
+        study=request.chosen and request.chosen.study,
+        trial=request.chosen and request.chosen.trial,
+        refit=request.refit,
     )
     versions = environment.library_versions(model.libraries)
     return spec, run_id(spec, versions, threads)
@@ -176,6 +211,11 @@ def execute(
     """
     store = Store(store_path)
     division = divide_for(request)
+    base = None
+    if request.refit:
+        base = execute(replace(request, refit=False), store_path, report=report)
+        if not base.finished:
+            raise PolytimbreError(f"the run to refit failed: {base.error}")
     spec, identity = specify(request, division, environment.threads())
     with store.lock(identity):
         known = store.find(identity)
@@ -183,75 +223,123 @@ def execute(
             return known
         store.add_labels(division)
         with store.staging(identity) as folder:
-            record = _compute(request, division, spec, identity, folder, report)
+            record = Record(run_id=identity, spec=spec, **_circumstances(request, spec, division))
+            if base is None:
+                _compute(request, division, record, folder, report)
+            else:
+                _compute_refit(request, division, record, folder, store, base)
             if force:
                 store.put_back(identity)
             store.add(record, folder)
     return record
 
 
-def _compute(
-    request: RunRequest,
-    division: Division,
-    spec: RunSpec,
-    identity: str,
-    folder: Path,
-    report: Report | None,
-) -> Record:
-    model = make_model(request)
-    rows = training_rows(division, request.fraction)
-    record = Record(
-        run_id=identity,
-        spec=spec,
-        versions=environment.library_versions(model.libraries),
-        threads=environment.threads(),
-        status="finished",
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        clips={**{name: len(part) for name, part in division.rows.items()}, "trained": len(rows)},
-        machine=environment.machine(),
-        git=environment.git_state(),
-        backend=environment.backend() if "keras" in model.libraries else None,
-    )
+def _circumstances(request: RunRequest, spec: RunSpec, division: Division) -> dict[str, Any]:
+    libraries = make_model(request).libraries
+    return {
+        "versions": environment.library_versions(libraries),
+        "threads": environment.threads(),
+        "status": "finished",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "clips": {name: len(part) for name, part in division.rows.items()},
+        "machine": environment.machine(),
+        "git": environment.git_state(),
+        "backend": environment.backend() if "keras" in libraries else None,
+        "tuning": request.chosen and request.chosen.cost,
+    }
+
+
+@contextmanager
+def _noting_failure(record: Record) -> Iterator[None]:
+    """Turn a model's failure into a failed record; the store's trouble stays an error."""
     try:
-        train = division.dataset.part(rows)
-        scores, history, record.seconds = _fit_and_predict(
-            model, division, train, spec.seed, report
-        )
-        record.history = history.as_dict()
-        np.savez(folder / "scores.npz", **scores)
-        (folder / "model").mkdir()
-        model.save(folder / "model")
+        yield
     except OSError:
-        raise  # the store's trouble, not the model's
+        raise
     except Exception as error:
         record.status = "failed"
         record.error = f"{type(error).__name__}: {error}"
         record.traceback = traceback.format_exc()
     record.peak_memory_mib = environment.peak_memory_mib()
-    return record
 
 
-def _fit_and_predict(
+def _compute(
+    request: RunRequest, division: Division, record: Record, folder: Path, report: Report | None
+) -> None:
+    """Fit, score all parts, and write scores and model into `folder`."""
+    model = make_model(request)
+    train = division.dataset.part(training_rows(division, request.fraction))
+    record.clips["trained"] = len(train)
+    with _noting_failure(record):
+        history, seconds = _fit(model, division, train, record.spec.seed, report)
+        scores, timed = _predict(model, division, PARTS)
+        record.history = history.as_dict()
+        record.seconds = seconds | timed
+        _write(folder, scores, model)
+
+
+def _compute_refit(
+    request: RunRequest,
+    division: Division,
+    record: Record,
+    folder: Path,
+    store: Store,
+    base: Record,
+) -> None:
+    """Fit on all training clips, up to where `base` stands, and score the test part.
+
+    What is scored on the other parts, and the history, are the base's: thresholds and
+    whatever else is chosen there must come from a model that has not seen these clips.
+    """
+    model = make_model(request)
+    params = {**model.get_params(), **model.at_best(base.history["best"])}
+    model = type(model)(**params)
+    train = division.training()
+    record.base, record.history = base.run_id, base.history
+    record.clips["trained"] = len(train)
+    with _noting_failure(record):
+        _, seconds = _fit(model, division, train, record.spec.seed, None)
+        scores, timed = _predict(model, division, ("test",))
+        record.seconds = seconds | timed
+        _write(folder, {**store.scores(base), **scores}, model)
+
+
+def _fit(
     model: Model, division: Division, train: Part, seed: int, report: Report | None
-) -> tuple[dict[str, np.ndarray], History, dict[str, float]]:
-    parts = {name: division.part(name) for name in PARTS}
-    started = time.perf_counter()
+) -> tuple[History, dict[str, float]]:
     view = division.protocol.view
+    started = time.perf_counter()
     history = model.fit(
-        view(train), view(parts["stop"]), seed=derive_seed(seed, "model"), report=report
+        view(train), view(division.part("stop")), seed=derive_seed(seed, "model"), report=report
     )
-    fitted = time.perf_counter()
+    seconds = time.perf_counter() - started
     if not isinstance(history, History):
         raise PluginError(f"model {model.name!r}: fit must return a History, got {history!r}")
-    model.predict_proba(parts["test"].X)
+    return history, {"fit": round(seconds, 4)}
+
+
+def _predict(
+    model: Model, division: Division, parts: Sequence[str]
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Score `parts`; the test part once more than needed, to time it warm."""
+    test = division.part("test").X
+    started = time.perf_counter()
+    model.predict_proba(test)
     warm = time.perf_counter()
-    scores = {"test": model.predict_proba(parts["test"].X)}
+    scores = {"test": model.predict_proba(test)}
     predicted = time.perf_counter()
-    for name in PARTS[:3]:
-        scores[name] = model.predict_proba(parts[name].X)
-    for name, part in parts.items():
+    for name in parts:
+        part = division.part(name)
+        if name != "test":
+            scores[name] = model.predict_proba(part.X)
         check_scores(model.name, scores[name], (len(part), len(part.classes)))
-    seconds = {"fit": fitted - started, "predict": predicted - warm}
-    # what a first prediction costs on top: compiling, mostly
-    seconds["warm_up"] = max(0.0, (warm - fitted) - seconds["predict"])
-    return scores, history, {name: round(value, 4) for name, value in seconds.items()}
+    # what a first prediction costs on top of a later one is compiling, mostly
+    seconds = {"predict": predicted - warm}
+    seconds["warm_up"] = max(0.0, (warm - started) - seconds["predict"])
+    return scores, {name: round(value, 4) for name, value in seconds.items()}
+
+
+def _write(folder: Path, scores: dict[str, np.ndarray], model: Model) -> None:
+    np.savez(folder / "scores.npz", **scores)
+    (folder / "model").mkdir()
+    model.save(folder / "model")

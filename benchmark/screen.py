@@ -1,15 +1,24 @@
 """What the terminal shows while runs are computed."""
 
+import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmark.executor import Event
+from benchmark.studies import Study
 from benchmark.suite import Unit
 
-MARKS = {"done": "[green]✔[/]", "cached": "[cyan]=[/]", "failed": "[red]✘[/]", "waits": "[dim]·[/]"}
+MARKS = {
+    "done": "[green]✔[/]",
+    "cached": "[cyan]=[/]",
+    "pruned": "[yellow]✂[/]",
+    "failed": "[red]✘[/]",
+    "waits": "[dim]·[/]",
+}
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -64,6 +73,64 @@ def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list
                 progress.advance(overall)
                 failures += _finish(event, labels[event.key], out)
     return failures
+
+
+def follow_study(study: Study, events: Iterable[Event], out: Console) -> None:
+    """Show a study's trials as they come: each one's end, the best so far, the time left."""
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    total, before = study.planned, study.planned - study.unfinished()
+    best, started = study.best_value(), time.monotonic()
+    out.print(f"[bold]{escape(study.name)}[/]: {before} of {total} trials have ended")
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as progress:
+        overall = progress.add_task("trials", total=total, completed=before, detail="")
+        tasks: dict[str, Any] = {}
+        for event in events:
+            if event.kind == "started":
+                tasks[event.key] = progress.add_task(f"trial {event.key}", total=None, detail="")
+            elif event.kind == "stage":
+                detail = f"stage {event.value.number}, stop mAP {event.value.stop_mAP:.3f}"
+                progress.update(tasks[event.key], completed=event.value.number, detail=detail)
+            elif event.kind == "done":
+                progress.remove_task(tasks.pop(event.key))
+                best = max(best, _print_trial(event.value, best, out))
+            if event.kind == "stage":
+                continue
+            done = total - study.unfinished()
+            left = _time_left(time.monotonic() - started, done - before, total - done)
+            found = f"best {best:.3f}" if best > 0 else "none complete"
+            others = ", waiting for other processes" if event.kind == "waiting" else ""
+            progress.update(overall, completed=done, detail=f"{found}, {left}{others}")
+
+
+def _time_left(elapsed: float, done: int, left: int) -> str:
+    if not done:
+        return "time left: not known yet"
+    seconds = elapsed / done * left
+    return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
+
+
+def _print_trial(trial: Any, best: float, out: Console) -> float:
+    """Print the end of one trial; return its value, 0 if it is not complete."""
+    attrs, state = trial.user_attrs, trial.state.name
+    label = f"trial {trial.number}"
+    if not trial.state.is_finished():
+        out.print(line("waits", label, "another process has taken it over"))
+        return 0.0
+    seconds = f"{attrs['seconds']:.0f} s"
+    if state == "COMPLETE":
+        capped = ", stopped by the cap" if attrs["capped"] else ""
+        mark = " [bold green]best so far[/]" if trial.value > best else ""
+        out.print(line("done", label, f"select mAP {trial.value:.3f}, {seconds}{capped}{mark}"))
+        return trial.value
+    kind = "pruned" if state == "PRUNED" else "failed"
+    out.print(line(kind, label, ""), escape(f"{attrs.get('reason', '')}, {seconds}"))
+    return 0.0
 
 
 def _finish(event: Event, label: str, out: Console) -> list[str]:

@@ -1,15 +1,29 @@
 """The suite: every model under every seed on one data set, computed once."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmark import registry
-from benchmark.executor import WORKER_THREADS, Event, Job, run_jobs
+from benchmark.errors import StoreError
+from benchmark.executor import WORKER_THREADS, Event, Executor, Job
 from benchmark.protocol import Division
-from benchmark.run import DataRequest, RunRequest, divide_for, execute, make_model, specify
+from benchmark.run import (
+    Chosen,
+    DataRequest,
+    RunRequest,
+    divide_for,
+    execute,
+    make_model,
+    specify,
+)
 from benchmark.store import Store
+
+#: Seconds that a run may take to be seen in the store; network file systems look now and then.
+TO_APPEAR = 60.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,8 @@ def requests(
     params: dict[str, Any] | None = None,
     fraction: float = 1.0,
     protocol: str = "default",
+    choose: Callable[[RunRequest], Chosen] | None = None,
+    refit: bool = False,
 ) -> list[RunRequest]:
     """Spell out the runs: every model under every seed.
 
@@ -54,6 +70,10 @@ def requests(
         Share of the fit part's groups to train on, in (0, 1].
     protocol : str
         One of :data:`benchmark.protocol.PROTOCOLS`.
+    choose : callable, optional
+        Returns what was tuned for a request; see :func:`benchmark.tuning.choose`.
+    refit : bool
+        Fit once more on all training clips; see :class:`benchmark.record.RunSpec`.
 
     Raises
     ------
@@ -63,7 +83,12 @@ def requests(
     wanted = []
     for spec in models or registry.models().names():
         name, _, preset = spec.partition(":")
-        first = RunRequest(data, name, seeds[0], preset or None, params or {}, fraction, protocol)
+        own = params or {}
+        first = RunRequest(data, name, seeds[0], preset or None, own, fraction, protocol)
+        first = replace(first, refit=refit)
+        if choose is not None:
+            chosen = choose(first)
+            first = replace(first, params={**chosen.params, **own}, chosen=chosen)
         model = make_model(first)
         wanted += [replace(first, seed=s) for s in (seeds if model.seeded else seeds[:1])]
     return wanted
@@ -88,19 +113,48 @@ def run(
     units: Sequence[Unit],
     store_path: Path,
     *,
-    workers: int,
+    executor: Executor,
     force: bool = False,
 ) -> Iterator[Event]:
-    """Compute what isn't stored, in worker processes, and yield what happens.
+    """Compute what isn't stored and yield what happens.
 
     Yields
     ------
     Event
         With the run id as key; a "done" event carries the record, finished or failed.
+
+    Raises
+    ------
+    StoreError
+        If a run was stored where it can't be seen from here.
     """
-    jobs = [
-        Job(unit.run_id, execute, (unit.request, store_path, force))
+    path = store_path.resolve()  # a worker's working folder may be another
+    jobs = (
+        Job(unit.run_id, execute, (unit.request, path, force))
         for unit in units
         if force or not unit.cached
-    ]
-    yield from run_jobs(jobs, workers)
+    )
+    with closing(executor.run(jobs)) as events:
+        for event in events:
+            yield _checked(event, path) if event.kind == "done" else event
+
+
+def _checked(event: Event, path: Path) -> Event:
+    """Return a "done" event if its run is the one asked for, and is in the store."""
+    found = event.value.run_id
+    if found != event.key:
+        sentence = (
+            f"it was computed and stored as run {found}: the plugin's source, the data or a "
+            "library's version is another one there than here"
+        )
+        return Event(event.key, "crashed", sentence)
+    deadline = time.monotonic() + TO_APPEAR
+    # listing the folder makes a network file system look again
+    while found not in {folder.name for folder in (path / "runs").iterdir()}:
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"run {found} was stored on another machine's {path}: all workers need to see "
+                "the same store. Name a folder that they share with --store"
+            )
+        time.sleep(0.5)
+    return event

@@ -24,8 +24,9 @@ class XGBoost(BinaryRelevance):
         Boosting rounds at most.
     max_depth, learning_rate, min_child_weight, subsample, colsample_bytree, reg_lambda
         As in XGBoost.
-    patience : int
-        Looks (every 5 rounds) without a better stopping loss before fitting stops.
+    patience : int or None
+        Looks (every 5 rounds) without a better stopping loss before fitting stops; None:
+        never early.
     pooling : {"mean", "mean_std", "mean_max", "all"}
         How a clip's frames become one vector.
     """
@@ -43,7 +44,7 @@ class XGBoost(BinaryRelevance):
         subsample: float = 0.8,
         colsample_bytree: float = 0.5,
         reg_lambda: float = 1.0,
-        patience: int = 4,
+        patience: int | None = 4,
         pooling: str = "mean",
     ) -> None:
         self.n_rounds = n_rounds
@@ -87,6 +88,10 @@ class XGBoost(BinaryRelevance):
         """Drop the rounds after `number`."""
         estimator.booster = estimator.booster[:number]
         estimator.matrix = None
+
+    def at_best(self, best: int) -> dict[str, Any]:
+        """Return the parameters that stop at round `best`; see :class:`Model`."""
+        return {"n_rounds": best, "patience": None}
 
     def save_estimators(self, folder: Path) -> None:
         """Write one UBJSON file a class."""

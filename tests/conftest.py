@@ -122,6 +122,38 @@ class Peeks(Guess):
         history = super().fit(train, stop, seed=seed, report=report)
         self.weight_ = self.weight_ + train.y_true.mean()
         return history
+
+
+class Dial(Guess):
+    """As right as `quality` says; `idle` does nothing."""
+
+    name = "dial"
+
+    def __init__(self, quality=0.3, idle=0.5, stages=3, pause=0.0):
+        self.quality = quality
+        self.idle = idle
+        super().__init__(stages, pause)
+
+    @staticmethod
+    def search_space(trial):
+        return {
+            "quality": trial.suggest_float("quality", 0.0, 1.0),
+            "idle": trial.suggest_float("idle", 0.0, 1.0),
+        }
+
+    def fit(self, train, stop, *, seed, report=None):
+        history = History("epoch")
+        yes, no = train.y_positive, train.y_mask & ~train.y_positive
+        right, far = ((train.X.mean(axis=1).T @ w) / np.maximum(w.sum(0), 1) for w in (yes, no))
+        right = right - far
+        wrong = np.random.default_rng(seed).normal(size=right.shape) * right.std()
+        for number in range(1, self.stages + 1):
+            time.sleep(self.pause)
+            self.weight_ = self.quality * right + (1 - self.quality) * wrong
+            scores = self.predict_proba(train.X), self.predict_proba(stop.X)
+            if history.record(number, train, stop, *scores, report):
+                break
+        return history
 '''
 
 ENTRY_POINTS = """
@@ -133,6 +165,7 @@ range = tiny_plugins:Range
 crash = tiny_plugins:Crash
 raises = tiny_plugins:Raises
 peeks = tiny_plugins:Peeks
+dial = tiny_plugins:Dial
 
 [polytimbre.datasets]
 tiny = tiny_plugins:Tiny

@@ -1,7 +1,7 @@
 """Score stored runs and compare them: what is derived is never stored."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -170,6 +170,15 @@ class Comparison:
         """Names of the classes."""
         return self.labels.classes
 
+    def without_refits(self) -> "Comparison":
+        """Leave out what was fitted on all training clips: it has no unseen part but test."""
+        kept = [entry for entry in self.entries if not entry.records[0].spec.refit]
+        gone = [entry.label for entry in self.entries if entry not in kept]
+        note = [f"left out, fitted on all training clips: {', '.join(gone)}"] if gone else []
+        if not kept:
+            raise ProtocolError(f"nothing is left to show: {note[0]}")
+        return replace(self, entries=kept, notes=self.notes + note)
+
 
 def compare(
     store: Store,
@@ -204,7 +213,7 @@ def compare(
     records = [r for r in records if r.spec.fraction == fraction]
     records = [r for r in records if r.spec.protocol_id == PROTOCOLS[protocol].id]
     if models:
-        records = [r for r in records if {r.spec.setting, r.spec.model} & set(models)]
+        records = [r for r in records if {r.spec.label, r.spec.setting, r.spec.model} & set(models)]
     finished = [r for r in records if r.finished]
     notes = [
         f"{r.spec.label} seed {r.spec.seed} failed: {r.error}" for r in records if not r.finished

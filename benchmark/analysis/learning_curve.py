@@ -112,7 +112,7 @@ def measure(
         If no model has finished runs both of the whole fit part and of a smaller share, made
         by the same code and libraries, or for too few resamples.
     """
-    whole = compare(store, dataset, models, part="select")
+    whole = compare(store, dataset, models, part="select").without_refits()
     smaller = [
         record
         for record in store.records()

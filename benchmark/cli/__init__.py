@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli import analyses, runs
+from benchmark.cli import analyses, runs, tuning
 from benchmark.cli.data import data_app
 from benchmark.errors import PolytimbreError
 
@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 for command in (
     runs.run,
+    tuning.tune,
+    tuning.study,
     analyses.compare,
     analyses.gap,
     analyses.learning_curve,

@@ -12,6 +12,7 @@ from benchmark.cli.common import (
     ParamOption,
     ResamplesOption,
     RootOption,
+    SchedulerOption,
     SeedOption,
     SeedsOption,
     SplitOption,
@@ -79,7 +80,7 @@ def gap(
     from reports import tables
 
     chosen = open_store(store)
-    result = comparison.compare(chosen, dataset, model)
+    result = comparison.compare(chosen, dataset, model).without_refits()
     title = f"training gap, {tables.title(result)}"
     if curves:
         print_table(report.curves(result.entries), fmt, title, result.notes)
@@ -104,6 +105,7 @@ def learning_curve(
     split: SplitOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     resamples: ResamplesOption = 1000,
     fmt: FormatOption = "table",
 ) -> None:
@@ -118,7 +120,7 @@ def learning_curve(
     params, wanted = parse_params(param), []
     for fraction in analysis.FRACTIONS:
         wanted += suite.requests(data, model, seed or range(seeds), params, fraction)
-    compute(suite.plan(wanted, chosen), chosen, workers, force=False)
+    compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
     found = analysis.measure(chosen, dataset, model, n_resamples=resamples)
     notes = [*report.learning_curve_sentences(found), analysis.RULE]
     print_table(report.learning_curve(found), fmt, f"learning curve, {dataset}, select part", notes)

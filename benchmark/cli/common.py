@@ -59,7 +59,29 @@ ParamOption = Annotated[
     list[str] | None, typer.Option("--param", help="NAME=VALUE, for the models named.")
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Runs at a time. [default: the cores]")
+    int | None,
+    typer.Option(
+        "--workers",
+        min=0,
+        help="Processes at a time; 0: in this process, for a debugger. [default: the cores]",
+    ),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="tcp://HOST:PORT",
+        help="Address of a Dask scheduler; its workers must see the store and the data.",
+    ),
+]
+StudyOption = Annotated[
+    str | None, typer.Option("--study", help="Name. [default: DATASET-MODEL, as in rendered-cnn]")
+]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage", help="Of studies: a database's URL, or a file. [default: beside the runs]"
+    ),
 ]
 ResamplesOption = Annotated[int, typer.Option("--resamples", min=39, help="Of the bootstrap.")]
 
@@ -102,19 +124,28 @@ def print_table(frame: "pd.DataFrame", fmt: str, title: str, notes: Sequence[str
     print(shown) if isinstance(shown, str) else out.print(shown)
 
 
-def compute(units: "Sequence[Unit]", store: "Store", workers: int | None, force: bool) -> None:
+def compute(
+    units: "Sequence[Unit]",
+    store: "Store",
+    workers: int | None,
+    scheduler: str | None,
+    force: bool,
+) -> None:
     """Run what isn't stored, showing it; end the command where runs failed or Ctrl-C came."""
-    import os
+    from contextlib import closing
 
     from benchmark import suite
+    from benchmark.cluster import connect
     from benchmark.errors import PolytimbreError
     from benchmark.screen import console, follow
 
-    events = suite.run(units, store.path, workers=workers or os.cpu_count() or 1, force=force)
     try:
-        failures = follow(units, events, console())
+        with (
+            connect(workers, scheduler) as executor,
+            closing(suite.run(units, store.path, executor=executor, force=force)) as events,
+        ):
+            failures = follow(units, events, console())
     except KeyboardInterrupt:
-        events.close()
         warn("interrupted; finished runs are kept, the same command goes on from here")
         raise typer.Exit(130) from None
     if failures:

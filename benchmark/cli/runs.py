@@ -1,7 +1,8 @@
 """Commands that compute and show runs."""
 
 import json
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,15 +12,22 @@ from benchmark.cli.common import (
     ModelsOption,
     ParamOption,
     RootOption,
+    SchedulerOption,
     SeedOption,
     SeedsOption,
     SplitOption,
+    StorageOption,
     StoreOption,
+    StudyOption,
     WorkersOption,
     compute,
     open_store,
     parse_params,
 )
+from benchmark.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from benchmark.run import Chosen, DataRequest, RunRequest
 
 list_app = typer.Typer(help="List models, data sets and stored runs.", no_args_is_help=True)
 
@@ -35,30 +43,68 @@ def run(
     protocol: Annotated[
         str, typer.Option(help="default, or published: missing labels taken as present.")
     ] = "default",
+    tuned: Annotated[
+        bool, typer.Option("--tuned", help="Use the best parameters of each model's study.")
+    ] = False,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Then fit on all training clips, as long as before.")
+    ] = False,
+    study: StudyOption = None,
+    storage: StorageOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     force: Annotated[bool, typer.Option("--force", help="Compute finished runs again.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what is cached, compute nothing.")
     ] = False,
 ) -> None:
     """Run models under every seed and store their scores; what is stored isn't run again."""
-    from benchmark import suite
+    from benchmark import studies, suite
     from benchmark.run import DataRequest
     from benchmark.screen import console, show_plan
 
     chosen = open_store(store)
     data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
+    choose = None
+    if tuned:
+        model, choose = _tuned(data, model, study, studies.address_of(storage, chosen))
+    elif study or storage:
+        raise ProtocolError("--study and --storage say where --tuned finds parameters: add it")
     wanted = suite.requests(
-        data, model, seed or range(seeds), parse_params(param), protocol=protocol
+        data, model, seed or range(seeds), parse_params(param), 1.0, protocol, choose, refit
     )
     units = suite.plan(wanted, chosen)
     if dry_run:
         show_plan(units, console())
         return
-    compute(units, chosen, workers, force)
+    compute(units, chosen, workers, scheduler, force)
     if all(unit.cached for unit in units) and not force:
         print(f"all {len(units)} runs are cached in {chosen.path}")
+
+
+def _tuned(
+    data: "DataRequest", models: list[str] | None, study: str | None, address: str
+) -> "tuple[list[str], Callable[[RunRequest], Chosen]]":
+    """Return the models to run, those with a study if none is named, and what was chosen."""
+    from benchmark import registry, studies, tuning
+    from benchmark.run import RunRequest
+
+    if models is None:
+        stored = studies.names(address)
+        names = registry.models().names()
+        models = [n for n in names if tuning.study_name(RunRequest(data, n)) in stored]
+        if not models:
+            raise ProtocolError(
+                f"no model has a study on {data.name!r} yet: run `polytimbre tune` first"
+            )
+    if study and len(models) > 1:
+        raise ProtocolError("--study names one study: name one --model with it")
+
+    def choose(request: "RunRequest") -> "Chosen":
+        return tuning.choose(study or tuning.study_name(request), address, request)
+
+    return models, choose
 
 
 def show(run_id: str, store: StoreOption = None) -> None:

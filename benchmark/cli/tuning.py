@@ -1,0 +1,149 @@
+"""Commands that tune models and show studies."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.common import (
+    DatasetOption,
+    FormatOption,
+    ModelsOption,
+    ParamOption,
+    RootOption,
+    SchedulerOption,
+    SplitOption,
+    StorageOption,
+    StoreOption,
+    StudyOption,
+    WorkersOption,
+    open_store,
+    parse_params,
+    print_table,
+    warn,
+)
+from benchmark.errors import PolytimbreError, ProtocolError
+
+if TYPE_CHECKING:
+    from benchmark.executor import Executor
+    from benchmark.run import RunRequest
+    from benchmark.studies import Study
+    from benchmark.tuning import Caps
+
+
+def tune(
+    dataset: DatasetOption = "rendered",
+    model: ModelsOption = None,
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, help="Trials of each study, those stored included.")
+    ] = 30,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", min=1, help="Seconds a study after which no trial starts."),
+    ] = None,
+    trial_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a trial's fit is asked to stop.")
+    ] = 60.0,
+    max_parameters: Annotated[
+        int, typer.Option(min=1, help="Networks with more weights are not tried.")
+    ] = 3_000_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sampler and of every fit.")] = 0,
+    param: ParamOption = None,
+    study: StudyOption = None,
+    storage: StorageOption = None,
+    data_root: RootOption = None,
+    split: SplitOption = None,
+    store: StoreOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+) -> None:
+    """Search each model's parameters with Optuna, by mAP on the select part.
+
+    Several of these commands may work on one study at once, and a killed one may be started
+    again: the number of trials stays exact.
+    """
+    from benchmark import registry
+    from benchmark.cluster import connect
+    from benchmark.run import DataRequest, RunRequest
+    from benchmark.tuning import Caps, open_study
+
+    chosen = open_store(store)
+    data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
+    names = model or [n for n in registry.models().names() if _searches(n)]
+    if study and len(names) > 1:
+        raise ProtocolError("--study names one study: name one --model with it")
+    requests = []
+    for name in names:
+        setting, _, preset = name.partition(":")
+        requests.append(RunRequest(data, setting, seed, preset or None, parse_params(param)))
+    caps = Caps(trial_seconds, max_parameters)
+    # all of them, so that what is refused is refused before anything is computed
+    studies = [open_study(study, request, caps, storage, chosen) for request in requests]
+    empty = []
+    with connect(workers, scheduler) as executor:
+        for opened, request in zip(studies, requests, strict=True):
+            if not _tune_one(opened, request, caps, executor, trials, timeout):
+                empty.append(opened.name)
+    if empty:
+        raise PolytimbreError(
+            f"no trial is complete of {', '.join(empty)}: `polytimbre study {empty[0]}` shows why"
+        )
+
+
+def _searches(name: str) -> bool:
+    from benchmark import registry
+    from benchmark.contracts import Model
+
+    return registry.models().get(name).search_space is not Model.search_space
+
+
+def _tune_one(
+    opened: "Study",
+    request: "RunRequest",
+    caps: "Caps",
+    executor: "Executor",
+    trials: int,
+    timeout: float | None,
+) -> bool:
+    """Run one study and show what it found; say whether any trial is complete."""
+    from benchmark import tuning
+    from benchmark.analysis import study_history
+    from benchmark.screen import console, follow_study
+    from reports import tuning as report
+
+    with opened:
+        opened.plan(trials)
+        events = tuning.run(opened, request, caps, executor, timeout)
+        try:
+            follow_study(opened, events, console())
+        except KeyboardInterrupt:
+            events.close()
+            warn("interrupted; finished trials are kept, the same command goes on from here")
+            raise typer.Exit(130) from None
+    history = study_history.read(opened.name, opened.address)
+    notes = report.sentences(history)
+    print_table(report.trials(history, n_best=5), "table", f"study {opened.name}", notes)
+    return history.best is not None
+
+
+def study(
+    name: Annotated[str | None, typer.Argument(help="Study; all are listed without it.")] = None,
+    importances: Annotated[
+        bool, typer.Option("--importances", help="Which parameters mattered.")
+    ] = False,
+    storage: StorageOption = None,
+    fmt: FormatOption = "table",
+    store: StoreOption = None,
+) -> None:
+    """Show a study's trials, or which parameters mattered; list the studies without a name."""
+    from benchmark import studies
+    from benchmark.analysis import study_history
+    from reports import tuning as report
+
+    address = studies.address_of(storage, open_store(store))
+    if name is None:
+        for found in studies.names(address):
+            print(found)
+        return
+    history = study_history.read(name, address)
+    shown = report.importances if importances else report.trials
+    print_table(shown(history), fmt, f"study {name}", report.sentences(history))

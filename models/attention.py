@@ -1,0 +1,77 @@
+"""Attention over frames, after the network that led on OpenMIC-2018."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.training import NeuralNetwork
+
+
+@dataclass(kw_only=True, eq=False)
+class Attention(NeuralNetwork):
+    """Frame-wise embedding, and for each class attention over the frames.
+
+    After Gururani, Sharma and Lerch, "An attention mechanism for musical instrument
+    recognition" (ISMIR 2019): dense layers embed every frame, with a residual to the input;
+    a clip's score is the mean of its frames' scores, weighted by the class's own attention.
+
+    Parameters
+    ----------
+    embedding : int
+        Layers of the embedding.
+    units : int
+        Units of each; with as many as there are features, the input is added to the last.
+    dropout : float
+        Share of units dropped in training.
+    heads : int
+        Attentions and scores a class, averaged; 1 as published.
+
+    See Also
+    --------
+    NeuralNetwork : The parameters of training.
+    """
+
+    name = "attention"
+    presets = {
+        "published": {
+            "units": 128, "dropout": 0.6, "learning_rate": 5e-4, "epochs": 200, "patience": 20,
+            "feature_masking": 0.0, "noise": 0.0,
+        }
+    }  # fmt: skip
+
+    embedding: int = 3
+    units: int = 256
+    dropout: float = 0.4
+    heads: int = 1
+    learning_rate: float = 2e-3
+    batch_size: int = 128
+    epochs: int = 60
+    patience: int = 8
+    feature_masking: float = 0.2
+    noise: float = 0.3
+
+    def layers(self, inputs: Any, n_classes: int) -> Any:
+        """Embed, attend and score; see :class:`NeuralNetwork`."""
+        from keras import layers, ops
+
+        x = inputs
+        for _ in range(self.embedding):
+            x = layers.BatchNormalization()(layers.Dense(self.units)(x))
+            x = layers.Dropout(self.dropout)(layers.Activation("relu")(x))
+        if self.units == inputs.shape[-1]:
+            x = layers.Add()([x, inputs])
+        scores = layers.Dense(n_classes * self.heads, activation="sigmoid")(x)
+        attention = layers.Dense(n_classes * self.heads)(x)
+        clip = ops.sum(layers.Softmax(axis=1)(attention) * scores, axis=1)
+        return ops.mean(ops.reshape(clip, (-1, self.heads, n_classes)), axis=1)
+
+    @staticmethod
+    def search_space(trial: Any) -> dict[str, Any]:
+        """Suggest architecture and training."""
+        pick = trial.suggest_categorical
+        return {
+            "embedding": trial.suggest_int("embedding", 1, 4),
+            "units": pick("units", [64, 128, 256, 512]),
+            "dropout": trial.suggest_float("dropout", 0.2, 0.7),
+            "heads": pick("heads", [1, 2, 4]),
+            **NeuralNetwork.search_training(trial),
+        }

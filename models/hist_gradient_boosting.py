@@ -1,0 +1,107 @@
+"""Histogram-based gradient boosting (scikit-learn), one a class."""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from benchmark.relevance import POOLINGS, BinaryRelevance
+
+#: Boosting rounds between two looks at the stopping loss.
+STEP = 10
+
+
+class HistGradientBoosting(BinaryRelevance):
+    """scikit-learn's histogram gradient boosting, after LightGBM (Ke et al., NIPS 2017).
+
+    All classes stop at one common round, as with XGBoost.
+
+    Parameters
+    ----------
+    max_iter : int
+        Boosting rounds at most.
+    learning_rate, max_leaf_nodes, min_samples_leaf, l2_regularization, max_features
+        As in :class:`sklearn.ensemble.HistGradientBoostingClassifier`.
+    patience : int or None
+        Looks (every 10 rounds) without a better stopping loss before fitting stops; None:
+        never early.
+    pooling : {"mean", "mean_std", "mean_max", "all"}
+        How a clip's frames become one vector.
+    """
+
+    name = "hist_gradient_boosting"
+    libraries = ("scikit-learn",)
+    unit = "round"
+
+    def __init__(
+        self,
+        max_iter: int = 100,
+        learning_rate: float = 0.1,
+        max_leaf_nodes: int = 15,
+        min_samples_leaf: int = 20,
+        l2_regularization: float = 1.0,
+        max_features: float = 0.3,
+        patience: int | None = 3,
+        pooling: str = "mean",
+    ) -> None:
+        self.max_iter = max_iter
+        self.learning_rate = learning_rate
+        self.max_leaf_nodes = max_leaf_nodes
+        self.min_samples_leaf = min_samples_leaf
+        self.l2_regularization = l2_regularization
+        self.max_features = max_features
+        self.patience = patience
+        self.pooling = pooling
+
+    def stages(self) -> Sequence[int]:
+        """Return the rounds at which the stopping loss is looked at."""
+        return [*range(STEP, self.max_iter, STEP), self.max_iter]
+
+    def estimator(self, seed: int) -> Any:
+        """Return an empty estimator that keeps its trees when it grows."""
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return HistGradientBoostingClassifier(
+            learning_rate=self.learning_rate,
+            max_leaf_nodes=self.max_leaf_nodes,
+            min_samples_leaf=self.min_samples_leaf,
+            l2_regularization=self.l2_regularization,
+            max_features=self.max_features,
+            early_stopping=False,
+            random_state=seed,
+            warm_start=True,
+        )
+
+    def grow(self, estimator: Any, number: int, X: np.ndarray, y: np.ndarray) -> None:
+        """Boost up to round `number`."""
+        estimator.set_params(max_iter=number).fit(X, y)
+        estimator.rounds = number
+
+    def score(self, estimator: Any, X: np.ndarray) -> np.ndarray:
+        """Return one class's probabilities, shape (n_clips,)."""
+        if estimator.rounds == estimator.n_iter_:
+            return estimator.predict_proba(X)[:, 1]
+        stages = estimator.staged_predict_proba(X)
+        return next(islice(stages, estimator.rounds - 1, None))[:, 1]
+
+    def cut(self, estimator: Any, number: int) -> None:
+        """Score with the first `number` rounds from now on."""
+        estimator.rounds = number
+
+    def at_best(self, best: int) -> dict[str, Any]:
+        """Return the parameters that stop at round `best`; see :class:`Model`."""
+        return {"max_iter": best, "patience": None}
+
+    @staticmethod
+    def search_space(trial: Any) -> dict[str, Any]:
+        """Suggest rate, leaves, regularisation, sampling and pooling."""
+        number = trial.suggest_float
+        return {
+            "learning_rate": number("learning_rate", 0.03, 0.3, log=True),
+            "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 3, 48, log=True),
+            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 3, 60, log=True),
+            "l2_regularization": number("l2_regularization", 1e-2, 30, log=True),
+            "max_features": number("max_features", 0.05, 1.0, log=True),
+            "pooling": trial.suggest_categorical("pooling", list(POOLINGS)),
+        }
