@@ -14,7 +14,7 @@ import queue
 import time
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing import current_process
 from typing import Any
@@ -160,7 +160,8 @@ class Cluster(Executor):
     def stop(self, key: str) -> None:
         """See :meth:`Executor.stop`; it takes effect a stage late, or more."""
         if self._flight is not None:
-            self._flight.stop(key)
+            with suppress(OSError, RuntimeError):  # a lost connection is `run`'s to tell
+                self._flight.stop(key)
 
     def close(self) -> None:
         """Disconnect from the scheduler."""
@@ -237,8 +238,13 @@ class _Flight:
         except KilledWorker as error:
             deaths = error.allowed_failures + 1
             return Event(key, "crashed", f"the {deaths} workers that it ran on died")
-        except (PolytimbreError, CancelledError):
+        except PolytimbreError:
             raise
+        except CancelledError as error:
+            raise PolytimbreError(
+                "the Dask scheduler dropped a job: it was restarted, or the connection broke; "
+                "finished runs are kept, the same command goes on from here"
+            ) from error
         except Exception as error:  # of a worker that can't even begin: a package it lacks
             return Event(key, "crashed", f"{type(error).__name__}: {error}")
 
@@ -252,10 +258,11 @@ class _Flight:
         """Cancel what is in flight and end its processes."""
         if self._client.status != "running":
             return
-        self._client.unsubscribe_topic(self.id)
-        if self.futures:
-            self._client.cancel(list(self.futures.values()))
-            self._client.run(_end_here, self.id, on_error="ignore")
+        with suppress(OSError, RuntimeError):
+            self._client.unsubscribe_topic(self.id)
+            if self.futures:
+                self._client.cancel(list(self.futures.values()))
+                self._client.run(_end_here, self.id, on_error="ignore")
 
 
 # What follows runs on the workers.

@@ -315,6 +315,9 @@ class Model(ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     #: Named parameter settings, asked for as ``model:preset``.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    #: What `search_space` has to be told, under the names that it suggests and that are no
+    #: parameters', to give the defaults: tuning then learns from its first trial, the default.
+    default_point: ClassVar[Mapping[str, Any]] = {}
     #: What a parameter may be, where it is one of a few names.
     choices: ClassVar[Mapping[str, Collection[str]]] = {}
     #: False for a model that ignores its seed: it runs once.

@@ -1,6 +1,7 @@
 """Tuning: a study's trials, run until the plan is done; nothing here sees the test part."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,8 +29,9 @@ class Caps:
     Attributes
     ----------
     seconds : float
-        After which its fit is asked to stop; what it has learnt by then counts. A trial that
-        goes on for `grace` times as long, and `BESIDE`, is ended and has failed.
+        Of the processor, so that a busy machine finds the same, after which its fit is asked
+        to stop; what it has learnt by then counts. A trial that takes `grace` times as long
+        by the clock, and `BESIDE` on top, is ended and has failed.
     max_parameters : int
         A network with more weights is not fitted.
     """
@@ -77,22 +79,24 @@ def try_out(request: RunRequest, caps: Caps, report: Report) -> Attempt:
     """
     division = divide_for(request).sealed()
     model = make_model(request)
-    n_frames, n_features = division.dataset.X.shape[1:]
-    n_parameters = model.n_parameters(n_frames, n_features, len(division.dataset.classes))
+    shape = (*division.dataset.X.shape[1:], len(division.dataset.classes))
+    with warnings.catch_warnings(action="ignore"):  # a search tries odd settings too
+        n_parameters = model.n_parameters(*shape)
     if n_parameters is not None and n_parameters > caps.max_parameters:
         return Attempt(None, n_parameters=n_parameters)
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     capped = False
 
     def asked(stage: Stage) -> bool:
         nonlocal capped
-        capped = time.perf_counter() - started > caps.seconds
+        capped = time.process_time() - used > caps.seconds
         return bool(report(stage)) or capped
 
     view = division.protocol.view
     fit, stop, select = (division.part(name) for name in ("fit", "stop", "select"))
     seed = derive_seed(request.seed, "model")
-    history = model.fit(view(fit), view(stop), seed=seed, report=asked)
+    with warnings.catch_warnings(action="ignore"):
+        history = model.fit(view(fit), view(stop), seed=seed, report=asked)
     seconds = time.perf_counter() - started
     scores = model.predict_proba(select.X)
     check_scores(model.name, scores, select.y_mask.shape)
@@ -167,10 +171,35 @@ def specify(request: RunRequest, caps: Caps) -> StudySpec:
         source=registry.source_hash(type(model)),
         params=request.params,
         search_space=space,
+        first=default_point(model),
         seed=request.seed,
         seconds=caps.seconds,
         max_parameters=caps.max_parameters,
     )
+
+
+def default_point(model: Model) -> dict[str, Any]:
+    """Return what a search space has to suggest to give a model's own parameters.
+
+    Returns
+    -------
+    dict of str to value
+        By suggested name; empty if the search space does not hold these parameters.
+    """
+    import optuna
+
+    params = model.get_params()
+    trial = optuna.trial.FixedTrial({**params, **type(model).default_point})
+    try:
+        with warnings.catch_warnings(action="error"):  # of values outside their range
+            suggested = type(model).search_space(trial)
+    except (ValueError, TypeError, UserWarning):
+        return {}
+    same = all(
+        list(v) == list(params[k]) if isinstance(v, list) else v == params[k]
+        for k, v in suggested.items()
+    )
+    return dict(trial.params) if same else {}
 
 
 def run(
@@ -233,9 +262,9 @@ class _Trials:
     def jobs(self) -> Iterator[Job]:
         model: type[Model] = registry.models().get(self.request.model)
         while not self.expired() and (trial := self.study.claim()) is not None:
+            params = model.search_space(trial) if trial.number or self.study.spec.first else {}
             # the first trial is the default, so that a tuned model is never a worse choice
-            params = model.search_space(trial) if trial.number else {}
-            params = {**params, **self.request.params}
+            params = {**(params if trial.number else {}), **self.request.params}
             trial.set_user_attr("params", params)
             key = str(trial.number)
             self.running[key], self.started[key] = trial, time.monotonic()
@@ -280,8 +309,7 @@ class _Trials:
                 state, attrs["reason"] = "PRUNED", "below the median on the stop part"
             else:
                 state, value = "COMPLETE", attempt.select_mAP
-        self.study.finish(trial.number, state, value, **attrs)
-        return self.study.trial(trial.number)
+        return self.study.finish(trial.number, state, value, **attrs)
 
 
 def choose(name: str, address: str, request: RunRequest) -> Chosen:

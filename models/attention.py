@@ -69,8 +69,8 @@ class Attention(NeuralNetwork):
         """Suggest architecture and training."""
         pick = trial.suggest_categorical
         return {
-            "embedding": trial.suggest_int("embedding", 1, 4),
-            "units": pick("units", [64, 128, 256, 512]),
+            "embedding": trial.suggest_int("embedding", 1, 3),
+            "units": pick("units", [128, 256, 384]),
             "dropout": trial.suggest_float("dropout", 0.2, 0.7),
             "heads": pick("heads", [1, 2, 4]),
             **NeuralNetwork.search_training(trial),

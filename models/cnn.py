@@ -53,6 +53,8 @@ class CNN(NeuralNetwork):
         }
     }  # fmt: skip
 
+    default_point = {"width_1d": 256, "blocks": 1}
+
     kind: str = "1d"
     filters: Sequence[int] = (256,)
     kernel: int = 3
@@ -83,11 +85,11 @@ class CNN(NeuralNetwork):
         x = self._activate(layers.Dense(self.dense)(x))
         x = layers.Dropout(self.dropout)(x)
         scores = layers.Dense(n_classes)(x)
-        if self.pooling == "attention":
+        if self.pooling == "attention" and x.shape[1] > 1:  # 2-D blocks may leave one frame
             attention = layers.Softmax(axis=1)(layers.Dense(n_classes)(x))
             scores = ops.sum(attention * scores, axis=1)
-        elif self.pooling in ("mean", "max"):
-            scores = getattr(ops, self.pooling)(scores, axis=1)
+        elif self.pooling != "flatten":
+            scores = (ops.max if self.pooling == "max" else ops.mean)(scores, axis=1)
         return layers.Activation("sigmoid")(scores)
 
     def _activate(self, x: Any) -> Any:
@@ -104,18 +106,18 @@ class CNN(NeuralNetwork):
         """Suggest architecture and training."""
         pick, number = trial.suggest_categorical, trial.suggest_float
         kind = pick("kind", ["1d", "2d"])
-        n_blocks = trial.suggest_int("blocks", 1, 3)
         # a 2-D block as wide as the 1-D ones would take minutes an epoch on one core
-        widths = [64, 128, 256, 512] if kind == "1d" else [8, 16, 32]
+        widths = [128, 256, 512] if kind == "1d" else [8, 16, 32]
+        width = pick(f"width_{kind}", widths)
         return {
             "kind": kind,
-            "filters": [pick(f"filters_{kind}_{i}", widths) for i in range(n_blocks)],
+            "filters": [width] * trial.suggest_int("blocks", 1, 2 if kind == "1d" else 3),
             "kernel": pick("kernel", [1, 3, 5]),
             "norm": pick("norm", ["batch", "layer", "none"]),
-            "activation": pick("activation", ["relu", "elu", "gelu", "silu"]),
-            "dense": pick("dense", [64, 128, 256, 512]),
+            "activation": pick("activation", ["relu", "gelu", "silu"]),
+            "dense": pick("dense", [128, 256, 512]),
             "conv_dropout": number("conv_dropout", 0.0, 0.4),
-            "dropout": number("dropout", 0.2, 0.7),
-            "pooling": pick("pooling", ["attention", "mean", "max", "flatten"]),
+            "dropout": number("dropout", 0.2, 0.6),
+            "pooling": pick("pooling", ["attention", "mean", "max"]),
             **NeuralNetwork.search_training(trial),
         }

@@ -69,6 +69,6 @@ class RandomForest(BinaryRelevance):
             "n_estimators": trial.suggest_int("n_estimators", 50, 300, step=50),
             "max_depth": trial.suggest_int("max_depth", 4, 24),
             "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 10),
-            "max_features": trial.suggest_float("max_features", 0.03, 0.5, log=True),
+            "max_features": trial.suggest_categorical("max_features", ["sqrt", 0.03, 0.2, 0.4]),
             "pooling": trial.suggest_categorical("pooling", list(POOLINGS)),
         }

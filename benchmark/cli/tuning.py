@@ -41,7 +41,7 @@ def tune(
         typer.Option("--timeout", min=1, help="Seconds a study after which no trial starts."),
     ] = None,
     trial_seconds: Annotated[
-        float, typer.Option(min=0.1, help="Seconds after which a trial's fit is asked to stop.")
+        float, typer.Option(min=0.1, help="Processor seconds after which a fit is asked to stop.")
     ] = 60.0,
     max_parameters: Annotated[
         int, typer.Option(min=1, help="Networks with more weights are not tried.")

@@ -37,7 +37,7 @@ BEAT = 15.0
 #: Seconds without a sign of life after which an owner on another machine is taken for dead.
 SILENCE = 90.0
 #: Trials that are drawn at random before the sampler learns from their results.
-STARTUP = 8
+STARTUP = 6
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class StudySpec:
         Parameters that are not searched.
     search_space : dict of str to str
         Each suggested parameter's distribution, as Optuna writes it.
+    first : dict
+        What the first trial suggests, the model's default; empty where it can't.
     seed : int
         Of the sampler and of every trial's fit.
     seconds : float
@@ -70,6 +72,7 @@ class StudySpec:
     source: str
     params: dict[str, Any]
     search_space: dict[str, str]
+    first: dict[str, Any]
     seed: int
     seconds: float
     max_parameters: int
@@ -83,8 +86,9 @@ class StudySpec:
             Naming what differs.
         """
         own = asdict(self)
-        for field, value in own.items():
-            found = stored.get(field)
+        # the code last: it differs along with a search space, which says more
+        for field in sorted(own, key="source".__eq__):
+            value, found = own[field], stored.get(field)
             if found == value:
                 continue
             shown = f"it has {found}, this command asks for {value}"
@@ -151,14 +155,15 @@ class Study:
         self._own = filelock.FileLock(self._owner_lock(self.token))
         self._mine: dict[int, Any] = {}
         self._seen: dict[int, tuple[Any, float]] = {}
-        self._dead: set[str] = set()
+        store_id = f"{derive_seed(0, self.locks.resolve()):08x}"
+        self._here = {"host": socket.gethostname(), "store": store_id}
         with self._lock:
             self.optuna = optuna.create_study(
                 study_name=name,
                 storage=self.storage,
                 direction="maximize",
                 load_if_exists=True,
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=3),
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5),
             )
             stored = self.optuna.user_attrs.get("spec")
             if stored is None:
@@ -174,13 +179,14 @@ class Study:
 
     def __exit__(self, *exc: object) -> None:
         self._stop_beating.set()
-        for trial in list(self._mine.values()):
-            with suppress(Exception):  # of a storage that is lost: others will take it back
+        # where the storage is lost the lock's file stays, and says that its holder is gone
+        with suppress(Exception):
+            for trial in list(self._mine.values()):
                 if self._holds(trial):
                     self._release(trial._trial_id)
+            self._owner_lock(self.token).unlink(missing_ok=True)
         self._mine.clear()
         self._own.release()
-        self._owner_lock(self.token).unlink(missing_ok=True)
 
     def _beat(self) -> None:
         while not self._stop_beating.wait(BEAT):
@@ -203,8 +209,8 @@ class Study:
         with self._lock:
             if n_trials > self.planned:
                 self.optuna.set_user_attr("planned", n_trials)
-            for _ in range(self.planned - len(self.trials())):
-                self.optuna.enqueue_trial({})
+            for number in range(len(self.trials()), self.planned):
+                self.optuna.enqueue_trial({} if number else self.spec.first)
 
     def unfinished(self) -> int:
         """Count the trials that are waiting or under way, here or elsewhere."""
@@ -219,8 +225,7 @@ class Study:
         import optuna
 
         with self._lock:
-            self._take_back()
-            waiting = [t for t in self.trials() if t.state == optuna.trial.TrialState.WAITING]
+            waiting = self._take_back()
             if not waiting:
                 return None
             trial = self.optuna.ask()
@@ -228,17 +233,16 @@ class Study:
             # seeded by the trial: two processes, or a study taken up again, don't draw alike
             seed = derive_seed(self.spec.seed, "sampler", trial.number)
             self.optuna.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
-            trial.set_user_attr("owner", {"host": socket.gethostname(), "token": self.token})
-            if trial.number not in {t.number for t in self.trials()}:
+            trial.set_user_attr("owner", {**self._here, "token": self.token})
+            if trial.number not in waiting and not self._is_planned(trial.number):
                 # another machine took the last one between the look and the claim
                 trial.set_user_attr("surplus", True)
                 self.finish(trial.number, "FAIL", None, reason="one more than planned")
                 return None
         return trial
 
-    def trial(self, number: int) -> Any:
-        """Return one trial as it is stored: Optuna's frozen trial."""
-        return next(t for t in self.trials() if t.number == number)
+    def _is_planned(self, number: int) -> bool:
+        return number in {trial.number for trial in self.trials()}
 
     def report(self, number: int, stage: int, value: float) -> bool:
         """Report a claimed trial's value at a stage; say whether to prune it.
@@ -247,35 +251,33 @@ class Study:
         """
         trial = self._mine[number]
         with _already_told():
-            if stage not in self.trial(number).intermediate_values:
+            if stage not in self.storage.get_trial(trial._trial_id).intermediate_values:
                 trial.report(value, stage)
         return trial.should_prune()
 
-    def _take_back(self) -> None:
-        """Return to waiting what dead processes had claimed."""
-        import optuna
-
+    def _take_back(self) -> set[int]:
+        """Return to waiting what dead processes had claimed; return the numbers that wait."""
+        waiting = set()
         for trial in self.trials():
             elsewhere = trial.number not in self._mine
-            running = trial.state == optuna.trial.TrialState.RUNNING
-            if running and elsewhere and self._is_dead(trial):
+            if trial.state.name == "RUNNING" and elsewhere and self._is_dead(trial):
                 self._release(trial._trial_id)
-        for token in self._dead:
-            self._owner_lock(token).unlink(missing_ok=True)
+                waiting.add(trial.number)
+            if trial.state.name == "WAITING":
+                waiting.add(trial.number)
+        return waiting
 
     def _owner_lock(self, token: str) -> Path:
         return self.locks / f"owner-{token}.lock"
 
     def _is_dead(self, trial: Any) -> bool:
         owner = trial.user_attrs.get("owner")
-        if owner and owner["host"] == socket.gethostname():
-            token = owner["token"]
-            if token in self._dead:
-                return True
-            if self._owner_lock(token).exists():
-                if not _alive(self._owner_lock(token)):
-                    self._dead.add(token)
-                return token in self._dead
+        if owner and owner.items() >= self._here.items():
+            path = self._owner_lock(owner["token"])
+            if path.exists() and _alive(path):
+                return False
+            path.unlink(missing_ok=True)
+            return True
         sign = (owner, trial.user_attrs.get("beat"))
         known, since = self._seen.get(trial.number, (None, 0.0))
         if known != sign:
@@ -296,7 +298,7 @@ class Study:
             self.storage.set_trial_user_attr(trial_id, "owner", None)
             self.storage.set_trial_state_values(trial_id, optuna.trial.TrialState.WAITING)
 
-    def finish(self, number: int, state: str, value: float | None, **attrs: Any) -> None:
+    def finish(self, number: int, state: str, value: float | None, **attrs: Any) -> Any:
         """Tell a claimed trial's end, unless another process has taken it over meanwhile.
 
         Parameters
@@ -307,16 +309,21 @@ class Study:
             Objective of a complete trial.
         **attrs
             What is to be known of it: ``seconds``, ``reason``, ...
+
+        Returns
+        -------
+        optuna.trial.FrozenTrial
+            As it is stored now.
         """
         import optuna
 
         trial = self._mine.pop(number)
         with self._lock, _already_told():
-            if not self._holds(trial):
-                return
-            for name, content in attrs.items():
-                trial.set_user_attr(name, content)
-            self.optuna.tell(trial, value, state=optuna.trial.TrialState[state])
+            if self._holds(trial):
+                for name, content in attrs.items():
+                    trial.set_user_attr(name, content)
+                self.optuna.tell(trial, value, state=optuna.trial.TrialState[state])
+        return self.storage.get_trial(trial._trial_id)
 
 
 @contextmanager

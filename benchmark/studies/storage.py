@@ -69,7 +69,7 @@ def open_storage(address: str) -> Any:
         )
     if isinstance(found[0], Exception):
         reason = _reason(found[0])
-        if "psycopg" in reason and "No module" in reason:
+        if isinstance(found[0], ImportError) and "psycopg" in reason:
             reason += ". For PostgreSQL: pip install 'polytimbre[postgres]'"
         raise StoreError(
             f"the storage {shown(address)} can't be used ({reason}). Check --storage"
@@ -77,11 +77,18 @@ def open_storage(address: str) -> Any:
     return found[0]
 
 
+def _to_look_at(address: str) -> Any | None:
+    """Open a storage; None for a file that isn't there: looking makes none."""
+    return open_storage(address) if "://" in address or Path(address).exists() else None
+
+
+def _names(storage: Any | None) -> list[str]:
+    return sorted(s.study_name for s in storage.get_all_studies()) if storage else []
+
+
 def names(address: str) -> list[str]:
-    """Return the names of the studies in a storage, sorted; none where there is no file yet."""
-    if "://" not in address and not Path(address).exists():
-        return []
-    return sorted(s.study_name for s in open_storage(address).get_all_studies())
+    """Return the names of the studies in a storage, sorted."""
+    return _names(_to_look_at(address))
 
 
 def read(name: str, address: str) -> Any:
@@ -93,12 +100,12 @@ def read(name: str, address: str) -> Any:
     UnknownNameError
         With the nearest stored study.
     """
-    known = names(address)
-    if name not in known:
-        raise UnknownNameError("study", name, known)
+    storage = _to_look_at(address)
+    if name not in _names(storage):
+        raise UnknownNameError("study", name, _names(storage))
     import optuna
 
-    return optuna.load_study(study_name=name, storage=open_storage(address))
+    return optuna.load_study(study_name=name, storage=storage)
 
 
 @contextmanager
@@ -131,6 +138,7 @@ def _reason(error: BaseException) -> str:
 def _database(url: str) -> Any:
     from optuna.storages import RDBStorage
     from sqlalchemy import make_url
+    from sqlalchemy.exc import DBAPIError, OperationalError
 
     parsed = make_url(url)
     if parsed.drivername in ("postgres", "postgresql"):
@@ -138,12 +146,15 @@ def _database(url: str) -> Any:
     networked = parsed.get_backend_name() in ("postgresql", "mysql", "mariadb")
     connect = {"connect_timeout": int(PATIENCE / 2)} if networked else {}
     url = parsed.render_as_string(hide_password=False)
-    started = time.monotonic()
+    left = 5
     while True:
         try:
             return RDBStorage(url, engine_kwargs={"connect_args": connect, "pool_pre_ping": True})
-        except Exception:  # where several processes make the tables at once, some of them fail
-            if time.monotonic() - started > PATIENCE / 4:
+        except DBAPIError as error:
+            # where several processes make the tables at once, some of them fail
+            raced = not isinstance(error, OperationalError) or "already exists" in str(error)
+            left -= 1
+            if not raced or not left:
                 raise
             time.sleep(0.5)
 
@@ -153,7 +164,15 @@ def _journal(path: Path) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        with path.open("rb") as file:  # what is no journal must not be written to
+            if not _BEGINNING.startswith(file.read(len(_BEGINNING))):
+                raise ValueError("it is no journal of studies")
     return JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(path)))
+
+
+#: Of every line of Optuna's journals.
+_BEGINNING = b'{"op_code"'
 
 
 class _JournalLock:
