@@ -92,8 +92,9 @@ class Entry:
     label : str
         Model and preset; parameters in brackets where two rows would read alike.
     records : list of Record
-        One a seed.
+        One a seed; an ensemble's hold those of its members, seed after seed.
     evaluations : list of Evaluation
+        One a seed.
     scores : ndarray, shape (n_seeds, n_clips, n_classes), float32
         On the part that is compared.
     """
@@ -124,8 +125,8 @@ class Entry:
         return np.mean([e.average_precision for e in self.evaluations], axis=0)
 
     def seconds(self, name: str) -> float:
-        """Mean seconds of ``fit``, ``predict`` or ``warm_up``."""
-        return float(np.mean([record.seconds[name] for record in self.records]))
+        """Mean seconds a seed of ``fit``, ``predict`` or ``warm_up``, members added up."""
+        return sum(record.seconds[name] for record in self.records) / len(self.evaluations)
 
     def milliseconds_per_clip(self) -> float:
         """Mean time to score one clip of the test part."""
