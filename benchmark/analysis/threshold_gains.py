@@ -1,0 +1,316 @@
+"""What threshold policies gain over one global threshold, on clips that chose none of them.
+
+Every policy is fitted, and the searched ones chosen, on each run's *select* part
+(:mod:`benchmark.analysis.threshold_policies`); decisions on *test* are scored by macro F1. Gains
+are differences to the plain global threshold of the same run. They are resampled like any other
+comparison here: groups are drawn with replacement, the same for all policies, models and seeds,
+and then each model's seeds, the same for all its policies. The same is done with the held-out
+decisions on select, which says how well cross-fitting can tell policies apart at all.
+
+Thresholds stay fixed while clips are resampled, so the intervals hold for these thresholds on
+other clips like test; the luck of this one select part is not in them.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from benchmark.analysis.bootstrap import (
+    BLOCK,
+    Bootstrap,
+    basic_interval,
+    clip_draws,
+    p_value,
+    seed_weights,
+)
+from benchmark.analysis.comparison import Entry
+from benchmark.analysis.counting import Labels as Columns
+from benchmark.analysis.counting import count_draws
+from benchmark.analysis.ranking import holm
+from benchmark.analysis.threshold_policies import N_TRIALS, SPACE, TUNED, Choice, choose, draw_folds
+from benchmark.analysis.training_gap import Interval
+from benchmark.errors import ProtocolError
+from benchmark.record import Record
+from benchmark.store import Labels, Store
+
+#: The policies of the tables; gains are over the first, one global threshold.
+NAMES = (*(policy.name for policy in SPACE), TUNED)
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One policy of one model, or the mean over models.
+
+    Attributes
+    ----------
+    in_sample, cross_fitted : float
+        Macro F1 on select, of the clips that thresholds were fitted on and of held-out ones.
+    held_out_gain : Interval
+        `cross_fitted` minus that of the global threshold.
+    test : Interval
+        Macro F1 on test.
+    gain : Interval
+        `test` minus that of the global threshold.
+    p : float
+        Of `gain`, corrected by Holm over the policies of the model; NaN for the global one.
+    """
+
+    in_sample: float
+    cross_fitted: float
+    held_out_gain: Interval
+    test: Interval
+    gain: Interval
+    p: float
+
+    @property
+    def optimism(self) -> float:
+        """How far the F1 of the clips that chose the thresholds flatters."""
+        return self.in_sample - self.cross_fitted
+
+
+@dataclass(frozen=True, eq=False)
+class Gains:
+    """All policies of all models.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Of the models.
+    seeds : list of list of int
+        Training seeds of each model.
+    choices : list of list of Choice
+        By model and seed.
+    telling : ndarray of bool, shape (n_models,)
+        Models that score clips differently. Means over models leave the others out: whatever
+        the threshold, their decisions are all "yes" or all "no".
+    on_select, on_test : Bootstrap
+        Macro F1 of ``len(NAMES)`` policies a model, one model after the other.
+    level : float
+        Of the intervals; one minus that of the tests.
+    """
+
+    labels: tuple[str, ...]
+    seeds: list[list[int]]
+    choices: list[list[Choice]]
+    telling: np.ndarray
+    on_select: Bootstrap
+    on_test: Bootstrap
+    level: float
+
+    def rows(self, model: int) -> dict[str, Row]:
+        """Return one model's rows by policy."""
+        return self._rows(np.arange(len(self.labels)) == model)
+
+    @cached_property
+    def average(self) -> dict[str, Row] | None:
+        """Means over the models that score clips differently; None for fewer than two."""
+        return self._rows(self.telling) if self.telling.sum() > 1 else None
+
+    def _rows(self, models: np.ndarray) -> dict[str, Row]:
+        test, test_values = _means(self.on_test, self.on_test.values, models)
+        held, held_values = _means(self.on_select, _class_means(self.on_select), models)
+        gain, gain_values = test - test[0], test_values - test_values[:, :1]
+        low, high = basic_interval(test, test_values, self.level)
+        columns = zip(
+            _means_of_runs([c for c, kept in zip(self.choices, models, strict=True) if kept]),
+            held,
+            self._intervals(held - held[0], held_values - held_values[:, :1]),
+            (Interval(*row) for row in zip(test, low.clip(0, 1), high.clip(0, 1), strict=True)),
+            self._intervals(gain, gain_values),
+            np.append(np.nan, holm(p_value(gain, gain_values)[1:])),
+            strict=True,
+        )
+        return {name: Row(*row) for name, row in zip(NAMES, columns, strict=True)}
+
+    def _intervals(self, estimate: np.ndarray, values: np.ndarray) -> list[Interval]:
+        ends = basic_interval(estimate, values, self.level)
+        return [Interval(*row) for row in zip(estimate, *ends, strict=True)]
+
+
+def _means(
+    found: Bootstrap, values: np.ndarray, models: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return estimates (n_policies,) and resampled values (n_resamples, n_policies) over models."""
+    shape = -1, len(found.run_values) // len(NAMES), len(NAMES)
+    estimate = found.estimate.reshape(shape[1:])[models].mean(axis=0)
+    return estimate, values.reshape(shape)[:, models].mean(axis=1)
+
+
+def _class_means(found: Bootstrap) -> np.ndarray:
+    """Return resampled macro values, of the classes that each resample can score.
+
+    In a small part most resamples may lose the positives of some class, for all policies alike.
+    """
+    values = found.class_values
+    n_scored = (~np.isnan(values)).sum(axis=2)
+    total = np.nansum(values, axis=2)
+    return np.divide(total, n_scored, out=np.full(total.shape, np.nan), where=n_scored > 0)
+
+
+def _means_of_runs(choices: Sequence[Sequence[Choice]]) -> np.ndarray:
+    """Return in-sample F1 by policy, mean over the seeds of each model and then over models."""
+    values = [np.mean([[c.in_sample[n] for n in NAMES] for c in runs], axis=0) for runs in choices]
+    return np.mean(values, axis=0)
+
+
+def measure(
+    entries: Sequence[Entry],
+    store: Store,
+    labels: dict[str, Labels],
+    *,
+    n_trials: int = N_TRIALS,
+    n_resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+    follow: Callable[[list[Record]], Iterable[Record]] = iter,
+) -> Gains:
+    """Choose thresholds on select, by every policy and for every run, and score them on test.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        Of one comparison.
+    store : Store
+        Holds their scores.
+    labels : dict of str to Labels
+        By part.
+    n_trials : int
+        Strengths tried for each calibration of each run.
+    n_resamples : int
+    seed : int
+        Of folds, search and resampling; has nothing to do with training seeds.
+    level : float
+        Of intervals; tests are at one minus it.
+    follow : callable
+        Gets all runs and gives them back one by one, to show how far the search is.
+
+    Returns
+    -------
+    Gains
+
+    Raises
+    ------
+    ProtocolError
+        For too few resamples, a select part of one group, or no class that can be scored.
+    """
+    needed = int(np.ceil(2 * (len(NAMES) - 1) / (1 - level) - 1e-6)) - 1
+    if n_resamples < needed:
+        raise ProtocolError(
+            f"{n_resamples} resamples are too few to hold {len(NAMES) - 1} policies against the "
+            f"global threshold at level {level:g}: it takes {needed}. Ask for more resamples"
+        )
+    draws = draw_folds(labels["select"], seed)
+    chosen, decided = {}, {}
+    for record in follow([record for entry in entries for record in entry.records]):
+        scores = store.scores(record)
+        choice = choose(labels["select"], scores["select"], draws, n_trials=n_trials, seed=seed)
+        chosen[record.run_id] = choice
+        decided[record.run_id] = choice.decide(scores["test"])[None]
+    choices = [[chosen[record.run_id] for record in entry.records] for entry in entries]
+    on_select = [[choice.held_out for choice in runs] for runs in choices]
+    on_test = [[decided[record.run_id] for record in entry.records] for entry in entries]
+    return Gains(
+        labels=tuple(entry.label for entry in entries),
+        seeds=[[record.spec.seed for record in entry.records] for entry in entries],
+        choices=choices,
+        telling=np.array([_tells(store, entry, labels["select"]) for entry in entries]),
+        on_select=resample(labels["select"], on_select, n_resamples, seed),
+        on_test=resample(labels["test"], on_test, n_resamples, seed),
+        level=level,
+    )
+
+
+def _tells(store: Store, entry: Entry, labels: Labels) -> bool:
+    """Whether some class's observed clips get different scores."""
+    scores = np.where(labels.y_mask, store.scores(entry.records[0])["select"], np.nan)
+    observed = scores[:, labels.y_mask.any(axis=0)]
+    return bool((np.nanmin(observed, axis=0) < np.nanmax(observed, axis=0)).any())
+
+
+@dataclass(frozen=True, eq=False)
+class _Yes:
+    """What F1 needs of one run's decisions: sums of counts over its false and true positives."""
+
+    matrix: sparse.csr_array
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, columns: Columns, group: np.ndarray, decided: np.ndarray) -> "_Yes":
+        """Collect decisions of shape (n_draws, n_policies, n_clips, n_classes)."""
+        shape = (*decided.shape[:2], decided.shape[3], 2)
+        rows, groups = [], []
+        for c, (clips, hit) in enumerate(columns.columns):
+            draw, policy, n = np.nonzero(decided[:, :, clips, c])
+            rows.append(np.ravel_multi_index((draw, policy, c, hit[n].astype(int)), shape))
+            groups.append(group[clips[n]])
+        rows, groups = np.concatenate(rows), np.concatenate(groups)
+        entries = np.ones(len(rows), columns.dtype), (rows, groups)
+        size = int(np.prod(shape)), columns.n_groups
+        return cls(sparse.csr_array(entries, shape=size), shape)
+
+    def f1(self, counts: np.ndarray, positive: np.ndarray, scorable: np.ndarray) -> np.ndarray:
+        """Return F1, mean over draws, shape (n_policies, n_classes, BLOCK)."""
+        sums = (self.matrix @ counts).astype(np.int64).reshape(*self.shape, -1)
+        fp, tp = sums[..., 0, :], sums[..., 1, :]
+        f1 = 2 * tp / np.maximum(tp + fp + positive, 1)
+        return np.where(scorable, f1.mean(axis=0), np.nan)
+
+
+def resample(
+    labels: Labels, decided: Sequence[Sequence[np.ndarray]], n_resamples: int, seed: int
+) -> Bootstrap:
+    """Resample clips by group, and each model's seeds, and score its decisions by F1.
+
+    :func:`benchmark.analysis.bootstrap.bootstrap` draws the same clips and seeds and scores
+    alike, but it resamples the seeds of everything that it compares independently. Policies of
+    one model share its seeds.
+
+    Parameters
+    ----------
+    labels : Labels
+    decided : sequence of sequence of ndarray of bool
+        By model and training seed, each of shape (n_draws, n_policies, n_clips, n_classes). F1
+        is averaged over draws.
+    n_resamples, seed : int
+
+    Returns
+    -------
+    Bootstrap
+        With ``n_models * n_policies`` models, those of one model one after the other.
+    """
+    group = np.unique(labels.groups, return_inverse=True)[1]
+    y_positive, y_mask = labels.y_positive, labels.y_mask
+    scored = (y_positive & y_mask).any(axis=0) & (~y_positive & y_mask).any(axis=0)
+    columns = Columns.of(y_positive, y_mask & scored, group)
+    kinds = [2 * c + hit for c, (_, hit) in enumerate(columns.columns)]
+    truth = columns.matrix(np.concatenate(kinds), 2 * len(scored))
+    plans = [[_Yes.of(columns, group, run) for run in runs] for runs in decided]
+
+    def score(counts: np.ndarray) -> list[np.ndarray]:
+        negative, positive = (
+            (truth @ counts).astype(np.int64).reshape(-1, 2, counts.shape[1]).swapaxes(0, 1)
+        )
+        scorable = (positive > 0) & (negative > 0)
+        return [np.stack([run.f1(counts, positive, scorable) for run in runs]) for runs in plans]
+
+    n_blocks, n_policies = -(-n_resamples // BLOCK), plans[0][0].shape[1]
+    class_values = np.empty((n_blocks * BLOCK, len(plans), n_policies, len(scored)))
+    clip_values = np.empty(class_values.shape[:3])
+    for block in range(n_blocks):
+        rows = slice(block * BLOCK, (block + 1) * BLOCK)
+        values = score(count_draws(clip_draws(columns.n_groups, seed, block), columns.dtype))
+        for m, runs in enumerate(values):
+            weights = seed_weights(len(runs), seed, block, m)[:, None, None]
+            class_values[rows, m] = (runs * weights).sum(axis=0).transpose(2, 0, 1)
+            clip_values[rows, m] = runs[:, :, scored].mean(axis=(0, 2)).T
+    once = [run[..., 0] for run in score(np.ones((columns.n_groups, 1), columns.dtype))]
+    return Bootstrap(
+        "f1",
+        scored,
+        tuple(run[:, p] for run in once for p in range(n_policies)),
+        class_values.reshape(len(class_values), -1, len(scored))[:n_resamples],
+        clip_values.reshape(len(clip_values), -1)[:n_resamples],
+    )
