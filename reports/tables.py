@@ -37,7 +37,7 @@ def comparison(result: Comparison, found: Inference) -> pd.DataFrame:
     rows = []
     for i, entry in enumerate(result.entries):
         row: dict[str, Any] = {"rank": int(found.pairs.rank[i]) if found.pairs else 1}
-        row |= {"model": entry.label, "seeds": len(entry.records)}
+        row |= {"model": entry.label, "seeds": len(entry.evaluations)}
         for heading, name in METRICS.items():
             low, high = ends[name]
             row |= {heading: entry.mean(name), heading + LOW: low[i], heading + HIGH: high[i]}

@@ -66,5 +66,5 @@ def sentences(history: StudyHistory) -> list[str]:
         text = f"best: trial {best.number}, select mAP {best.select_mAP:.3f}"
         if default is not None and default.state == "complete":
             text += f"; trial 0, the default: {default.select_mAP:.3f}"
-        found.append(text)
+        found += [text, f"its parameters: {_shown(best.params)}"]
     return found

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score
 from test_store import make_record
 
-from benchmark.analysis.comparison import check_comparable, evaluate
+from benchmark.analysis.comparison import _newest, check_comparable, evaluate
 from benchmark.checks import make_part
 from benchmark.errors import ProtocolError
 from benchmark.store import Labels
@@ -31,6 +31,27 @@ def test_runs_that_differ_are_refused(field, named):
     check_comparable([first, first])
     with pytest.raises(ProtocolError, match=f"can't be compared, their {named} differs: another"):
         check_comparable([first, second])
+
+
+def test_default_tuned_and_refitted_runs_stand_side_by_side():
+    first = make_record()
+    runs = [
+        replace(first, spec=replace(first.spec, **changes), created=f"2026-01-0{day}")
+        for day, changes in enumerate(
+            [
+                {"source": "old"},
+                {},
+                {"study": "made-guess", "trial": 3},
+                {"study": "made-guess", "trial": 7, "params": {"depth": 2}},
+                {"study": "made-guess", "trial": 7, "params": {"depth": 2}, "refit": True},
+            ],
+            start=1,
+        )
+    ]
+    groups, left_out = _newest(runs)
+    assert [label for label, _ in groups] == ["guess", "guess tuned", "guess tuned refit"]
+    assert [group for _, group in groups] == [[runs[1]], [runs[3]], [runs[4]]]
+    assert left_out == 2  # of older code, and of an earlier choice of the same study
 
 
 def make_labels(n, seed):

@@ -285,11 +285,13 @@ def check_comparable(records: Sequence[Record]) -> None:
 
 
 def _newest(records: Sequence[Record]) -> tuple[list[tuple[str, list[Record]]], int]:
-    """Group runs over seeds; of one model setting keep the newest code and libraries."""
+    """Group runs over seeds; of one setting or study keep the newest code and libraries."""
     settings: dict[tuple[str, str], dict[str, list[Record]]] = {}
     for record in records:  # oldest first
-        params = str(sorted(record.spec.params.items()))
-        configs = settings.setdefault((record.spec.model, params), {})
+        spec = record.spec
+        label = replace(spec, preset=None).label  # a preset is a name for parameters
+        key = label, spec.study or str(sorted(spec.params.items()))
+        configs = settings.setdefault(key, {})
         configs.setdefault(record.config_id, []).append(record)
     groups = []
     for configs in settings.values():

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli import analyses, runs, tuning
+from benchmark.cli import analyses, decisions, ensembles, runs, tuning
 from benchmark.cli.data import data_app
 from benchmark.errors import PolytimbreError
 
@@ -25,6 +25,8 @@ for command in (
     analyses.gap,
     analyses.learning_curve,
     analyses.calibration,
+    decisions.thresholds,
+    ensembles.ensemble,
     analyses.audit,
     runs.show,
     runs.check,

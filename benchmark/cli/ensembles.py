@@ -1,0 +1,44 @@
+"""The command that combines stored runs into ensembles."""
+
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.common import (
+    FormatOption,
+    ModelsOption,
+    ResamplesOption,
+    StoredOption,
+    StoreOption,
+    open_store,
+    print_table,
+)
+
+
+def ensemble(
+    dataset: StoredOption = None,
+    model: ModelsOption = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="average, selected or stacked; repeat. [default: all]"),
+    ] = None,
+    all_seeds: Annotated[
+        bool, typer.Option("--all-seeds", help="One ensemble of every run, not one a seed.")
+    ] = False,
+    resamples: ResamplesOption = 2000,
+    fmt: FormatOption = "table",
+    store: StoreOption = None,
+) -> None:
+    """Combine the stored runs of several models, without training; compare with the best."""
+    from benchmark import ensemble as ensembles
+    from benchmark.analysis import inference
+    from reports import ensembles as report
+    from reports import tables
+
+    found = ensembles.replay(
+        open_store(store), dataset, model, method or ensembles.METHODS, all_seeds
+    )
+    inferred = inference.infer(found.comparison, resamples)
+    notes = [*report.sentences(found), *tables.comparison_notes(found.comparison, inferred)]
+    title = f"ensembles, {tables.title(found.comparison)}"
+    print_table(tables.comparison(found.comparison, inferred), fmt, title, notes)
