@@ -1,17 +1,21 @@
 """Fixtures: a tiny data set and helper models, installed as real entry-point plugins."""
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres import Server
 
 TINY = '''
 """A tiny data set and models that misbehave, for the tests."""
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -125,13 +129,17 @@ class Peeks(Guess):
 
 
 class Dial(Guess):
-    """As right as `quality` says; `idle` does nothing."""
+    """As right as `quality` says; `idle` does nothing.
+
+    But for the default, the first stage is followed by a wait until the file `gate` is there.
+    """
 
     name = "dial"
 
-    def __init__(self, quality=0.3, idle=0.5, stages=3, pause=0.0):
+    def __init__(self, quality=0.3, idle=0.5, stages=3, pause=0.0, gate=""):
         self.quality = quality
         self.idle = idle
+        self.gate = gate
         super().__init__(stages, pause)
 
     @staticmethod
@@ -153,6 +161,10 @@ class Dial(Guess):
             scores = self.predict_proba(train.X), self.predict_proba(stop.X)
             if history.record(number, train, stop, *scores, report):
                 break
+            for _ in range(3000 if self.gate and self.quality != 0.3 else 0):
+                if Path(self.gate).exists():
+                    break
+                time.sleep(0.02)
         return history
 '''
 
@@ -169,6 +181,24 @@ dial = tiny_plugins:Dial
 
 [polytimbre.datasets]
 tiny = tiny_plugins:Tiny
+"""
+
+
+SEVERAL = """
+import contextlib, io, json, sys
+from benchmark.cli import main
+
+found = []
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["polytimbre", *arguments]
+    out, code = io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    found.append((code, out.getvalue()))
+print(json.dumps(found))
 """
 
 
@@ -205,6 +235,24 @@ class Command:
         assert code != 2 or "Traceback" not in err, err
         return out + err
 
+    def several(self, *commands: tuple[object, ...]) -> list[tuple[int, str]]:
+        """Run commands one after the other in one process; return their codes and outputs."""
+        arguments = json.dumps([[*map(str, command)] for command in commands])
+        return json.loads(self.python(SEVERAL, arguments))
+
+    def python(self, code: str, *args: object) -> str:
+        """Run Python code where the plugins are found and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, args)],
+            env=self.environment,
+            cwd=Path(__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
     def add_plugin(self, module: str, source: str, group: str, name: str, cls: str) -> None:
         """Install one more plugin module with its entry point."""
         (self.site / f"{module}.py").write_text(source)
@@ -217,13 +265,32 @@ class Command:
 @pytest.fixture
 def polytimbre(tmp_path: Path) -> Command:
     """The command with the tiny plugins and an empty store."""
-    site = tmp_path / "site"
+    return install(tmp_path)
+
+
+def install(folder: Path) -> Command:
+    """Make the command with the tiny plugins and an empty store in a folder."""
+    site = folder / "site"
     info = site / "tiny_plugins-0.1.dist-info"
     info.mkdir(parents=True)
     (site / "tiny_plugins.py").write_text(TINY)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny_plugins\nVersion: 0.1\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    return Command(site, tmp_path / "store")
+    return Command(site, folder / "store")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A private PostgreSQL server; its tests belong to one group, ``xdist_group("postgres")``."""
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def database(postgres: Server) -> str:
+    """The URL of an empty PostgreSQL database."""
+    return postgres.database()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """What a study's trials found: the history of the best, and which parameters mattered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class TrialRow:
     params: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StudyHistory:
     """A stored study, to be shown.
 
@@ -60,9 +61,8 @@ class StudyHistory:
     planned : int
     trials : list of TrialRow
         In the order in which they ended.
-    importances : dict of str to float
-        Share of the variance of *select* mAP that each parameter explains alone, adding up
-        to 1; empty with too few complete trials.
+    study : optuna.Study
+        What all this was read from.
     """
 
     name: str
@@ -70,7 +70,12 @@ class StudyHistory:
     model: str
     planned: int
     trials: list[TrialRow]
-    importances: dict[str, float]
+    study: Any = field(repr=False)
+
+    @cached_property
+    def importances(self) -> dict[str, float]:
+        """How much each parameter mattered; see :func:`importances`."""
+        return importances(self.study)
 
     @property
     def best(self) -> TrialRow | None:
@@ -106,7 +111,7 @@ def read(name: str, address: str) -> StudyHistory:
         model=setting,
         planned=study.user_attrs.get("planned", 0),
         trials=_rows(study),
-        importances=importances(study),
+        study=study,
     )
 
 
@@ -142,7 +147,9 @@ ENOUGH = 6
 
 
 def importances(study: Any) -> dict[str, float]:
-    """Share of variance explained by each parameter: fANOVA (Hutter et al., ICML 2014).
+    """Share of the variance of *select* mAP that each parameter explains alone.
+
+    By fANOVA (Hutter, Hoos and Leyton-Brown, ICML 2014); the shares add up to 1.
 
     Parameters
     ----------

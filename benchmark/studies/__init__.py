@@ -109,6 +109,7 @@ _SPOKEN = {
     "source": "model's code",
     "params": "fixed parameters",
     "search_space": "search space",
+    "first": "model's default",
     "seconds": "--trial-seconds",
     "max_parameters": "--max-parameters",
 }

@@ -51,30 +51,15 @@ def open_storage(address: str) -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    found: list[Any] = []
-
-    def attempt() -> None:
-        try:
-            found.append(_database(address) if "://" in address else _journal(Path(address)))
-        except Exception as error:  # drivers and databases raise their own
-            found.append(error)
-
-    # some drivers wait for minutes for a host that does not answer
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    if not found:
-        raise StoreError(
-            f"the storage {shown(address)} did not answer within {PATIENCE:g} s. Check --storage"
-        )
-    if isinstance(found[0], Exception):
-        reason = _reason(found[0])
-        if isinstance(found[0], ImportError) and "psycopg" in reason:
+    try:
+        return _database(address) if "://" in address else _journal(Path(address))
+    except Exception as error:  # drivers and databases raise their own
+        reason = _reason(error)
+        if isinstance(error, ImportError) and "psycopg" in reason:
             reason += ". For PostgreSQL: pip install 'polytimbre[postgres]'"
         raise StoreError(
             f"the storage {shown(address)} can't be used ({reason}). Check --storage"
-        ) from found[0]
-    return found[0]
+        ) from error
 
 
 def _to_look_at(address: str) -> Any | None:
@@ -137,7 +122,7 @@ def _reason(error: BaseException) -> str:
 
 def _database(url: str) -> Any:
     from optuna.storages import RDBStorage
-    from sqlalchemy import make_url
+    from sqlalchemy import create_engine, make_url
     from sqlalchemy.exc import DBAPIError, OperationalError
 
     parsed = make_url(url)
@@ -146,10 +131,12 @@ def _database(url: str) -> Any:
     networked = parsed.get_backend_name() in ("postgresql", "mysql", "mariadb")
     connect = {"connect_timeout": int(PATIENCE / 2)} if networked else {}
     url = parsed.render_as_string(hide_password=False)
+    options = {"connect_args": connect, "pool_pre_ping": True}
+    _wait_for_answer(create_engine(url, **options))
     left = 5
     while True:
         try:
-            return RDBStorage(url, engine_kwargs={"connect_args": connect, "pool_pre_ping": True})
+            return RDBStorage(url, engine_kwargs=options)
         except DBAPIError as error:
             # where several processes make the tables at once, some of them fail
             raced = not isinstance(error, OperationalError) or "already exists" in str(error)
@@ -157,6 +144,27 @@ def _database(url: str) -> Any:
             if not raced or not left:
                 raise
             time.sleep(0.5)
+
+
+def _wait_for_answer(engine: Any) -> None:
+    """Connect once; some drivers wait for minutes for a host that does not answer."""
+    failed: list[Exception | None] = []
+
+    def attempt() -> None:
+        try:
+            engine.connect().close()
+            failed.append(None)
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    if not failed:
+        raise TimeoutError(f"it did not answer within {PATIENCE:g} s")
+    if failed[0] is not None:
+        raise failed[0]
+    engine.dispose()
 
 
 def _journal(path: Path) -> Any:

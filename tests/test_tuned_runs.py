@@ -1,0 +1,232 @@
+"""What tuning leads to: refusals, tuned runs, refits, the history of a study."""
+
+import json
+
+import numpy as np
+import optuna
+import pytest
+from conftest import install
+
+from benchmark import studies
+from benchmark.analysis import study_history
+from benchmark.store import Store
+from reports import tuning as report
+
+TINY = ("--dataset", "tiny")
+TUNE = ("tune", *TINY, "--workers", 0, "--trials", 1, "--model")
+RUN = ("run", *TINY, "--workers", 0, "--seeds", 1, "--tuned", "--model")
+
+#: Arguments that are refused where ``tiny-dial`` has one trial, and what is said.
+REFUSED = {
+    "seed": ((*TUNE, "dial", "--seed", 1), "'tiny-dial' can't be continued, its seed differs"),
+    "cap": ((*TUNE, "dial", "--trial-seconds", 5), "its --trial-seconds differs (it has 60.0"),
+    "weights": ((*TUNE, "dial", "--max-parameters", 5), "its --max-parameters differs"),
+    "fixed": ((*TUNE, "dial", "--param", "stages=4"), "its fixed parameters differs"),
+    "trials": (("tune", "--trials", 0), "Invalid value for '--trials'"),
+    "timeout": (("tune", "--timeout", -5), "Invalid value for '--timeout'"),
+    "trial-seconds": (("tune", "--trial-seconds", -1), "Invalid value for '--trial-seconds'"),
+    "model": ((*TUNE, "dail"), "unknown model 'dail'. Did you mean 'dial'?"),
+    "second": ((*TUNE, "dial", "--model", "dail", "--trials", 3), "Did you mean 'dial'?"),
+    "param": ((*TUNE, "dial", "--param", "qualty=1"), "Did you mean 'quality'?"),
+    "no space": ((*TUNE, "guess"), "model 'guess' has no search space: nothing to tune"),
+    "one study": ((*TUNE, "dial", "--model", "cnn", "--study", "x"), "--study names one study"),
+    "unknown study": (("study", "tiny-dail"), "unknown study 'tiny-dail'. Did you mean 'tiny-dial"),
+    "unknown tuned": ((*RUN, "dial", "--study", "tiny-dail"), "Did you mean 'tiny-dial'?"),
+    "untuned": ((*RUN, "xgboost"), "unknown study 'tiny-xgboost'"),
+    "nothing tuned": (("run", "--tuned"), "no model has a study on 'rendered' yet"),
+    "not tuned": (("run", *TINY, "--model", "dial", "--study", "tiny-dial"), "add it"),
+    "other model": ((*RUN, "guess", "--study", "tiny-dial"), "chose for another model: dial, not"),
+    "other data": (
+        ("run", "--tuned", "--model", "dial", "--study", "tiny-dial"),
+        "chose for another dataset: tiny, not rendered",
+    ),
+    "other protocol": (
+        (*RUN, "dial", "--protocol", "published"),
+        "the study 'tiny-dial' chose for another",
+    ),
+    "no server": (
+        (*TUNE, "dial", "--storage", "postgresql://user:secret@127.0.0.1:1/x"),
+        "postgresql://user:***@127.0.0.1:1/x can't be used (",
+    ),
+    "dialect": ((*TUNE, "dial", "--storage", "postgrsql://u:secret@host/x"), "postgrsql"),
+    "journal": ((*TUNE, "dial", "--storage", "/proc/nowhere/x"), "can't be used ("),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """Each case's exit code and output."""
+    outputs = install(tmp_path_factory.mktemp("refused")).several(
+        (*TUNE, "dial"), *(arguments for arguments, _ in REFUSED.values()), (*TUNE, "dial")
+    )
+    assert (outputs[0][0], outputs[-1][0]) == (0, 0)
+    assert "1 of 1 trials have ended" in outputs[-1][1]  # nothing was computed by the others
+    return dict(zip(REFUSED, outputs[1:-1], strict=True))
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_refused_in_one_sentence(refused, case):
+    code, out = refused[case]
+    assert (code, "Traceback" in out) == (2, False), out
+    assert REFUSED[case][1] in out
+    assert "secret" not in out
+    if "Invalid value" not in out:  # those also say how to get help
+        assert out.startswith("error: ") and out.count("\n") == 1
+
+
+def test_a_study_of_changed_data_or_another_search_space_is_refused(polytimbre):
+    polytimbre(*TUNE, "dial")
+    plugins = polytimbre.site / "tiny_plugins.py"
+    source = plugins.read_text()
+    plugins.write_text(source.replace("make_part(240, 5)", "make_part(240, 6)"))
+    assert "'tiny-dial' can't be continued, its data differs" in polytimbre(*TUNE, "dial", code=2)
+    assert "chose for another fingerprint" in polytimbre(*RUN, "dial", code=2)
+    wider = source.replace('("quality", 0.0, 1.0)', '("quality", 0.0, 2.0)')
+    plugins.write_text(wider)
+    out = polytimbre(*TUNE, "dial", code=2)
+    assert "its search space differs (changed: quality). Name a new study with --study" in out
+    polytimbre(*TUNE, "dial", "--study", "wider")
+
+
+def test_tuned_runs_and_refits_are_stored_with_what_they_cost(polytimbre):
+    runs = ("run", *TINY, "--model", "dial", "--seeds", 2, "--workers", 0)
+    found = polytimbre.several(
+        (*TUNE, "dial", "--trials", 8),
+        runs,
+        (*runs, "--tuned"),
+        (*runs, "--tuned", "--refit"),
+        (*runs, "--tuned", "--refit"),
+        ("run", *TINY, "--tuned", "--seed", 1, "--workers", 0),
+        ("compare", "--format", "json"),
+    )
+    assert {code for code, _ in found} == {0}
+    assert [out.count("✔") for _, out in found[1:6]] == [2, 2, 2, 0, 0]
+    assert "all 2 runs are cached" in found[4][1]
+    assert "all 1 runs are cached" in found[5][1]  # every tuned model; the study's seed is its own
+    rows = json.loads(found[6][1])["rows"]
+    assert {row["model"]: row["seeds"] for row in rows} == {
+        "dial": 2,
+        "dial tuned": 2,
+        "dial tuned refit": 2,
+    }
+    store = Store(polytimbre.store)
+    records = {(r.spec.label, r.spec.seed): r for r in store.records()}
+    tuned, refit = records["dial tuned", 0], records["dial tuned refit", 0]
+    trials = studies.read("tiny-dial", str(polytimbre.store / "studies.journal")).trials
+    best = max((t for t in trials if t.state.name == "COMPLETE"), key=lambda t: t.value)
+    assert (tuned.spec.study, tuned.spec.trial) == ("tiny-dial", best.number)
+    assert tuned.spec.params == {**records["dial", 0].spec.params, **best.params}
+    for record in (tuned, refit):
+        cost = record.tuning
+        assert (cost["tried"], cost["select_mAP"]) == (8, best.value)
+        assert cost["complete"] + cost["pruned"] + cost["failed"] == 8
+        assert cost["seconds"] == pytest.approx(
+            sum(t.user_attrs["seconds"] for t in trials), abs=0.1
+        )
+        assert cost["storage"] == "studies.journal"
+    assert records["dial", 0].tuning is None
+    assert (tuned.base, refit.base, refit.spec.refit) == (None, tuned.run_id, True)
+    assert tuned.clips["trained"] == tuned.clips["fit"]
+    assert refit.clips["trained"] == sum(refit.clips[part] for part in ("fit", "stop", "select"))
+    assert refit.history == tuned.history
+    before, after = store.scores(tuned), store.scores(refit)
+    for part in ("fit", "stop", "select"):
+        np.testing.assert_array_equal(before[part], after[part])
+    assert not np.array_equal(before["test"], after["test"])
+
+
+def test_a_refit_lasts_as_long_as_the_best_stage(polytimbre):
+    out = polytimbre.python(
+        """
+import json, os, sys
+from pathlib import Path
+from benchmark.environment import SINGLE_THREAD
+
+os.environ.update(SINGLE_THREAD)
+from benchmark import run
+from benchmark.protocol import PARTS
+
+fits = []
+
+def fit(*arguments, of=run._fit):
+    found = of(*arguments)
+    fits.append((len(arguments[2]), found[0]))
+    return found
+
+run._fit = fit
+settings = {
+    "xgboost": {"learning_rate": 3.0, "max_depth": 2, "n_rounds": 20, "patience": 1},
+    "hist_gradient_boosting": {"learning_rate": 0.9, "max_leaf_nodes": 3, "patience": 1},
+    "cnn": {"filters": [8], "dense": 8, "epochs": 12, "patience": 1, "learning_rate": 0.1},
+}
+for name, params in settings.items():
+    fits.clear()
+    request = run.RunRequest(run.DataRequest("tiny"), name, params=params, refit=True)
+    record = run.execute(request, Path(sys.argv[1]))
+    (n_base, base), (n_refit, refit) = fits
+    all_training = sum(record.clips[part] for part in PARTS[:3])
+    assert record.finished and record.base and record.clips["trained"] == all_training
+    assert (n_base, n_refit) == (record.clips["fit"], all_training)
+    last = [history.stages[-1].number for history in (base, refit)]
+    print(json.dumps([name, base.best, *last, refit.best]))
+""",
+        polytimbre.store,
+    )
+    found = [json.loads(line) for line in out.splitlines() if line.startswith("[")]
+    assert [row[0] for row in found] == ["xgboost", "hist_gradient_boosting", "cnn"]
+    for name, best, last, refitted, kept in found:
+        assert best < last, name  # it did stop early, and went back
+        assert refitted == kept == best, name
+    xgboost = pytest.importorskip("xgboost")
+    store = Store(polytimbre.store)
+    record = next(r for r in store.records() if r.spec.model == "xgboost" and r.spec.refit)
+    boosters = list(store.model_folder(record).glob("*.ubj"))
+    for path in boosters:
+        assert xgboost.Booster(model_file=path).num_boosted_rounds() == found[0][1]
+    assert boosters
+
+
+def made_study(path, values, *states):
+    """Store a study whose value is what `values` says of two parameters."""
+    study = optuna.create_study(
+        study_name="made", storage=studies.open_storage(str(path)), direction="maximize"
+    )
+    study.set_user_attr("planned", len(values) + len(states))
+    for state in states:
+        study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState[state]))
+    for x, y, value in values:
+        params = {"matters": x, "idle": y}
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=params,
+                distributions=dict.fromkeys(params, optuna.distributions.FloatDistribution(0, 1)),
+                value=value,
+                user_attrs={"seconds": 1.5, "params": params},
+            )
+        )
+    return study_history.read("made", str(path))
+
+
+def test_the_history_of_a_study(tmp_path):
+    values = [(x, y, x + 0.01 * y) for x, y in np.random.default_rng(0).random((20, 2))]
+    history = made_study(tmp_path / "journal", values, "FAIL", "PRUNED")
+    assert [t.state for t in history.trials[:3]] == ["failed", "pruned", "complete"]
+    best = [t.best_so_far for t in history.trials]
+    assert np.isnan(best[:2]).all()
+    assert best[2:] == list(np.maximum.accumulate([value for _, _, value in values]))
+    assert history.best.select_mAP == max(value for _, _, value in values) == best[-1]
+    assert history.seconds == 1.5 * 20
+    assert list(history.importances) == ["matters", "idle"]
+    assert history.importances["matters"] > 0.9
+    assert sum(history.importances.values()) == pytest.approx(1)
+    assert list(report.importances(history)["parameter"]) == ["matters", "idle"]
+    assert report.trials(history, n_best=3)["select mAP"].is_monotonic_decreasing
+    assert report.sentences(history)[0].startswith("22 of 22 trials have ended (20 complete")
+
+
+def test_a_short_or_flat_study_says_nothing_of_importances(tmp_path):
+    short = made_study(tmp_path / "short", [(0.1, 0.2, 0.3), (0.2, 0.1, 0.4)])
+    flat = made_study(tmp_path / "flat", [(x / 10, x / 20, 0.5) for x in range(10)])
+    for history in (short, flat):
+        assert history.importances == {}
+        assert report.importances(history).empty
