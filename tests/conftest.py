@@ -265,18 +265,19 @@ class Command:
 @pytest.fixture
 def polytimbre(tmp_path: Path) -> Command:
     """The command with the tiny plugins and an empty store."""
-    return install(tmp_path)
-
-
-def install(folder: Path) -> Command:
-    """Make the command with the tiny plugins and an empty store in a folder."""
-    site = folder / "site"
+    site = tmp_path / "site"
     info = site / "tiny_plugins-0.1.dist-info"
     info.mkdir(parents=True)
     (site / "tiny_plugins.py").write_text(TINY)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny_plugins\nVersion: 0.1\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    return Command(site, folder / "store")
+    return Command(site, tmp_path / "store")
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """The file that ``dial``'s searched trials wait for after their first stage."""
+    return tmp_path / "gate"
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def kill_parent(report=None):
     time.sleep(60)
 
 
-def wait_for(condition, seconds=60.0):
+def wait_for(condition, seconds=240.0):
     """Wait until it holds; fail if it never does."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

@@ -192,7 +192,7 @@ def test_ctrl_c_stops_cleanly_and_goes_on(polytimbre):
     process = polytimbre.start("run", *slow(0.4))
     wait_for(lambda: finished(polytimbre.store) >= 1)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 130
     assert "interrupted; finished runs are kept" in err
     assert "Traceback" not in err
@@ -202,7 +202,7 @@ def test_ctrl_c_stops_cleanly_and_goes_on(polytimbre):
 
 def test_two_processes_share_one_store(polytimbre):
     processes = [polytimbre.start("run", *slow(0.3)) for _ in range(2)]
-    outputs = [process.communicate(timeout=120) for process in processes]
+    outputs = [process.communicate(timeout=240) for process in processes]
     assert [p.returncode for p in processes] == [0, 0], outputs
     assert len(stored(polytimbre)) == 4
     assert not list((polytimbre.store / "aside").iterdir())  # nothing was written twice

@@ -61,6 +61,7 @@ def test_both_give_the_same_events(in_process):
 def test_a_job_has_one_thread_and_a_process_of_its_own(in_process, monkeypatch):
     for name in SINGLE_THREAD:
         monkeypatch.delenv(name)
+    monkeypatch.delitem(sys.modules, "jax", raising=False)  # another test may have imported it
     found = jobs.endings(Processes(2).run([Job(str(i), jobs.look, ()) for i in range(3)]))
     assert {threads for _, (threads, _) in found.values()} == {1}
     assert len({pid for _, (_, pid) in found.values()} | {os.getpid()}) == 4

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import studies
+from benchmark.analysis import study_history
 from benchmark.errors import ProtocolError, StoreError, UnknownNameError
 from benchmark.store import Store
 from benchmark.studies import Study, StudySpec
@@ -122,6 +123,21 @@ def test_two_machines_share_a_study(address, tmp_path):
     assert len({trial.params["x"] for trial in told}) == 16  # nobody draws what another drew
     # what was planned twice, or claimed in vain, was not run
     assert not any(t.params for t in stored(address) if t.number > told[-1].number)
+
+
+def test_a_claim_that_comes_too_late_is_no_trial(address, tmp_path, monkeypatch):
+    first, late = made(address, tmp_path / "one"), made(address, tmp_path / "two")
+    first.plan(1)
+    claimed = first.claim()
+    monkeypatch.setattr(late, "_take_back", lambda: {0})  # what it saw a moment ago
+    assert late.claim() is None
+    first.finish(claimed.number, "COMPLETE", 0.5)
+    assert (first.unfinished(), len(first.trials()), len(late.trials())) == (0, 1, 1)
+    history = study_history.read("made", address)
+    assert [row.state for row in history.trials] == ["complete"]
+    first.plan(2)  # the next one is a trial of its own
+    work(first)
+    assert [trial.state.name for trial in first.trials()] == ["COMPLETE", "COMPLETE"]
 
 
 def test_what_a_dead_process_held_is_taken_up_at_once(address, tmp_path):

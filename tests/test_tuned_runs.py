@@ -5,7 +5,6 @@ import json
 import numpy as np
 import optuna
 import pytest
-from conftest import install
 
 from benchmark import studies
 from benchmark.analysis import study_history
@@ -53,25 +52,18 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def refused(tmp_path_factory):
-    """Each case's exit code and output."""
-    outputs = install(tmp_path_factory.mktemp("refused")).several(
+def test_bad_input_is_refused_in_one_sentence(polytimbre):
+    first, *outputs, last = polytimbre.several(
         (*TUNE, "dial"), *(arguments for arguments, _ in REFUSED.values()), (*TUNE, "dial")
     )
-    assert (outputs[0][0], outputs[-1][0]) == (0, 0)
-    assert "1 of 1 trials have ended" in outputs[-1][1]  # nothing was computed by the others
-    return dict(zip(REFUSED, outputs[1:-1], strict=True))
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_bad_input_is_refused_in_one_sentence(refused, case):
-    code, out = refused[case]
-    assert (code, "Traceback" in out) == (2, False), out
-    assert REFUSED[case][1] in out
-    assert "secret" not in out
-    if "Invalid value" not in out:  # those also say how to get help
-        assert out.startswith("error: ") and out.count("\n") == 1
+    assert (first[0], last[0]) == (0, 0)
+    assert "1 of 1 trials have ended" in last[1]  # nothing was computed by the others
+    for (case, (_, sentence)), (code, out) in zip(REFUSED.items(), outputs, strict=True):
+        assert (code, "Traceback" in out) == (2, False), (case, out)
+        assert sentence in out, case
+        assert "secret" not in out, case
+        if "Invalid value" not in out:  # those also say how to get help
+            assert out.startswith("error: ") and out.count("\n") == 1, (case, out)
 
 
 def test_a_study_of_changed_data_or_another_search_space_is_refused(polytimbre):
@@ -79,13 +71,15 @@ def test_a_study_of_changed_data_or_another_search_space_is_refused(polytimbre):
     plugins = polytimbre.site / "tiny_plugins.py"
     source = plugins.read_text()
     plugins.write_text(source.replace("make_part(240, 5)", "make_part(240, 6)"))
-    assert "'tiny-dial' can't be continued, its data differs" in polytimbre(*TUNE, "dial", code=2)
-    assert "chose for another fingerprint" in polytimbre(*RUN, "dial", code=2)
+    found = polytimbre.several((*TUNE, "dial"), (*RUN, "dial"))
+    assert [code for code, _ in found] == [2, 2]
+    assert "'tiny-dial' can't be continued, its data differs" in found[0][1]
+    assert "chose for another fingerprint" in found[1][1]
     wider = source.replace('("quality", 0.0, 1.0)', '("quality", 0.0, 2.0)')
     plugins.write_text(wider)
-    out = polytimbre(*TUNE, "dial", code=2)
-    assert "its search space differs (changed: quality). Name a new study with --study" in out
-    polytimbre(*TUNE, "dial", "--study", "wider")
+    found = polytimbre.several((*TUNE, "dial"), (*TUNE, "dial", "--study", "wider"))
+    assert [code for code, _ in found] == [2, 0]
+    assert "search space differs (changed: quality). Name a new study with --study" in found[0][1]
 
 
 def test_tuned_runs_and_refits_are_stored_with_what_they_cost(polytimbre):
@@ -157,7 +151,8 @@ run._fit = fit
 settings = {
     "xgboost": {"learning_rate": 3.0, "max_depth": 2, "n_rounds": 20, "patience": 1},
     "hist_gradient_boosting": {"learning_rate": 0.9, "max_leaf_nodes": 3, "patience": 1},
-    "cnn": {"filters": [8], "dense": 8, "epochs": 12, "patience": 1, "learning_rate": 0.1},
+    "cnn": {"filters": [8], "dense": 8, "epochs": 12, "patience": 1, "learning_rate": 0.1,
+            "norm": "none", "pooling": "mean"},
 }
 for name, params in settings.items():
     fits.clear()
