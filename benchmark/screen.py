@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmark.contracts import Stage
 from benchmark.executor import Event
 from benchmark.studies import Study
 from benchmark.suite import Unit
@@ -38,6 +39,22 @@ def show_plan(units: Sequence[Unit], out: Console) -> None:
         out.print(line("cached" if unit.cached else "waits", unit.label, f"[dim]{unit.run_id}[/]"))
 
 
+def _progress(out: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    return Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
+
+
+def _show_stage(progress: Progress, task: Any, stage: Stage) -> None:
+    detail = f"stage {stage.number}, stop mAP {stage.stop_mAP:.3f}"
+    progress.update(task, completed=stage.number, detail=detail)
+
+
 def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list[str]:
     """Show the suite's events as they come.
 
@@ -48,14 +65,7 @@ def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list
     """
     labels = {unit.run_id: unit.label for unit in units}
     failures: list[str] = []
-    columns = (
-        TextColumn("{task.description:<34}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[detail]}"),
-    )
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as progress:
+    with _progress(out) as progress:
         overall = progress.add_task("runs", total=len(units), detail="")
         for unit in units:
             if unit.cached:
@@ -66,8 +76,7 @@ def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list
             if event.kind == "started":
                 tasks[event.key] = progress.add_task(labels[event.key], total=None, detail="")
             elif event.kind == "stage":
-                detail = f"stage {event.value.number}, stop mAP {event.value.stop_mAP:.3f}"
-                progress.update(tasks[event.key], completed=event.value.number, detail=detail)
+                _show_stage(progress, tasks[event.key], event.value)
             else:
                 progress.remove_task(tasks.pop(event.key))
                 progress.advance(overall)
@@ -77,25 +86,17 @@ def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list
 
 def follow_study(study: Study, events: Iterable[Event], out: Console) -> None:
     """Show a study's trials as they come: each one's end, the best so far, the time left."""
-    columns = (
-        TextColumn("{task.description:<34}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[detail]}"),
-    )
     total, before = study.planned, study.planned - study.unfinished()
     best, started = study.best_value(), time.monotonic()
     out.print(f"[bold]{escape(study.name)}[/]: {before} of {total} trials have ended")
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as progress:
+    with _progress(out) as progress:
         overall = progress.add_task("trials", total=total, completed=before, detail="")
         tasks: dict[str, Any] = {}
         for event in events:
             if event.kind == "started":
                 tasks[event.key] = progress.add_task(f"trial {event.key}", total=None, detail="")
             elif event.kind == "stage":
-                detail = f"stage {event.value.number}, stop mAP {event.value.stop_mAP:.3f}"
-                progress.update(tasks[event.key], completed=event.value.number, detail=detail)
+                _show_stage(progress, tasks[event.key], event.value)
             elif event.kind == "done":
                 progress.remove_task(tasks.pop(event.key))
                 best = max(best, _print_trial(event.value, best, out))

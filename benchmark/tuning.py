@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -273,13 +274,14 @@ class _Trials:
             yield Job(key, try_out, (request, self.caps), seconds=limit)
 
     def follow(self) -> Iterator[Event]:
-        for event in self.executor.run(self.jobs()):
-            if event.kind == "stage":
-                self._stage(event.key, event.value)
-            if event.kind in ("started", "stage"):
-                yield event
-            else:
-                yield Event(event.key, "done", self._finish(event))
+        with closing(self.executor.run(self.jobs())) as events:
+            for event in events:
+                if event.kind == "stage":
+                    self._stage(event.key, event.value)
+                if event.kind in ("started", "stage"):
+                    yield event
+                else:
+                    yield Event(event.key, "done", self._finish(event))
 
     def _stage(self, key: str, stage: Stage) -> None:
         trial = self.running[key]
