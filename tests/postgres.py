@@ -69,7 +69,7 @@ class Server:
     def start(self) -> None:
         """Start it and wait until it answers."""
         options = ["-D", str(self.folder / "data"), "-h", "127.0.0.1", "-p", str(self.port)]
-        options += ["-k", "", "-F", "-c", "max_connections=40"]  # no sockets; no fsync
+        options += ["-k", "", "-F", "-c", "max_connections=200"]  # no sockets; no fsync
         log = self.folder / "log"
         with log.open("a") as file:
             self.process = subprocess.Popen(

@@ -38,8 +38,10 @@ def shown(address: str) -> str:
         return "named by --storage"
 
 
-def open_storage(address: str) -> Any:
+def open_storage(address: str, **engine: Any) -> Any:
     """Open an Optuna storage: a database's URL, or else a journal file's path.
+
+    Further arguments are those of SQLAlchemy's engine.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def open_storage(address: str) -> Any:
     logging.getLogger("alembic").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     try:
-        return _database(address) if "://" in address else _journal(Path(address))
+        return _database(address, engine) if "://" in address else _journal(Path(address))
     except Exception as error:  # drivers and databases raise their own
         reason = _reason(error)
         if isinstance(error, ImportError) and "psycopg" in reason:
@@ -63,8 +65,14 @@ def open_storage(address: str) -> Any:
 
 
 def _to_look_at(address: str) -> Any | None:
-    """Open a storage; None for a file that isn't there: looking makes none."""
-    return open_storage(address) if "://" in address or Path(address).exists() else None
+    """Open a storage; None for a file that isn't there: looking makes none.
+
+    A look holds no connection: whoever looks often would use up the server's.
+    """
+    from sqlalchemy.pool import NullPool
+
+    known = "://" in address or Path(address).exists()
+    return open_storage(address, poolclass=NullPool) if known else None
 
 
 def _names(storage: Any | None) -> list[str]:
@@ -120,7 +128,7 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(text.split())}"
 
 
-def _database(url: str) -> Any:
+def _database(url: str, engine: dict[str, Any]) -> Any:
     from optuna.storages import RDBStorage
     from sqlalchemy import create_engine, make_url
     from sqlalchemy.exc import DBAPIError, OperationalError
@@ -131,7 +139,7 @@ def _database(url: str) -> Any:
     networked = parsed.get_backend_name() in ("postgresql", "mysql", "mariadb")
     connect = {"connect_timeout": int(PATIENCE / 2)} if networked else {}
     url = parsed.render_as_string(hide_password=False)
-    options = {"connect_args": connect, "pool_pre_ping": True}
+    options = {"connect_args": connect, "pool_pre_ping": True, **engine}
     _wait_for_answer(create_engine(url, **options))
     left = 5
     while True:
