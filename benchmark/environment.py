@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,27 @@ def library_versions(libraries: Iterable[str]) -> dict[str, str]:
     for name in sorted(names):
         found[name] = _version(name)
     return found
+
+
+def packages(libraries: Iterable[str]) -> dict[str, str]:
+    """Return the versions of the given distributions and of all that they require, by name.
+
+    Bits may depend on any of them: Keras's on jaxlib's compiler, scikit-learn's on SciPy.
+    """
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    waiting = [name for name in library_versions(libraries) if name != "python"]
+    found: dict[str, str] = {}
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        name = next((v for v in VARIANTS.get(name, ()) if _version(v) != "none"), name)
+        if name in found or _version(name) == "none":
+            continue
+        found[name] = _version(name)
+        needed = map(Requirement, requires(name) or ())
+        waiting += [r.name for r in needed if not r.marker or r.marker.evaluate()]
+    return dict(sorted(found.items()))
 
 
 def _version(name: str) -> str:

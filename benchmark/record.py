@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmark.errors import StoreError
 
-FORMAT = 2
+FORMAT = 3
 
 
 def digest(content: Any) -> str:
@@ -119,9 +119,13 @@ class Record:
         Clips of each part, and those ``trained`` on: all of fit unless the spec's `fraction`
         is below 1. Scores are of whole parts in any case.
     seconds : dict
-        ``fit`` (compiling included), ``predict`` (test part), ``warm_up`` (what the first
-        prediction costs on top of a later one).
+        Processor time, the same on a busy machine: ``fit`` (compiling included), ``predict``
+        (test part), ``warm_up`` (what the first prediction costs on top of a later one).
+    model_bytes : int or None
+        Size of what the model saved.
     peak_memory_mib : float or None
+    packages : dict
+        Versions of all distributions that the model's libraries bring with them.
     machine, git, backend
         See :mod:`benchmark.environment`.
     tuning : dict or None
@@ -145,7 +149,9 @@ class Record:
     history: dict[str, Any] = field(default_factory=dict)
     clips: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    model_bytes: int | None = None
     peak_memory_mib: float | None = None
+    packages: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     git: dict[str, Any] = field(default_factory=dict)
     backend: str | None = None

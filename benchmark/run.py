@@ -242,6 +242,7 @@ def _circumstances(request: RunRequest, spec: RunSpec, division: Division) -> di
         "status": "finished",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "clips": {name: len(part) for name, part in division.rows.items()},
+        "packages": environment.packages(libraries),
         "machine": environment.machine(),
         "git": environment.git_state(),
         "backend": environment.backend() if "keras" in libraries else None,
@@ -275,7 +276,7 @@ def _compute(
         scores, timed = _predict(model, division, PARTS)
         record.history = history.as_dict()
         record.seconds = seconds | timed
-        _write(folder, scores, model)
+        _write(record, folder, scores, model)
 
 
 def _compute_refit(
@@ -301,18 +302,18 @@ def _compute_refit(
         _, seconds = _fit(model, division, train, record.spec.seed, None)
         scores, timed = _predict(model, division, ("test",))
         record.seconds = seconds | timed
-        _write(folder, {**store.scores(base), **scores}, model)
+        _write(record, folder, {**store.scores(base), **scores}, model)
 
 
 def _fit(
     model: Model, division: Division, train: Part, seed: int, report: Report | None
 ) -> tuple[History, dict[str, float]]:
     view = division.protocol.view
-    started = time.perf_counter()
+    started = time.process_time()
     history = model.fit(
         view(train), view(division.part("stop")), seed=derive_seed(seed, "model"), report=report
     )
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     if not isinstance(history, History):
         raise PluginError(f"model {model.name!r}: fit must return a History, got {history!r}")
     return history, {"fit": round(seconds, 4)}
@@ -323,11 +324,11 @@ def _predict(
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Score `parts`; the test part once more than needed, to time it warm."""
     test = division.part("test").X
-    started = time.perf_counter()
+    started = time.process_time()
     model.predict_proba(test)
-    warm = time.perf_counter()
+    warm = time.process_time()
     scores = {"test": model.predict_proba(test)}
-    predicted = time.perf_counter()
+    predicted = time.process_time()
     for name in parts:
         part = division.part(name)
         if name != "test":
@@ -339,7 +340,9 @@ def _predict(
     return scores, {name: round(value, 4) for name, value in seconds.items()}
 
 
-def _write(folder: Path, scores: dict[str, np.ndarray], model: Model) -> None:
+def _write(record: Record, folder: Path, scores: dict[str, np.ndarray], model: Model) -> None:
     np.savez(folder / "scores.npz", **scores)
-    (folder / "model").mkdir()
-    model.save(folder / "model")
+    target = folder / "model"
+    target.mkdir()
+    model.save(target)
+    record.model_bytes = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
