@@ -59,7 +59,8 @@ class Labels:
         return len(self.y_true)
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -143,7 +144,7 @@ class Store:
         """
         with self._writing():
             files = [p for p in sorted(folder.rglob("*")) if p.is_file()]
-            record.files = {p.relative_to(folder).as_posix(): _sha256(p) for p in files}
+            record.files = {p.relative_to(folder).as_posix(): sha256(p) for p in files}
             path = folder / "record.json"
             path.write_text(record.to_json(), encoding="utf-8")
             for file in (*files, path, folder):
@@ -191,7 +192,7 @@ class Store:
             raise StoreError(f"its folder holds the record of run {record.run_id}")
         for name, expected in record.files.items():
             try:
-                found = _sha256(folder / name)
+                found = sha256(folder / name)
             except OSError as error:
                 raise StoreError(f"its file {name} can't be read ({error.strerror})") from error
             if found != expected:
@@ -212,7 +213,7 @@ class Store:
         UnknownNameError
             With the nearest known id.
         """
-        ids = [p.name for p in (self.path / "runs").iterdir()]
+        ids = [p.name for p in (self.path / "runs").iterdir() if p.is_dir()]
         matches = [i for i in ids if i.startswith(run_id)] if run_id else []
         record = self.find(matches[0]) if len(matches) == 1 else None
         if record is None:

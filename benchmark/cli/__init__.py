@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli import analyses, decisions, ensembles, runs, tuning
+from benchmark.cli import analyses, decisions, ensembles, publishing, runs, tuning
 from benchmark.cli.data import data_app
 from benchmark.errors import PolytimbreError
 
@@ -28,6 +28,7 @@ for command in (
     decisions.thresholds,
     ensembles.ensemble,
     analyses.audit,
+    publishing.publish,
     runs.show,
     runs.check,
     runs.info,

@@ -1,0 +1,120 @@
+"""The command that publishes runs, and checks what is published."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.cli.common import RootOption, StorageOption, StoreOption, open_store
+from benchmark.errors import PolytimbreError, ProtocolError, StoreError
+from benchmark.published import DEFAULT
+
+if TYPE_CHECKING:
+    from benchmark.record import Record
+    from benchmark.store import Store
+
+ResultsOption = Annotated[Path, typer.Option("--results", help="Folder of the published sets.")]
+
+
+def publish(
+    run_id: Annotated[
+        list[str] | None, typer.Argument(help="Runs to publish; an id may be shortened.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Publish every finished run on this data set.")
+    ] = None,
+    audit: Annotated[
+        list[str] | None,
+        typer.Option("--audit", help="A run trained as published, for the audit alone; repeat."),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Publish the audit of OpenMIC's labels, from this file.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check what is published, deriving it again.")
+    ] = False,
+    data_root: RootOption = None,
+    storage: StorageOption = None,
+    results: ResultsOption = DEFAULT,
+    store: StoreOption = None,
+) -> None:
+    """Publish finished runs for report and paper, or check what is published.
+
+    What was published of the same data set before is replaced.
+    """
+    from benchmark import studies
+    from benchmark.analysis.protocol_audit import audit_labels
+    from reports import publish as publishing
+
+    if check:
+        _check(results, data_root)
+        return
+    if not (run_id or dataset or labels):
+        raise ProtocolError("say what to publish: RUN_ID..., --dataset NAME or --labels FILE")
+    if labels:
+        made = publishing.publish_labels(audit_labels(labels), results)
+        print(f"published the audit of OpenMIC's labels in {made.path}")
+    if not (run_id or dataset):
+        return
+    chosen = open_store(store)
+    runs, audited = _chosen(chosen, run_id or [], dataset, audit or [])
+    for name in sorted({record.spec.dataset for record in runs}):
+        made = publishing.publish(
+            [record for record in runs if record.spec.dataset == name],
+            [record for record in audited if record.spec.dataset == name],
+            chosen,
+            results,
+            storage=studies.address_of(storage, chosen),
+            data_root=data_root.resolve() if data_root else None,
+            follow=_follow(f"tables of {name}"),
+        )
+        files = sum(p.stat().st_size for p in made.path.rglob("*") if p.is_file())
+        print(f"published {len(made.runs) + len(made.audit)} runs on {name} in {made.path}, "
+              f"{files / 1e6:.1f} MB")  # fmt: skip
+
+
+def _chosen(
+    store: "Store", run_ids: Sequence[str], dataset: str | None, audit: Sequence[str]
+) -> "tuple[list[Record], list[Record]]":
+    """Return the runs that are named, and all finished ones on a data set that is."""
+    from benchmark.protocol import PROTOCOLS
+
+    runs = {record.run_id: record for record in map(store.get, run_ids)}
+    audited = {record.run_id: record for record in map(store.get, audit)}
+    if dataset:
+        found = [r for r in store.records() if r.spec.dataset == dataset and r.finished]
+        if not found:
+            raise StoreError(
+                f"the store {store.path} holds no finished run on data set {dataset!r}. "
+                "`polytimbre list runs` shows what it holds"
+            )
+        for record in found:
+            default = record.spec.protocol_id == PROTOCOLS["default"].id
+            (runs if default else audited).setdefault(record.run_id, record)
+    return list(runs.values()), list(audited.values())
+
+
+def _check(results: Path, data_root: Path | None) -> None:
+    from reports import publish as publishing
+
+    wrong = publishing.recheck(results, data_root, _follow("tables"))
+    for name, sentences in wrong.items():
+        for sentence in sentences:
+            print(f"{name}: {sentence}")
+        if not sentences:
+            print(f"{name}: as published")
+    found = sum(map(len, wrong.values()))
+    if found:
+        raise PolytimbreError(f"{found} thing(s) in {results} are not as they were published")
+
+
+def _follow(what: str) -> Any:
+    from rich.progress import track
+
+    from benchmark.screen import console
+
+    screen = console(stderr=True)
+    return lambda steps: track(
+        steps, what, console=screen, transient=True, disable=not screen.is_terminal
+    )
