@@ -194,24 +194,24 @@ def compared(store: Store, dataset: str) -> Results:
     frame["model (bytes)"] = [
         float(np.mean([record.model_bytes for record in entry.records])) for entry in result.entries
     ]
-    return {
+    together = confusion.cooccurrence(result.labels)
+    results = {
         "comparison": Result(title, frame, notes),
-        "pairs": Result(f"paired differences of mAP, {title}", pairs(result, found), notes),
-        "ranks": Result(
-            f"ranks over classes, {title}",
-            tables.ranks(result, found),
-            tuple(tables.rank_notes(result, found)),
-        ),
         "per_class": Result(
             f"average precision by class, {title}", per_class(result, found), notes
         ),
-        "cooccurrence": Result(
-            f"classes that sound together, {title}", confusion.cooccurrence(result.labels)
-        ),
+        "cooccurrence": Result(f"classes that sound together, {title}", together),
         "confusions": Result(
             f"classes heard where they are absent, {title}", confusion.confusions(result)
         ),
     }
+    if len(result.entries) >= 2:
+        test = pairs(result, found)
+        results["pairs"] = Result(f"paired differences of mAP, {title}", test, notes)
+    if len(result.entries) >= 3:  # Friedman's test knows no fewer
+        said = tuple(tables.rank_notes(result, found))
+        results["ranks"] = Result(f"ranks over classes, {title}", tables.ranks(result, found), said)
+    return results
 
 
 def explained(store: Store, dataset: str) -> Results:
@@ -254,8 +254,11 @@ def decided(store: Store, dataset: str) -> Results:
 
 
 def combined(store: Store, dataset: str) -> Results:
-    """Replay ensembles of all runs."""
-    found = ensemble.replay(store, dataset, None, ensemble.METHODS, True)
+    """Replay ensembles of all runs, if there is something to combine."""
+    try:
+        found = ensemble.replay(store, dataset, None, ensemble.METHODS, True)
+    except ProtocolError:
+        return {}
     inferred = inference.infer(found.comparison, N_RESAMPLES)
     notes = (*ensembles.sentences(found), *tables.comparison_notes(found.comparison, inferred))
     frame = tables.comparison(found.comparison, inferred)
@@ -284,6 +287,8 @@ def audited(store: Store, dataset: str, full: Labels | None = None) -> Results:
         "protocol_averages": Result(f"{title}, averaged in three ways", averages),
     }
     models = mask_audit.scored_models(result.entries, store)
+    if len(models) < 2:
+        return results
     if complete:
         masks = mask_audit.audit_masks(labels[result.part], models)
     elif full is not None:

@@ -1,0 +1,185 @@
+"""Publishing: what is refused, what is written, and that a set notices every change."""
+
+import json
+
+import pytest
+
+from benchmark.errors import UnknownNameError
+from benchmark.protocol import PROTOCOLS
+from benchmark.published import DamagedError, PublishedSet, find, sets
+from benchmark.record import Record, digest
+from benchmark.store import Store
+from reports import results
+
+COMMIT = {"commit": "c" * 40, "dirty": False}
+
+
+def rewrite(polytimbre, change=lambda content: None):
+    """Let every stored run be of a clean commit, changed as asked."""
+    for path in sorted(polytimbre.store.glob("runs/*/record.json")):
+        content = json.loads(path.read_text())
+        content["git"] = dict(COMMIT)
+        change(content)
+        del content["digest"]
+        path.write_text(json.dumps({**content, "digest": digest(content)}))
+
+
+@pytest.fixture
+def runs(polytimbre):
+    """A store of runs of a clean commit: two models of two seeds, and one that failed."""
+    polytimbre("run", "--dataset", "tiny", "--model", "dial", "--seeds", 2, "--workers", 0)
+    polytimbre("run", "--dataset", "tiny", "--model", "constant", "--workers", 0)
+    rewrite(polytimbre)
+    return Store(polytimbre.store)
+
+
+def publish(polytimbre, *args, code=0):
+    return polytimbre("publish", *args, "--results", polytimbre.store.parent / "sets", code=code)
+
+
+def published(polytimbre):
+    return PublishedSet(polytimbre.store.parent / "sets" / "tiny")
+
+
+def test_a_set_holds_what_its_tables_are_derived_from(polytimbre, runs):
+    assert "published 3 runs on tiny" in publish(polytimbre, "--dataset", "tiny")
+    made = published(polytimbre)
+    made.verify()
+    for record in runs.records():
+        copy = made.get(record.run_id[:8])
+        assert copy.to_json() == record.to_json()
+        theirs, ours = runs.scores(record), made.scores(copy)
+        assert set(ours) == {"fit", "select", "test"}
+        assert all((ours[part] == theirs[part]).all() for part in ours)
+    tables = results.read(made.results())
+    shown = json.loads(polytimbre("compare", "--resamples", 10_000, "--format", "json"))["rows"]
+    stored = json.loads(tables["comparison"].frame.to_json(orient="records", double_precision=15))
+    for row, expected in zip(stored, shown, strict=True):
+        assert {name: row[name] for name in expected} == pytest.approx(expected)
+    assert list(tables["runs"].frame["run"]) == [
+        record.run_id for record in sorted(runs.records(), key=lambda r: r.spec.model != "dial")
+    ]
+    assert "tiny: as published" in publish(polytimbre, "--check")
+
+
+def test_every_change_is_noticed(polytimbre, runs):
+    publish(polytimbre, "--dataset", "tiny")
+    folder = polytimbre.store.parent / "sets" / "tiny"
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        original = path.read_bytes()
+        middle = len(original) // 2
+        path.write_bytes(original[:middle] + bytes([original[middle] ^ 1]) + original[middle + 1 :])
+        with pytest.raises(DamagedError, match=path.name.replace(".", r"\.")):
+            published(polytimbre).verify()
+        path.unlink()
+        with pytest.raises(DamagedError, match=r"can't be read"):
+            published(polytimbre).verify()
+        path.write_bytes(original)
+    published(polytimbre).verify()
+
+
+def test_a_table_that_does_not_follow_from_the_scores_is_named(polytimbre, runs):
+    publish(polytimbre, "--dataset", "tiny")
+    made = published(polytimbre)
+    tables = results.read(made.results())
+    tables["comparison"].frame.loc[0, "mAP"] += 0.001
+    (made.path / "results.json").write_text(results.write(tables))
+    listed = made.path / "set.json"
+    content = json.loads(listed.read_text())
+    del content["digest"]
+    from benchmark.store import sha256
+
+    content["files"]["results.json"] = sha256(made.path / "results.json")
+    listed.write_text(json.dumps({**content, "digest": digest(content)}))
+    published(polytimbre).verify()  # the files are as they are listed
+    out = publish(polytimbre, "--check", code=2)
+    assert "table 'comparison', row 1: mAP is" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda c: c["git"].update(dirty=True), "a tree with changes that were not committed"),
+        (lambda c: c["git"].update(commit=None, dirty=None), "not made from a git checkout"),
+        (lambda c: c.update(status="failed", error="ValueError: no"), "failed: ValueError: no"),
+    ],
+)
+def test_runs_that_nobody_could_find_again_are_refused(polytimbre, runs, change, sentence):
+    publish(polytimbre, "--dataset", "tiny")
+    before = (published(polytimbre).path / "set.json").read_bytes()
+    rewrite(polytimbre, change)
+    ids = [record.run_id for record in runs.records()]
+    out = publish(polytimbre, *ids, code=2)
+    assert sentence in out and any(run_id in out for run_id in ids)
+    assert (published(polytimbre).path / "set.json").read_bytes() == before
+
+
+def test_protocols_are_not_mixed(polytimbre, runs):
+    run = ("run", "--dataset", "tiny", "--workers", 0, "--protocol", "published")
+    polytimbre(*run, "--model", "constant")
+    rewrite(polytimbre)
+    ids = {r.spec.protocol_id: r.run_id for r in runs.records() if r.spec.model == "constant"}
+    trained = ids[PROTOCOLS["published"].id]
+    out = publish(polytimbre, *ids.values(), code=2)
+    assert "more than one protocol" in out and "under published" in out and "--audit" in out
+    default = next(r.run_id for r in runs.records() if r.spec.model == "dial")
+    publish(polytimbre, default, "--audit", trained)
+    made = published(polytimbre)
+    assert made.runs == (default,) and made.audit == (trained,)
+
+
+def test_ids_and_what_to_publish_are_asked_for(polytimbre, runs):
+    record = runs.records()[0]
+    wrong = record.run_id[:-1] + ("0" if record.run_id[-1] != "0" else "1")
+    assert f"Did you mean '{record.run_id}'?" in publish(polytimbre, wrong, code=2)
+    assert "say what to publish" in publish(polytimbre, code=2)
+    assert "no finished run on data set 'rendered'" in publish(
+        polytimbre, "--dataset", "rendered", code=2
+    )
+    assert "nothing is published in" in publish(polytimbre, "--check", code=2)
+
+
+def test_of_data_that_may_not_be_shipped_the_tables_remain(polytimbre, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    where = ("--dataset", "distant", "--data-root", root)
+    polytimbre.add_plugin("distant", DISTANT, "polytimbre.datasets", "distant", "Distant")
+    polytimbre("run", *where, "--model", "dial", "--seeds", 2, "--workers", 0)
+    rewrite(polytimbre)
+    publish(polytimbre, *where)
+    made = PublishedSet(tmp_path / "sets" / "distant")
+    made.verify()
+    assert not made.complete and not list(made.path.rglob("*.npz"))
+    tables = results.read(made.results())
+    assert {"comparison", "per_class", "curves", "reliability", "runs"} <= set(tables)
+    out = publish(polytimbre, "--check", "--data-root", root)
+    assert "distant: as published" in out
+    (root / "other").write_text("")
+    out = publish(polytimbre, "--check", "--data-root", root, code=2)
+    assert "the fingerprint of data set 'distant' is" in out and "Check --data-root" in out
+
+
+DISTANT = """
+import dataclasses
+from tiny_plugins import Tiny
+
+
+class Distant(Tiny):
+    name = "distant"
+    needs_root = True
+
+    def load(self, root, split):
+        data = super().load(root, split)
+        X = data.X + len(list(root.iterdir()))
+        return dataclasses.replace(data, name="distant", X=X.astype(data.X.dtype))
+"""
+
+
+def test_a_run_is_found_wherever_it_is(polytimbre, runs):
+    publish(polytimbre, "--dataset", "tiny")
+    made = sets(polytimbre.store.parent / "sets")["tiny"]
+    record = runs.records()[0]
+    source, found = find(record.run_id[:10], [made, runs])
+    assert source is made and isinstance(found, Record) and found.run_id == record.run_id
+    with pytest.raises(UnknownNameError, match="Did you mean"):
+        find(record.run_id[:-2] + "zz", [made, runs])
