@@ -12,7 +12,7 @@ class UnknownNameError(PolytimbreError):
     """A model, data set, parameter, split or run that does not exist."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        self.known = known = sorted(known)
+        known = sorted(known)
         near = get_close_matches(name, known, n=1, cutoff=0.5)
         if near:
             advice = f"Did you mean {near[0]!r}?"
