@@ -84,6 +84,10 @@ class PublishedSet(Store):
         """The data set's name."""
         return self.path.name
 
+    def ids(self) -> list[str]:
+        """Return the ids of all its runs, those of the audit last."""
+        return [*self.runs, *self.audit]
+
     def _read_manifest(self) -> dict[str, Any]:
         problem = "can't be read"
         try:
@@ -137,7 +141,7 @@ class PublishedSet(Store):
         ------
         DamagedError
         """
-        if run_id not in self.runs + self.audit:
+        if run_id not in self.ids():
             return None
         file = f"runs/{run_id}/record.json"
         self._verify(file)
@@ -197,8 +201,8 @@ def find(run_id: str, sources: Iterable[Store]) -> tuple[Store, Record]:
     """
     known: set[str] = set()
     for source in sources:
-        try:
+        ids = source.ids()
+        known.update(ids)
+        if run_id and any(one.startswith(run_id) for one in ids):
             return source, source.get(run_id)
-        except UnknownNameError as error:
-            known.update(error.known)
     raise UnknownNameError("run", run_id, known)

@@ -199,10 +199,13 @@ class Store:
                 raise StoreError(f"its file {name} does not match the SHA-256 in the record")
         return record
 
+    def ids(self) -> list[str]:
+        """Return the ids of all runs, sorted."""
+        return sorted(p.name for p in (self.path / "runs").iterdir() if p.is_dir())
+
     def records(self) -> list[Record]:
         """Return every readable record, oldest first."""
-        ids = sorted(p.name for p in (self.path / "runs").iterdir() if p.is_dir())
-        found = [record for record in map(self.find, ids) if record is not None]
+        found = [record for record in map(self.find, self.ids()) if record is not None]
         return sorted(found, key=lambda r: (r.created, r.run_id))
 
     def get(self, run_id: str) -> Record:
@@ -213,7 +216,7 @@ class Store:
         UnknownNameError
             With the nearest known id.
         """
-        ids = [p.name for p in (self.path / "runs").iterdir() if p.is_dir()]
+        ids = self.ids()
         matches = [i for i in ids if i.startswith(run_id)] if run_id else []
         record = self.find(matches[0]) if len(matches) == 1 else None
         if record is None:

@@ -185,6 +185,27 @@ def per_class(result: Comparison, found: Inference) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def parts(store: Store, dataset: str) -> Results:
+    """Return one row a part: clips, groups, and how much of their labels is known."""
+    result = comparison.compare(store, dataset)
+    rows = []
+    for part, labels in store.labels(result.division_id).items():
+        observed, positive = labels.y_mask, labels.y_positive
+        rows.append(
+            {
+                "part": part,
+                "clips": len(labels),
+                "groups": len(np.unique(labels.groups)),
+                "observed": observed.mean(),
+                "positive": positive.sum() / observed.sum(),
+                "positives a class": positive.sum(axis=0)[observed.any(axis=0)].mean(),
+                "fewest positives": positive.sum(axis=0)[observed.any(axis=0)].min(),
+                "classes": observed.any(axis=0).sum(),
+            }
+        )
+    return {"parts": Result(f"parts, {tables.title(result)}", pd.DataFrame(rows))}
+
+
 def compared(store: Store, dataset: str) -> Results:
     """Compare all models: the headline, pairs, ranks, classes, decisions, cost."""
     result = comparison.compare(store, dataset)
@@ -285,6 +306,15 @@ def audited(store: Store, dataset: str, full: Labels | None = None) -> Results:
     results = {
         "protocol_audit": Result(title, figures, said),
         "protocol_averages": Result(f"{title}, averaged in three ways", averages),
+        "kept": _quantities(
+            f"{title}: what the published protocol keeps",
+            {
+                "clips": found.n_clips,
+                "clips kept": found.n_kept,
+                "labels called present": found.present,
+                "labels observed present": found.observed,
+            },
+        ),
     }
     models = mask_audit.scored_models(result.entries, store)
     if len(models) < 2:
@@ -301,9 +331,14 @@ def audited(store: Store, dataset: str, full: Labels | None = None) -> Results:
     return results
 
 
+def _quantities(title: str, values: dict[str, float]) -> Result:
+    columns = {"quantity": list(values), "value": [float(v) for v in values.values()]}
+    return Result(title, pd.DataFrame(columns))
+
+
 #: Every derivation from stored scores; each takes a store and a data set's name.
 DERIVATIONS: tuple[Callable[[Store, str], Results], ...] = (
-    runs, compared, explained, learnt, decided, combined,
+    runs, parts, compared, explained, learnt, decided, combined,
 )  # fmt: skip
 
 
@@ -345,21 +380,41 @@ def studied(histories: Iterable[StudyHistory]) -> Results:
     StoreError
         If two studies are of one model.
     """
-    trials, importances, said, seen = [], [], [], set()
+    trials, importances, found, said = [], [], [], []
     for history in histories:
-        if history.model in seen:
+        if history.model in {row["model"] for row in found}:
             raise StoreError(f"two studies are of model {history.model!r}: publish one of them")
-        seen.add(history.model)
         trials.append(tuning.trials(history).assign(model=history.model))
         importances.append(tuning.importances(history).assign(model=history.model))
+        found.append(_study(history))
         said += [f"{history.name}: {sentence}" for sentence in tuning.sentences(history)]
     if not trials:
         return {}
     return {
-        "trials": Result("trials of tuning", pd.concat(trials, ignore_index=True), tuple(said)),
+        "studies": Result("what tuning found on select", pd.DataFrame(found), tuple(said)),
+        "trials": Result("trials of tuning", pd.concat(trials, ignore_index=True)),
         "importances": Result(
             "importances of parameters", pd.concat(importances, ignore_index=True)
         ),
+    }
+
+
+def _study(history: StudyHistory) -> dict[str, Any]:
+    """Return one row: a study's trials, and the best beside the default."""
+    states = [trial.state for trial in history.trials]
+    default = next((t.select_mAP for t in history.trials if t.number == 0), float("nan"))
+    best = history.best
+    value = best.select_mAP if best else float("nan")
+    return {
+        "model": history.model,
+        "study": history.name,
+        "trials": len(states),
+        **{state: states.count(state) for state in ("complete", "pruned", "failed")},
+        "seconds": history.seconds,
+        "default": default,
+        "best": value,
+        "gain": value - default,
+        "best trial": best.number if best else -1,
     }
 
 
@@ -367,7 +422,22 @@ def label_audit(found: protocol_audit.LabelAudit) -> Results:
     """Return what OpenMIC-2018's labels alone say about the published claim."""
     names = ("labels", "strategies", "precision")
     said = tuple(audit.label_sentences(found))
-    return {
+    results = {
         name: Result(title, frame, said if name == "labels" else ())
         for name, (title, frame) in zip(names, audit.label_tables(found), strict=True)
     }
+    present, missing = int(found.present.sum()), int(found.missing.sum())
+    labels = present + missing + int(found.absent.sum())
+    results["totals"] = _quantities(
+        "labels of OpenMIC-2018's test partition under the published protocol",
+        {
+            "clips": found.n_test,
+            "clips kept": found.n_kept,
+            "labels": labels,
+            "labels called present": present + missing,
+            "labels never observed": missing,
+            "share called present": (present + missing) / labels,
+            "share never observed": missing / (present + missing),
+        },
+    )
+    return results

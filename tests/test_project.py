@@ -94,8 +94,8 @@ def floor_of(path: Path) -> int:
         1: "errors contracts relevance training augmentation metrics features environment "
         "executor cluster",
         2: "models datasets protocol registry thresholds record checks",
-        3: "run store studies",
-        4: "analysis tuning ensemble",
+        3: "run store published studies",
+        4: "analysis tuning ensemble reproduce",
         5: "suite reports",
         6: "screen cli __main__",
     }

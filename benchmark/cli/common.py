@@ -83,6 +83,10 @@ StorageOption = Annotated[
         "--storage", help="Of studies: a database's URL, or a file. [default: beside the runs]"
     ),
 ]
+ResultsOption = Annotated[
+    Path | None,
+    typer.Option("--results", help="Folder of published sets. [default: the checkout's]"),
+]
 ResamplesOption = Annotated[int, typer.Option("--resamples", min=39, help="Of the bootstrap.")]
 
 
@@ -96,6 +100,13 @@ def open_store(path: Path | None) -> "Store":
     from benchmark.store import Store, default_path
 
     return Store(path or default_path(), warn=warn)
+
+
+def published_at(path: Path | None) -> Path:
+    """Return the folder of published sets that was named, or the checkout's."""
+    from benchmark.published import DEFAULT
+
+    return path or DEFAULT
 
 
 def parse_params(pairs: list[str] | None) -> dict[str, Any]:

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.common import RootOption, StorageOption, StoreOption, open_store
+from benchmark.cli.common import (
+    ResultsOption,
+    RootOption,
+    StorageOption,
+    StoreOption,
+    open_store,
+    published_at,
+)
 from benchmark.errors import PolytimbreError, ProtocolError, StoreError
-from benchmark.published import DEFAULT
 
 if TYPE_CHECKING:
     from benchmark.record import Record
     from benchmark.store import Store
-
-ResultsOption = Annotated[Path, typer.Option("--results", help="Folder of the published sets.")]
 
 
 def publish(
@@ -36,7 +40,7 @@ def publish(
     ] = False,
     data_root: RootOption = None,
     storage: StorageOption = None,
-    results: ResultsOption = DEFAULT,
+    results: ResultsOption = None,
     store: StoreOption = None,
 ) -> None:
     """Publish finished runs for report and paper, or check what is published.
@@ -47,13 +51,14 @@ def publish(
     from benchmark.analysis.protocol_audit import audit_labels
     from reports import publish as publishing
 
+    target = published_at(results)
     if check:
-        _check(results, data_root)
+        _check(target, data_root)
         return
     if not (run_id or dataset or labels):
         raise ProtocolError("say what to publish: RUN_ID..., --dataset NAME or --labels FILE")
     if labels:
-        made = publishing.publish_labels(audit_labels(labels), results)
+        made = publishing.publish_labels(audit_labels(labels), target)
         print(f"published the audit of OpenMIC's labels in {made.path}")
     if not (run_id or dataset):
         return
@@ -64,7 +69,7 @@ def publish(
             [record for record in runs if record.spec.dataset == name],
             [record for record in audited if record.spec.dataset == name],
             chosen,
-            results,
+            target,
             storage=studies.address_of(storage, chosen),
             data_root=data_root.resolve() if data_root else None,
             follow=_follow(f"tables of {name}"),
