@@ -1,0 +1,63 @@
+"""The command that builds the paper and checks what it rests on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from reports.paper import Checked
+
+PAPER = Path(__file__).resolve().parent.parent.parent / "paper"
+
+
+def paper(
+    results: Annotated[
+        Path, typer.Option("--results", help="Folder of the published sets.")
+    ] = PAPER / "results",
+    source: Annotated[Path, typer.Option("--source", help="The paper.")] = PAPER / "paper.typ",
+    out: Annotated[Path, typer.Option("--out", help="The PDF.")] = Path("build/paper.pdf"),
+    check: Annotated[
+        bool, typer.Option("--check", help="List every bound number and where it comes from.")
+    ] = False,
+    bind: Annotated[
+        bool, typer.Option("--bind", help="Write the ids that numbers rest on into the source.")
+    ] = False,
+) -> None:
+    """Build the paper: every number must be that of the published runs it is bound to."""
+    from reports import paper as papers
+
+    if bind:
+        changes, problems = papers.bind(results, source)
+        for change in changes:
+            print(change)
+        print(f"{len(changes)} place(s) bound anew")
+        if problems and not check:
+            raise papers.PaperError(problems)
+    if check:
+        _list(papers.check(results, source))
+    if not bind and not check:
+        checked = papers.build(results, source, out)
+        print(f"{out}: {len(checked.places)} places are bound to published runs")
+
+
+def _list(checked: "Checked") -> None:
+    """Print the bound places; raise if one does not stand."""
+    from rich.table import Table
+
+    from benchmark.screen import console
+    from reports.paper import PaperError
+
+    table = Table(title=f"{len(checked.places)} bound places", title_justify="left", leading=1)
+    for heading in ("line", "what"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("name", "value", "rests on", "from"):
+        table.add_column(heading, overflow="fold", ratio=1)
+    for place in checked.places:
+        runs = " ".join(run[:8] for run in place.runs) or place.expected or "the whole set"
+        values = place.shown or "–"
+        cells = (place.name, values, runs, checked.origin(place))
+        table.add_row(str(place.line), place.what, *(cell.replace("[", "\\[") for cell in cells))
+    console().print(table)
+    if checked.problems:
+        raise PaperError(checked.problems)
