@@ -152,6 +152,7 @@ class PublishedSet(Store):
 
     def scores(self, record: Record) -> dict[str, np.ndarray]:
         """Return a run's published scores by part, float32, (n_clips, n_classes)."""
+        self._check_complete()
         file = f"runs/{record.run_id}/scores.npz"
         self._verify(file)
         with np.load(self.path / file, allow_pickle=False) as stored:
@@ -159,8 +160,16 @@ class PublishedSet(Store):
 
     def labels(self, division_id: str) -> dict[str, Any]:
         """Return a division's labels by part; see :meth:`Store.labels`."""
+        self._check_complete()
         self._verify(f"labels/{division_id}.npz")
         return super().labels(division_id)
+
+    def _check_complete(self) -> None:
+        if not self.complete:
+            raise StoreError(
+                f"scores and labels of {self.name!r} are not published: they may not be shipped. "
+                "What was derived from them is: `polytimbre report` shows it"
+            )
 
     def results(self) -> dict[str, Any]:
         """Return the tables that were derived, by name, as JSON content."""

@@ -86,12 +86,17 @@ class Store:
     Raises
     ------
     StoreError
-        If the folder can't be made or written.
+        If the folder can't be made or written, or is a published set.
     """
 
     def __init__(self, path: Path, warn=lambda sentence: None) -> None:
         self.path = Path(path)
         self.warn = warn
+        if (self.path / "set.json").exists():
+            raise StoreError(
+                f"{self.path} is a published set, and nothing is computed into one. Name another "
+                "folder with --store"
+            )
         with self._writing():
             for name in ("runs", "labels", "aside", "locks", "tmp"):
                 (self.path / name).mkdir(parents=True, exist_ok=True)

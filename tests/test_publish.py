@@ -183,3 +183,22 @@ def test_a_run_is_found_wherever_it_is(polytimbre, runs):
     assert source is made and isinstance(found, Record) and found.run_id == record.run_id
     with pytest.raises(UnknownNameError, match="Did you mean"):
         find(record.run_id[:-2] + "zz", [made, runs])
+
+
+def test_a_set_is_read_like_a_store_and_never_written(polytimbre, runs):
+    publish(polytimbre, "--dataset", "tiny")
+    made = published(polytimbre)
+    compare = ("compare", "--resamples", 200, "--format", "json")
+    outcomes = polytimbre.several(
+        compare,
+        (*compare, "--store", made.path),
+        ("run", "--dataset", "tiny", "--model", "dial", "--seed", 5, "--store", made.path),
+        ("tune", "--dataset", "tiny", "--model", "dial", "--trials", 1, "--store", made.path),
+    )
+    (_, stored), (_, shown), (ran, refused), (tuned, also_refused) = outcomes
+    assert shown == stored
+    assert ran == tuned == 2
+    assert "nothing is computed into one" in refused and "nothing is computed" in also_refused
+    names = {path.name for path in made.path.iterdir()}
+    assert names == {"labels", "results.json", "runs", "set.json"}
+    assert len(list((made.path / "runs").iterdir())) == 3

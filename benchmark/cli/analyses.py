@@ -24,6 +24,7 @@ from benchmark.cli.common import (
     open_store,
     parse_params,
     print_table,
+    read_store,
 )
 from benchmark.errors import ProtocolError
 
@@ -51,7 +52,7 @@ def compare(
     from reports import tables
 
     check_name("part", part, PARTS)
-    result = comparison.compare(open_store(store), dataset, model, part)
+    result = comparison.compare(read_store(store), dataset, model, part)
     found = inference.infer(result, resamples)
     notes = tables.comparison_notes(result, found)
     if ranks:
@@ -79,7 +80,7 @@ def gap(
     from reports import gap as report
     from reports import tables
 
-    chosen = open_store(store)
+    chosen = read_store(store)
     result = comparison.compare(chosen, dataset, model).without_refits()
     title = f"training gap, {tables.title(result)}"
     if curves:
@@ -140,7 +141,7 @@ def calibration(
     from reports import gap as report
     from reports import tables
 
-    chosen = open_store(store)
+    chosen = read_store(store)
     result = comparison.compare(chosen, dataset, model)
     found = analysis.measure(result.entries, chosen, chosen.labels(result.division_id))
     shown = report.calibration
@@ -174,7 +175,7 @@ def audit(
         found = protocol_audit.audit_labels(source)
         _print_audit(report.label_tables(found), report.label_sentences(found), fmt)
     if dataset is not None:
-        _audit_models(open_store(store), dataset, fmt)
+        _audit_models(read_store(store), dataset, fmt)
 
 
 def _print_audit(found: list, sentences: list[str], fmt: str) -> None:

@@ -96,10 +96,19 @@ def warn(sentence: str) -> None:
 
 
 def open_store(path: Path | None) -> "Store":
-    """Open the store that was named, or the default one."""
+    """Open the store that was named, or the default one, to compute into."""
     from benchmark.store import Store, default_path
 
     return Store(path or default_path(), warn=warn)
+
+
+def read_store(path: Path | None) -> "Store":
+    """Open a store, or a published set, to look at what it holds."""
+    from benchmark.published import PublishedSet
+
+    if path is not None and (path / "set.json").exists():
+        return PublishedSet(path)
+    return open_store(path)
 
 
 def published_at(path: Path | None) -> Path:

@@ -10,8 +10,8 @@ from benchmark.cli.common import (
     ResamplesOption,
     StoredOption,
     StoreOption,
-    open_store,
     print_table,
+    read_store,
 )
 
 
@@ -33,7 +33,7 @@ def thresholds(
     from reports import tables
     from reports import thresholds as report
 
-    chosen = open_store(store)
+    chosen = read_store(store)
     result = comparison.compare(chosen, dataset, model)
     screen = console(stderr=True)
     found = threshold_gains.measure(

@@ -10,8 +10,8 @@ from benchmark.cli.common import (
     ResamplesOption,
     StoredOption,
     StoreOption,
-    open_store,
     print_table,
+    read_store,
 )
 
 
@@ -36,7 +36,7 @@ def ensemble(
     from reports import tables
 
     found = ensembles.replay(
-        open_store(store), dataset, model, method or ensembles.METHODS, all_seeds
+        read_store(store), dataset, model, method or ensembles.METHODS, all_seeds
     )
     inferred = inference.infer(found.comparison, resamples)
     notes = [*report.sentences(found), *tables.comparison_notes(found.comparison, inferred)]

@@ -23,6 +23,7 @@ from benchmark.cli.common import (
     compute,
     open_store,
     parse_params,
+    read_store,
 )
 from benchmark.errors import ProtocolError
 
@@ -111,7 +112,7 @@ def show(run_id: str, store: StoreOption = None) -> None:
     """Show one run: what was asked, what came out, on what. The id may be shortened."""
     from benchmark.analysis.comparison import evaluate
 
-    chosen = open_store(store)
+    chosen = read_store(store)
     record = chosen.get(run_id)
     content = json.loads(record.to_json())
     if record.finished:
@@ -182,7 +183,7 @@ def list_datasets() -> None:
 @list_app.command("runs")
 def list_runs(store: StoreOption = None) -> None:
     """List the stored runs, failed ones with their error."""
-    for record in open_store(store).records():
+    for record in read_store(store).records():
         spec = record.spec
         what = f"{record.run_id}  {spec.dataset:<14} {spec.label:<22} seed {spec.seed}"
         print(f"{what}  {record.status}  {record.created}  {record.error or ''}".rstrip())
