@@ -7,6 +7,9 @@ import typer
 
 from benchmark.cli import analyses, decisions, ensembles, publishing, runs, tuning
 from benchmark.cli.data import data_app
+from benchmark.cli.paper import paper
+from benchmark.cli.report import report
+from benchmark.cli.reproduce import reproduce
 from benchmark.errors import PolytimbreError
 
 app = typer.Typer(
@@ -29,6 +32,9 @@ for command in (
     ensembles.ensemble,
     analyses.audit,
     publishing.publish,
+    reproduce,
+    report,
+    paper,
     runs.show,
     runs.check,
     runs.info,

@@ -40,7 +40,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 
 #: Tables that no published run is behind: they rest on results.json itself.
 WITHOUT_RUNS = (
-    "labels", "strategies", "precision", "parts", "cooccurrence",
+    "labels", "strategies", "precision", "totals", "parts", "kept", "cooccurrence",
     "studies", "trials", "importances",
 )  # fmt: skip
 #: Tables some rows of which rest on all runs.

@@ -1,0 +1,322 @@
+"""What the pages show: the content of a published set, put into words and cells."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from benchmark import registry
+from benchmark.protocol import PROTOCOLS
+from benchmark.published import PublishedSet
+from benchmark.record import Record
+from reports import results, tables
+from reports.figures.style import NETWORKS, TREES, base
+from reports.results import Result, Results
+
+#: The command behind each table, of the data set named.
+COMMANDS = {
+    "runs": "polytimbre list runs",
+    "comparison": "polytimbre compare --dataset {}",
+    "pairs": "polytimbre compare --dataset {} --ranks",
+    "ranks": "polytimbre compare --dataset {} --ranks",
+    "per_class": "polytimbre compare --dataset {} --per-class",
+    "curves": "polytimbre gap --dataset {} --curves",
+    "gap": "polytimbre gap --dataset {}",
+    "gap_per_class": "polytimbre gap --dataset {} --per-class",
+    "calibration": "polytimbre calibration --dataset {}",
+    "reliability": "polytimbre calibration --dataset {} --bins",
+    "learning_curve": "polytimbre learning-curve --dataset {}",
+    "thresholds": "polytimbre thresholds --dataset {}",
+    "ensembles": "polytimbre ensemble --dataset {} --all-seeds",
+    "protocol_audit": "polytimbre audit --dataset {}",
+    "kept": "polytimbre audit --dataset {}",
+    "protocol_averages": "polytimbre audit --dataset {}",
+    "mask_audit": "polytimbre audit --dataset {}",
+    "mask_levels": "polytimbre audit --dataset {}",
+    "studies": "polytimbre study {}-MODEL",
+    "trials": "polytimbre study {}-MODEL",
+    "importances": "polytimbre study {}-MODEL --importances",
+    "labels": "polytimbre audit --labels labels.npz",
+    "strategies": "polytimbre audit --labels labels.npz",
+    "precision": "polytimbre audit --labels labels.npz",
+}
+
+#: Tables with more rows are offered as CSV alone.
+MOST_ROWS = 60
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the headline table.
+
+    Attributes
+    ----------
+    name : str
+        In the frame.
+    heading, meaning : str
+        On the page, and what it says in full.
+    first : str
+        In which direction a first click sorts.
+    """
+
+    name: str
+    heading: str
+    meaning: str
+    first: str = "ascending"
+
+
+COLUMNS = (
+    Column("rank", "rank", "1 + number of models that are significantly better in mAP"),
+    Column("model", "model", "model, and how it was trained"),
+    Column("seeds", "seeds", "runs that are averaged", "descending"),
+    Column("mAP", "mAP", "macro average precision over observed labels", "descending"),
+    Column("F1", "F1", "macro F1 at one global threshold, chosen on select", "descending"),
+    Column("behind", "behind", "mAP of the best model minus this one's"),
+    Column("p", "p", "p-value of that difference, Holm over all pairs"),
+    Column("seed sd", "seed sd", "standard deviation of mAP between seeds"),
+    Column("fit (s)", "fit (s)", "processor seconds of training, mean over seeds"),
+    Column("ms/clip", "ms/clip", "processor milliseconds to score one clip"),
+    Column("model (bytes)", "size (MB)", "size of what the model saved"),
+)
+
+
+def family(label: str) -> str:
+    """Return the kind of the model that a label such as ``cnn:published tuned`` names."""
+    kinds = dict.fromkeys(NETWORKS, "networks") | dict.fromkeys(TREES, "trees")
+    kinds |= {"logistic_regression": "linear", "constant": "baseline", "ensemble": "ensembles"}
+    return kinds.get(base(label), "others")
+
+
+def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table's cells as text, the interval of a value apart from it.
+
+    Returns
+    -------
+    list of dict
+        One a row: heading to ``{"text", "interval", "numeric"}``.
+    """
+    numeric = {n: pd.api.types.is_numeric_dtype(frame[n]) for n in frame.columns}
+    if "seconds" in frame.columns:
+        frame = frame.assign(seconds=[f"{value:.1f}" for value in frame["seconds"]])
+    for name in frame.select_dtypes("float").columns:
+        frame = frame.assign(**{name: frame[name].astype(object).map(_counted)})
+    frame = frame.astype({n: object for n in frame.columns if frame[n].dtype == bool})
+    shown = tables.cells(frame, "\n{}")
+    found = []
+    for row in shown.to_dict("records"):
+        cells = {}
+        for name, value in row.items():
+            text, _, interval = value.partition("\n")
+            missing = text in ("None", "nan", "")
+            cells[name] = {
+                "text": "–" if missing else text,
+                "interval": interval,
+                "numeric": numeric[name],
+            }
+        found.append(cells)
+    return found
+
+
+def _counted(value: float) -> float | int:
+    """Return what can only be a count as one."""
+    return int(value) if abs(value) >= 10 and value.is_integer() else value
+
+
+def headline(tables_: Results) -> dict[str, Any] | None:
+    """Return the headline table, each model with its classes; None without one."""
+    if "comparison" not in tables_:
+        return None
+    result = tables_["comparison"]
+    columns = [c for c in COLUMNS if c.name in result.frame.columns]
+    classes = _classes(tables_.get("per_class"))
+    kinds = [family(label) for label in result.frame["model"]]
+    scale = result.frame[[kind != "baseline" for kind in kinds]]  # which lies far from the others
+    left, right = scale["mAP low"].min(), scale["mAP high"].max()
+    entries = []
+    for values, cells in zip(result.frame.to_dict("records"), rows(result.frame), strict=True):
+        label = values["model"]
+        cells = {c.name: {**cells[c.name], "value": _value(values[c.name])} for c in columns}
+        if "model (bytes)" in cells:
+            size = values["model (bytes)"]
+            cells["model (bytes)"]["text"] = "–" if pd.isna(size) else f"{size / 1e6:.2f}"
+        ends = (("at", "mAP"), ("low", "mAP low"), ("high", "mAP high"))
+        strip = {k: 100 * (values[n] - left) / ((right - left) or 1) for k, n in ends}
+        entries.append(
+            {
+                "model": label,
+                "family": family(label),
+                "cells": cells,
+                "classes": classes.get(label, []),
+                "strip": strip if all(0 <= at <= 100 for at in strip.values()) else None,
+            }
+        )
+    families = list(dict.fromkeys(entry["family"] for entry in entries))
+    return {
+        "title": result.title, "notes": result.notes, "columns": columns, "entries": entries,
+        "families": families, "said": _leaders(result.frame),
+    }  # fmt: skip
+
+
+def _value(value: Any) -> Any:
+    """Return what a cell is sorted by; nothing for what is not there."""
+    return "" if pd.isna(value) else value
+
+
+def _classes(result: Result | None) -> dict[str, list[dict[str, Any]]]:
+    """Return each model's classes."""
+    if result is None:
+        return {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in result.frame.to_dict("records"):
+        found.setdefault(row["model"], []).append(
+            {
+                "name": row["class"], "positives": row["positives"], "AP": row["AP"],
+                "low": row["AP low"], "high": row["AP high"], "scored": not pd.isna(row["AP"]),
+            }
+        )  # fmt: skip
+    return found
+
+
+def _leaders(frame: pd.DataFrame) -> str:
+    """Say which models come first."""
+    best, first = frame.iloc[0], frame[frame["rank"] == 1]
+    said = f"{best['model']} has the highest mAP, {best['mAP']:.3f}"
+    if not pd.isna(best["mAP low"]):
+        said += f" (95 % interval {best['mAP low']:.3f} to {best['mAP high']:.3f})"
+    others = [name for name in first["model"] if name != best["model"]]
+    if others:
+        return f"{said}; not told apart from it: {', '.join(others)}."
+    return f"{said}; it is told apart from {'each' if len(frame) > 2 else 'the'} other model."
+
+
+def further(tables_: Results, dataset: str) -> list[dict[str, Any]]:
+    """Return all other tables with their notes and the command that makes them."""
+    found, said, about = [], set(), ""
+    if "comparison" in tables_:
+        said, about = set(tables_["comparison"].notes), f", {tables_['comparison'].title}"
+    for name, result in tables_.items():
+        if name in ("comparison", "runs"):
+            continue
+        notes = [note for note in result.notes if note not in said]
+        said.update(notes)
+        title = result.title.removesuffix(about)
+        small = 0 < len(result.frame) <= MOST_ROWS
+        found.append(
+            {
+                "name": name,
+                "title": title[:1].upper() + title[1:],
+                "notes": notes,
+                "n_rows": len(result.frame),
+                "rows": rows(result.frame) if small else [],
+                "command": COMMANDS.get(name, "").format(dataset),
+            }
+        )
+    found.sort(key=lambda one: not (one["notes"] or one["rows"]))  # what is CSV alone comes last
+    return found
+
+
+def provenance(one: PublishedSet, tables_: Results) -> dict[str, Any] | None:
+    """Return what the numbers rest on: data, protocol, and each run; None without runs."""
+    runs = [record for run in one.runs if (record := one.find(run))]
+    audit = [record for run in one.audit if (record := one.find(run))]
+    if not runs:
+        return None
+    spec = runs[0].spec
+    measured: dict[str, dict[str, Any]] = {}
+    if "runs" in tables_:
+        measured = {row["run"]: row for row in tables_["runs"].frame.to_dict("records")}
+    whole = [record for record in runs if record.spec.fraction == 1]
+    parts = [record for record in runs if record.spec.fraction != 1]
+    return {
+        "facts": {
+            "data set": f"{spec.dataset}, split {spec.split}" + _unless(spec.official),
+            "fingerprint of the data": spec.fingerprint,
+            "division": spec.division_id,
+            "protocol": spec.protocol_id,
+            "commits": ", ".join(_distinct(r.git.get("commit") for r in (*runs, *audit))),
+            "processors": ", ".join(_distinct(r.machine.get("processor") for r in runs)),
+        },
+        "groups": [
+            {"title": title, "models": _by_model(records, measured)}
+            for title, records in (
+                ("Runs that are compared", whole),
+                ("Runs of the learning curve", parts),
+                ("Runs trained as published, for the protocol audit", audit),
+            )
+            if records
+        ],
+    }
+
+
+def _unless(official: bool) -> str:
+    return "" if official else " (NOT OFFICIAL)"
+
+
+def _distinct(values: Iterable[Any]) -> list[str]:
+    return sorted({str(value) for value in values if value})
+
+
+def _by_model(records: list[Record], measured: dict[str, dict]) -> list[dict[str, Any]]:
+    """Return runs by model, best first where they were measured."""
+    grouped: dict[str, list[Record]] = {}
+    for record in records:
+        grouped.setdefault(record.spec.label, []).append(record)
+    order = {row["model"]: n for n, row in reversed(list(enumerate(measured.values())))}
+    return [
+        {
+            "model": label,
+            "command": command(grouped[label][0]),
+            "parameters": ", ".join(f"{k}={v}" for k, v in grouped[label][0].spec.params.items()),
+            "runs": [
+                _run(record, measured.get(record.run_id, {}))
+                for record in sorted(grouped[label], key=lambda r: r.spec.seed)
+            ],
+        }
+        for label in sorted(grouped, key=lambda label: (order.get(label, len(order)), label))
+    ]
+
+
+def _run(record: Record, measured: dict[str, Any]) -> dict[str, Any]:
+    named = {"mAP": "mAP", "F1": "f1_global", "ROC-AUC": "roc_auc", "Brier": "brier"}
+    return {
+        "id": record.run_id,
+        "seed": record.spec.seed,
+        "metrics": {k: tables.cell(measured[v]) for k, v in named.items() if v in measured},
+        "fit": f"{record.seconds.get('fit', float('nan')):.1f}",
+        "commit": record.git.get("commit") or "–",
+        "source": record.spec.source,
+        "processor": record.machine.get("processor", "–"),
+        "created": record.created[:10],
+        "versions": ", ".join(f"{k} {v}" for k, v in record.versions.items()),
+    }
+
+
+def command(record: Record) -> str:
+    """Return the command that makes runs like this one."""
+    spec = record.spec
+    name = "learning-curve" if spec.fraction != 1 else "run"
+    said = f"polytimbre {name} --dataset {spec.dataset} --model {spec.setting}"
+    said += " --tuned" if spec.study else ""
+    said += " --refit" if spec.refit else ""
+    named = {protocol.id: name for name, protocol in PROTOCOLS.items()}
+    protocol = named.get(spec.protocol_id, "default")
+    said += f" --protocol {protocol}" if protocol != "default" else ""
+    plugin = registry.datasets().plugins.get(spec.dataset)
+    return said + (" --data-root FOLDER" if plugin is not None and plugin.needs_root else "")
+
+
+def dataset(one: PublishedSet) -> dict[str, Any]:
+    """Return all that the index page shows of one published set."""
+    tables_ = results.read(one.results())
+    plugin = registry.datasets().plugins.get(one.name)
+    described = ("description", "citation", "licence")
+    return {
+        "name": one.name,
+        "about": {k: getattr(plugin, k) for k in described} if plugin is not None else {},
+        "headline": headline(tables_),
+        "further": further(tables_, one.name),
+        "provenance": provenance(one, tables_),
+        "complete": one.complete,
+        "tables": tables_,
+    }
