@@ -1,0 +1,276 @@
+"""How all figures look: sizes, one appearance a model, points with intervals, files.
+
+Colours are those of Okabe and Ito, told apart with any colour vision; markers, fillings and line
+styles tell models apart without them.
+
+References
+----------
+M. Okabe and K. Ito, "Color Universal Design: how to make figures and presentations that are
+friendly to colorblind people", 2008.
+"""
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib import figure, style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.lines import Line2D
+
+STYLE = Path(__file__).with_name("polytimbre.mplstyle")
+
+#: Widths of one column and of the whole page, in centimetres.
+COLUMN, PAGE = 8.5, 17.5
+
+DARK, MIDDLE, LIGHT = "#222222", "#777777", "#c4c4c4"
+
+FORMATS: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+
+_MODELS = {
+    "attention": ("#0072B2", "o"),
+    "cnn": ("#D55E00", "s"),
+    "hist_gradient_boosting": ("#009E73", "^"),
+    "random_forest": ("#CC79A7", "D"),
+    "xgboost": ("#E69F00", "v"),
+    "logistic_regression": ("#56B4E9", "P"),
+    "constant": (MIDDLE, "X"),
+    "always": (DARK, "X"),
+    "ensemble": (DARK, "*"),
+}
+_OTHERS = ("#8C510A", "#5E4FA2", "#B8860B", "#01665E", "#7F0000")
+_OTHER_MARKERS = ("p", "h", "<", ">", "d")
+
+NETWORKS = ("attention", "cnn")
+TREES = ("hist_gradient_boosting", "random_forest", "xgboost")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure that was drawn.
+
+    Attributes
+    ----------
+    name : str
+        Of its files, without the ending.
+    title : str
+    caption : str
+        What is shown, and what axes and intervals mean.
+    alt : str
+        What the figure says, in words, for those who can't see it.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure before it has a name and files; see :class:`Figure`."""
+
+    figure: figure.Figure
+    title: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a model looks in every figure: colour and marker of its kind, filling of its variant."""
+
+    colour: str
+    marker: str
+    filling: str
+    line: str
+
+    @property
+    def point(self) -> dict[str, Any]:
+        """Keywords of a line that draws this model's marker."""
+        return {
+            "marker": self.marker, "color": self.colour, "fillstyle": self.filling,
+            "markerfacecoloralt": "white", "linestyle": "none",
+            "markersize": 6 if self.marker == "*" else 4,
+        }  # fmt: skip
+
+
+def base(label: str) -> str:
+    """Return the model behind a label such as ``"cnn tuned refit"`` or ``"cnn:published"``."""
+    found = re.match(r"\w+", label)
+    return found.group() if found else label
+
+
+def look(label: str) -> Look:
+    """Return how a model looks, by its label alone."""
+    kind = base(label)
+    rest = label[len(kind) :]
+    if kind in _MODELS:
+        colour, marker = _MODELS[kind]
+    else:
+        number = zlib.crc32(kind.encode())
+        colour, marker = _OTHERS[number % 5], _OTHER_MARKERS[number // 5 % 5]
+    if not rest.strip():
+        return Look(colour, marker, "full", "-")
+    if rest.strip() == "tuned":
+        return Look(colour, marker, "none", "--")
+    if "refit" in rest:
+        return Look(colour, marker, "left", ":")
+    if kind == "ensemble":
+        return Look(MIDDLE if "average" in rest else colour, marker,
+                    "none" if "stacked" in rest else "full", "-")  # fmt: skip
+    return Look(colour, marker, "top", "-.")
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Draw and save in this project's style; nothing is left changed."""
+    with matplotlib.rc_context():
+        style.use(["default", str(STYLE)])
+        yield
+
+
+def canvas(
+    width: float, height: float, rows: int = 1, columns: int = 1, **keywords: Any
+) -> tuple[figure.Figure, np.ndarray]:
+    """Return an empty figure and its axes, shape (rows, columns).
+
+    Parameters
+    ----------
+    width, height : float
+        In centimetres.
+    rows, columns : int
+    **keywords
+        Of :meth:`matplotlib.figure.Figure.subplots`.
+    """
+    drawn = figure.Figure(figsize=(width / 2.54, height / 2.54), layout="constrained")
+    FigureCanvasAgg(drawn)
+    drawn.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
+    return drawn, drawn.subplots(rows, columns, squeeze=False, **keywords)
+
+
+def balanced(n: int, columns: int) -> int:
+    """Return how many of `n` panels stand in a row: about `columns`, so that few are left over."""
+    if n <= columns:
+        return n
+    near = range(max(columns - 2, 2), columns + 2)
+    return min(near, key=lambda one: (-n % one, abs(one - columns), -one))
+
+
+def panels(
+    n: int, columns: int, height: float, extra: float = 1.2, **keywords: Any
+) -> tuple[figure.Figure, list[Axes]]:
+    """Return a figure of `n` small panels; those left over in the last row are hidden.
+
+    Parameters
+    ----------
+    n, columns : int
+        How many, and about how many in a row.
+    height : float
+        Of each row, in centimetres.
+    extra : float
+        Height of what stands below or above them.
+    **keywords
+        Of :func:`canvas`.
+    """
+    columns = balanced(n, columns)
+    rows = -(-n // columns)
+    width = PAGE if columns > 1 else COLUMN
+    drawn, axes = canvas(width, rows * height + extra, rows, columns, **keywords)
+    for ax in axes.flat[n:]:
+        ax.set_visible(False)
+    for ax in axes.flat[max(n - columns, 0) : n]:
+        ax.tick_params(labelbottom=True)
+    return drawn, list(axes.flat[:n])
+
+
+def settle(drawn: figure.Figure) -> None:
+    """Lay a figure out once and for all, so that every format shows the same."""
+    drawn.draw_without_rendering()
+    drawn.set_layout_engine("none")
+
+
+def save(drawn: figure.Figure, folder: Path, name: str) -> None:
+    """Write a figure in every format; the bytes are the same on every run."""
+    settle(drawn)
+    for ending, metadata in FORMATS.items():
+        drawn.savefig(folder / f"{name}.{ending}", format=ending, metadata=metadata)
+
+
+def interval(
+    ax: Axes, value: float, low: float, high: float, at: float, seen: Look, **keywords: Any
+) -> None:
+    """Draw one value on the x-axis with its interval, in the row `at`."""
+    if np.isfinite(low) and np.isfinite(high):
+        ax.plot([low, high], [at, at], color=seen.colour, linewidth=1.1, zorder=2)
+    ax.plot([value], [at], **(seen.point | {"zorder": 3} | keywords))
+
+
+def rows(ax: Axes, labels: Sequence[str]) -> None:
+    """Let the y-axis list labels, the first on top, in all panels that share it."""
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    for one in (ax, *ax.get_shared_y_axes().get_siblings(ax)):
+        one.tick_params(axis="y", length=0)
+        one.grid(axis="y", visible=False)
+
+
+def beside(ax: Axes, texts: Iterable[str], heading: str, end: float = 30) -> None:
+    """Write one text a row to the right of a panel, ending `end` points from it."""
+    keywords = {"xytext": (end, 0), "textcoords": "offset points", "fontsize": 6.5, "ha": "right"}
+    for i, text in enumerate(texts):
+        place = {"xycoords": ax.get_yaxis_transform(), "va": "center"}
+        ax.annotate(text.replace("-", "−"), (1, i), **place, **keywords)
+    if heading:
+        ax.annotate(heading, (1, 1), xycoords="axes fraction", va="bottom", **keywords)
+
+
+def legend(drawn: figure.Figure, handles: Sequence[Line2D], columns: int, **keywords: Any) -> None:
+    """Put a legend below all panels."""
+    drawn.legend(handles=list(handles), loc="outside lower center", ncols=columns, **keywords)
+
+
+def handles(labels: Iterable[str], line: bool = False) -> list[Line2D]:
+    """Return a legend entry a model."""
+    found = []
+    for label in labels:
+        seen = look(label)
+        keywords = seen.point | ({"linestyle": seen.line} if line else {})
+        found.append(Line2D([], [], label=label, **keywords))
+    return found
+
+
+def wrapped(label: str, width: int = 22) -> str:
+    """Break a long label at spaces, or after underscores."""
+    lines = [""]
+    for word in re.split(r"(?<=[ _])", label):
+        if lines[-1] and len((lines[-1] + word).rstrip()) > width:
+            lines.append("")
+        lines[-1] += word
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def where(title: str) -> str:
+    """Return the data set, part and clips that the title of a table ends with."""
+    return title.partition(", ")[2]
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Join texts as a sentence does."""
+    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else "".join(texts)
+
+
+def numbers(value: float, low: float = np.nan, high: float = np.nan) -> str:
+    """Return a value with three decimals and its interval in brackets."""
+    text = f"{value:z.3f}"
+    return text if np.isnan(low) else f"{text} ({low:z.3f} to {high:z.3f})"

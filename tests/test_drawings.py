@@ -1,0 +1,86 @@
+"""Drawings of the networks."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark.errors import UnknownNameError
+from models.attention import Attention
+from models.cnn import CNN
+from reports import drawings
+from reports.drawings import Architecture
+
+#: What a tuned network may look like: two dimensions, several heads, many layers.
+TUNED = (
+    Architecture("cnn tuned", "cnn", None, {"kind": "2d", "filters": [16], "pooling": "mean"}),
+    Architecture("attention tuned", "attention", None, {"units": 128, "heads": 4}),
+)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawings") / "new"
+    return folder, drawings.draw([*drawings.architectures([Attention, CNN]), *TUNED], folder)
+
+
+def test_every_network_is_drawn_at_the_size_it_is_printed_with(drawn):
+    folder, found = drawn
+    assert [one.name for one in found] == [
+        "architecture-attention", "architecture-attention-published", "architecture-cnn",
+        "architecture-cnn-published", "architecture-cnn-tuned", "architecture-attention-tuned",
+    ]  # fmt: skip
+    assert {path.name for path in folder.iterdir()} == {f"{one.name}.png" for one in found}
+    for one in found:
+        with Image.open(folder / f"{one.name}.png") as picture:
+            assert picture.width == round(17.5 / 2.54 * 300)
+            pixels = np.asarray(picture.convert("RGB"))
+        margins = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
+        assert all((side == 255).all() for side in margins), one.name  # nothing is cut
+        assert len(np.unique(pixels @ np.array([1, 256, 65536]))) > 20
+
+
+def test_captions_tell_the_network(drawn):
+    published = next(one for one in drawn[1] if one.name == "architecture-cnn-published")
+    assert "cnn:published, 2,080,020 weights" in published.caption
+    assert "order in which they are computed" not in published.caption  # it has no branches
+    assert "convolution 10×128×64" in published.alt and "dense 256" in published.alt
+    attention = drawn[1][0]
+    assert "weighted sum over frames" in attention.caption
+    assert "attention (softmax, product) 10×20" in attention.alt
+
+
+def test_bytes_repeat_and_keras_is_left_as_it_was(drawn, tmp_path):
+    import keras
+
+    drawings.draw([Architecture("cnn", "cnn")], tmp_path)
+    name = "architecture-cnn.png"
+    assert (tmp_path / name).read_bytes() == (drawn[0] / name).read_bytes()
+    assert not hasattr(keras.layers.Layer, "output_shape")
+
+
+@pytest.mark.parametrize("one", [*drawings.architectures([Attention, CNN]), *TUNED],
+                         ids=lambda one: one.label)  # fmt: skip
+def test_sizes_touch_neither_each_other_nor_the_lines_to_them(one):
+    network = drawings._stand_in(drawings._built(one, drawings.SHAPE))
+    texts = drawings._placed(network, drawings._boxes(network), 28)
+    assert len(texts) >= 5
+    halves = [drawings._font(7).getlength(text) / 2 for text, *_ in texts]
+    for i, (_, x, _, row) in enumerate(texts):
+        for j, (_, other, _, other_row) in enumerate(texts):
+            if i != j and row == other_row:
+                assert abs(x - other) > halves[i] + halves[j]
+            if row > other_row:  # the line to a lower text passes this one
+                assert abs(x - other) > halves[j]
+
+
+def test_every_kind_of_layer_has_a_name_and_a_colour():
+    for one in (*drawings.architectures([Attention, CNN]), *TUNED):
+        network = drawings._stand_in(drawings._built(one, drawings.SHAPE))
+        assert {type(layer).__name__ for layer in network.layers} <= set(drawings.COLOURS)
+    assert drawings.kind("Conv1D") == drawings.kind("Conv2D") == "convolution"
+    assert drawings.kind("SomethingNew") == "somethingnew"
+
+
+def test_unknown_networks_are_refused(tmp_path):
+    with pytest.raises(UnknownNameError, match="cnn"):
+        drawings.draw([Architecture("cnm", "cnm")], tmp_path)
