@@ -80,7 +80,7 @@ def publish(
             _copy(record, store, folder)
         made = _seal(folder, runs, audit, complete=True)
         named = {r.spec.study for r in runs if r.spec.study}
-        found = results.derive(made, spec.dataset, _complete_labels(spec.dataset), follow)
+        found = results.derive(made, spec.dataset, complete_labels(spec.dataset), follow)
         found |= results.studied(study_history.read(name, storage) for name in sorted(named))
         (folder / "results.json").write_text(results.write(found), encoding="utf-8")
         if plugin.needs_root:  # labels, and scores of clips, are not ours to ship
@@ -187,7 +187,7 @@ def recheck(path: Path, data_root: Path | None, follow: Follow = iter) -> dict[s
         if wrong[name] or not one.runs:
             continue
         if one.complete:
-            found = results.derive(one, name, _complete_labels(name), follow)
+            found = results.derive(one, name, complete_labels(name), follow)
             wrong[name] += results.different(found, results.read(one.results()))
         elif data_root is not None:
             record = one.get(one.runs[0])
@@ -198,7 +198,7 @@ def recheck(path: Path, data_root: Path | None, follow: Follow = iter) -> dict[s
     return wrong
 
 
-def _complete_labels(dataset: str) -> Labels | None:
+def complete_labels(dataset: str) -> Labels | None:
     """Return the test labels of the same clips with every label observed, if there are any."""
     name = f"{dataset}-full"
     known = name in registry.datasets().plugins

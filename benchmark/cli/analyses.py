@@ -29,7 +29,7 @@ from benchmark.cli.common import (
 from benchmark.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from benchmark.store import Labels, Store
+    from benchmark.store import Store
 
 PerClass = Annotated[bool, typer.Option("--per-class", help="One row a class.")]
 
@@ -188,6 +188,7 @@ def _print_audit(found: list, sentences: list[str], fmt: str) -> None:
 def _audit_models(store: "Store", dataset: str, fmt: str) -> None:
     from benchmark.analysis import comparison, mask_audit, protocol_audit
     from reports import audit as report
+    from reports.publish import complete_labels
 
     result = comparison.compare(store, dataset)
     labels = store.labels(result.division_id)
@@ -204,20 +205,8 @@ def _audit_models(store: "Store", dataset: str, fmt: str) -> None:
     if complete:
         masks = mask_audit.audit_masks(labels[result.part], models)
     else:
-        full = _complete_twin(dataset)
+        full = complete_labels(dataset)
         if full is None:
             return
         masks = mask_audit.audit_given_mask(full, labels[result.part], models)
     _print_audit(report.mask_tables(masks), report.mask_sentences(masks), fmt)
-
-
-def _complete_twin(dataset: str) -> "Labels | None":
-    """Return the test labels of the same clips with every label observed, if there are any."""
-    from benchmark import registry
-    from benchmark.analysis.mask_audit import partition_labels
-    from benchmark.run import DataRequest, load
-
-    name = f"{dataset}-full"
-    if name not in registry.datasets().plugins:
-        return None
-    return partition_labels(load(DataRequest(name)))
