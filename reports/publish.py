@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -13,12 +14,12 @@ from benchmark.analysis.comparison import check_comparable
 from benchmark.analysis.mask_audit import partition_labels
 from benchmark.analysis.protocol_audit import LabelAudit
 from benchmark.errors import ProtocolError, StoreError
-from benchmark.protocol import PROTOCOLS
+from benchmark.protocol import PROTOCOLS, Division
 from benchmark.published import FORMAT, PublishedSet, sets
 from benchmark.record import Record, digest
 from benchmark.run import DataRequest, RunRequest, divide_for, load
 from benchmark.store import Labels, Store, sha256
-from reports import results
+from reports import confusion, results
 
 #: The published sets together may take no more.
 LIMIT_MB = 30
@@ -144,8 +145,8 @@ def check(runs: Sequence[Record], audit: Sequence[Record]) -> None:
                 )
 
 
-def check_data(dataset: str, split: str, record: Record, root: Path | None) -> None:
-    """Load a data set and check that a run is of its content and division.
+def check_data(dataset: str, split: str, record: Record, root: Path | None) -> Division:
+    """Load a data set and check that a run is of its content and division, which is returned.
 
     Raises
     ------
@@ -162,14 +163,17 @@ def check_data(dataset: str, split: str, record: Record, root: Path | None) -> N
                 f"the {name} of data set {dataset!r} is {found[:16]}, run {record.run_id} rests on "
                 f"{expected[:16]}: these are not the data it was made with. Check --data-root"
             )
+    return division
 
 
-def recheck(path: Path, data_root: Path | None, follow: Follow = iter) -> dict[str, list[str]]:
+def recheck(
+    path: Path, data_root: Path | None, store: Store | None = None, follow: Follow = iter
+) -> dict[str, list[str]]:
     """Hold every published set against itself, and against what it was derived from.
 
     Files are checked against their SHA-256. Where scores and labels are published, all tables
-    are derived again; of other data sets, fingerprint and division are checked where
-    `data_root` holds the data.
+    are derived again. Of other data sets, where `data_root` holds the data, fingerprint,
+    division and the tables of labels alone; all tables, where `store` holds the runs as well.
 
     Returns
     -------
@@ -190,12 +194,36 @@ def recheck(path: Path, data_root: Path | None, follow: Follow = iter) -> dict[s
             found = results.derive(one, name, complete_labels(name), follow)
             wrong[name] += results.different(found, results.read(one.results()))
         elif data_root is not None:
-            record = one.get(one.runs[0])
-            try:
-                check_data(name, record.spec.split, record, data_root)
-            except ProtocolError as error:
-                wrong[name].append(str(error))
+            wrong[name] += _against_data(one, data_root, store, follow)
     return wrong
+
+
+def _against_data(
+    one: PublishedSet, data_root: Path, store: Store | None, follow: Follow
+) -> list[str]:
+    """Hold a set without scores against its data, and against the runs in a store."""
+    record = one.get(one.runs[0])
+    stored = results.read(one.results())
+    try:
+        division = check_data(one.name, record.spec.split, record, data_root)
+    except ProtocolError as error:
+        return [str(error)]
+    with tempfile.TemporaryDirectory() as name:
+        copies = Store(Path(name) / "labels")
+        copies.add_labels(division)
+        labels = copies.labels(division.id)
+        found = {
+            "parts": results.Result("", results.sizes(labels)),
+            "cooccurrence": results.Result("", confusion.cooccurrence(labels["test"])),
+        }
+        if store is not None and set(one.ids()) <= set(store.ids()):
+            runs, audit = (list(map(store.get, ids)) for ids in (one.runs, one.audit))
+            whole = Path(name) / one.name
+            for each in (*runs, *audit):
+                _copy(each, store, whole)
+            made = _seal(whole, runs, audit, complete=True)
+            found |= results.derive(made, one.name, complete_labels(one.name), follow)
+        return results.different(found, stored)
 
 
 def complete_labels(dataset: str) -> Labels | None:

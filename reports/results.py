@@ -188,8 +188,14 @@ def per_class(result: Comparison, found: Inference) -> pd.DataFrame:
 def parts(store: Store, dataset: str) -> Results:
     """Return one row a part: clips, groups, and how much of their labels is known."""
     result = comparison.compare(store, dataset)
+    frame = sizes(store.labels(result.division_id))
+    return {"parts": Result(f"parts, {tables.title(result)}", frame)}
+
+
+def sizes(labels_by_part: dict[str, Labels]) -> pd.DataFrame:
+    """Return one row a part; see :func:`parts`."""
     rows = []
-    for part, labels in store.labels(result.division_id).items():
+    for part, labels in labels_by_part.items():
         observed, positive = labels.y_mask, labels.y_positive
         rows.append(
             {
@@ -203,7 +209,7 @@ def parts(store: Store, dataset: str) -> Results:
                 "classes": observed.any(axis=0).sum(),
             }
         )
-    return {"parts": Result(f"parts, {tables.title(result)}", pd.DataFrame(rows))}
+    return pd.DataFrame(rows)
 
 
 def compared(store: Store, dataset: str) -> Results:

@@ -8,7 +8,7 @@ from benchmark.errors import UnknownNameError
 from benchmark.protocol import PROTOCOLS
 from benchmark.published import DamagedError, PublishedSet, find, sets
 from benchmark.record import Record, digest
-from benchmark.store import Store
+from benchmark.store import Store, sha256
 from reports import results
 
 COMMIT = {"commit": "c" * 40, "dirty": False}
@@ -83,17 +83,20 @@ def test_a_table_that_does_not_follow_from_the_scores_is_named(polytimbre, runs)
     made = published(polytimbre)
     tables = results.read(made.results())
     tables["comparison"].frame.loc[0, "mAP"] += 0.001
+    falsify(made, tables)
+    published(polytimbre).verify()  # the files are as they are listed
+    out = publish(polytimbre, "--check", code=2)
+    assert "table 'comparison', row 1: mAP is" in out
+
+
+def falsify(made, tables):
+    """Put other tables into a set, and list them as if they had been published."""
     (made.path / "results.json").write_text(results.write(tables))
     listed = made.path / "set.json"
     content = json.loads(listed.read_text())
     del content["digest"]
-    from benchmark.store import sha256
-
     content["files"]["results.json"] = sha256(made.path / "results.json")
     listed.write_text(json.dumps({**content, "digest": digest(content)}))
-    published(polytimbre).verify()  # the files are as they are listed
-    out = publish(polytimbre, "--check", code=2)
-    assert "table 'comparison', row 1: mAP is" in out
 
 
 @pytest.mark.parametrize(
@@ -154,6 +157,13 @@ def test_of_data_that_may_not_be_shipped_the_tables_remain(polytimbre, tmp_path)
     assert {"comparison", "per_class", "curves", "reliability", "runs"} <= set(tables)
     out = publish(polytimbre, "--check", "--data-root", root)
     assert "distant: as published" in out
+    for table, column in (("comparison", "mAP"), ("parts", "observed")):
+        tables[table].frame[column] += 0.001
+    falsify(made, tables)
+    out = publish(polytimbre, "--check", "--data-root", root, code=2)
+    assert "table 'parts'" in out and "table 'comparison'" not in out  # labels alone
+    out = publish(polytimbre, "--check", "--data-root", root, "--store", polytimbre.store, code=2)
+    assert "table 'parts'" in out and "table 'comparison', row 1: mAP is" in out
     (root / "other").write_text("")
     out = publish(polytimbre, "--check", "--data-root", root, code=2)
     assert "the fingerprint of data set 'distant' is" in out and "Check --data-root" in out

@@ -53,7 +53,7 @@ def publish(
 
     target = published_at(results)
     if check:
-        _check(target, data_root)
+        _check(target, data_root, open_store(store) if store else None)
         return
     if not (run_id or dataset or labels):
         raise ProtocolError("say what to publish: RUN_ID..., --dataset NAME or --labels FILE")
@@ -100,10 +100,10 @@ def _chosen(
     return list(runs.values()), list(audited.values())
 
 
-def _check(results: Path, data_root: Path | None) -> None:
+def _check(results: Path, data_root: Path | None, store: "Store | None") -> None:
     from reports import publish as publishing
 
-    wrong = publishing.recheck(results, data_root, _follow("tables"))
+    wrong = publishing.recheck(results, data_root, store, _follow("tables"))
     for name, sentences in wrong.items():
         for sentence in sentences:
             print(f"{name}: {sentence}")
