@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.cli.common import ResultsOption, published_at
+
 if TYPE_CHECKING:
     from reports.paper import Checked
 
@@ -12,9 +14,7 @@ PAPER = Path(__file__).resolve().parent.parent.parent / "paper"
 
 
 def paper(
-    results: Annotated[
-        Path, typer.Option("--results", help="Folder of the published sets.")
-    ] = PAPER / "results",
+    results: ResultsOption = None,
     source: Annotated[Path, typer.Option("--source", help="The paper.")] = PAPER / "paper.typ",
     out: Annotated[Path, typer.Option("--out", help="The PDF.")] = Path("build/paper.pdf"),
     check: Annotated[
@@ -27,17 +27,18 @@ def paper(
     """Build the paper: every number must be that of the published runs it is bound to."""
     from reports import paper as papers
 
+    sets = published_at(results)
     if bind:
-        changes, problems = papers.bind(results, source)
+        changes, problems = papers.bind(sets, source)
         for change in changes:
             print(change)
         print(f"{len(changes)} place(s) bound anew")
         if problems and not check:
             raise papers.PaperError(problems)
     if check:
-        _list(papers.check(results, source))
+        _list(papers.check(sets, source))
     if not bind and not check:
-        checked = papers.build(results, source, out)
+        checked = papers.build(sets, source, out)
         print(f"{out}: {len(checked.places)} places are bound to published runs")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.cli.common import ResultsOption, published_at
 from benchmark.errors import PolytimbreError
 
 if TYPE_CHECKING:
@@ -13,10 +14,7 @@ if TYPE_CHECKING:
 
 
 def report(
-    results: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the published sets. [default: the repository's]"),
-    ] = None,
+    results: ResultsOption = None,
     out: Annotated[Path, typer.Option(help="Folder of the report; replaced.")] = Path(
         "build/report"
     ),
@@ -34,7 +32,7 @@ def report(
         ) from error
     from reports import html
 
-    sets = published.sets(results or html.RESULTS)
+    sets = published.sets(published_at(results))
     print(html.build(sets, out, follow=_follow))
 
 

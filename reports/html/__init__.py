@@ -16,9 +16,6 @@ from reports import drawings, figures, results
 from reports.figures.style import NETWORKS
 from reports.html import notebooks, pages
 
-#: Where the published sets lie, beside the package in its repository.
-RESULTS = Path(__file__).parents[2] / "paper" / "results"
-
 
 class Drawn(Protocol):
     """What is shown of a figure: ``NAME.svg``, ``NAME.pdf`` and ``NAME.png`` are its files."""

@@ -11,7 +11,7 @@ from IPython.display import HTML, Markdown, display
 from benchmark import published
 from reports import results
 from reports.figures import PLANS, style
-from reports.html import RESULTS, content, pages
+from reports.html import content, pages
 from reports.results import Result, Results
 
 
@@ -20,7 +20,7 @@ def read() -> dict[str, Results]:
 
     They are read from the folder ``$POLYTIMBRE_RESULTS``, or from the repository.
     """
-    folder = Path(os.environ.get("POLYTIMBRE_RESULTS", RESULTS))
+    folder = Path(os.environ.get("POLYTIMBRE_RESULTS", published.DEFAULT))
     return {name: results.read(one.results()) for name, one in published.sets(folder).items()}
 
 
