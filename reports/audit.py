@@ -261,6 +261,7 @@ def _trained_as_published(audit: ModelAudit) -> list[str]:
         if not row.as_published:
             continue
         twins = [r for r in audit.rows if r.model == row.model and not r.as_published]
+        twins.sort(key=lambda r: r.label != row.label)  # of its own parameters, or the best
         beside = [
             f"; {r.label}, trained on observed labels, has {r.corrected['mAP']:.3f}" for r in twins
         ]

@@ -15,11 +15,11 @@ import pandas as pd
 
 from benchmark import ensemble
 from benchmark.analysis import (
+    audits,
     calibration,
     comparison,
     inference,
     learning_curve,
-    mask_audit,
     protocol_audit,
     threshold_gains,
     training_gap,
@@ -297,16 +297,7 @@ def audited(store: Store, dataset: str, full: Labels | None = None) -> Results:
 
     `full` are the complete labels of the test part's clips, where `dataset`'s are partial.
     """
-    result = comparison.compare(store, dataset)
-    labels = store.labels(result.division_id)
-    try:
-        extra = comparison.compare(store, dataset, protocol="published").entries
-    except ProtocolError:
-        extra = []  # nothing was trained as published
-    complete = bool(labels[result.part].y_mask.all())
-    found = protocol_audit.audit_models(
-        result, store, labels, mask_seed=0 if complete else None, extra=extra
-    )
+    found, masks = audits.audit(store, dataset, full)
     (title, figures), (_, averages) = audit.model_tables(found)
     said = tuple(audit.model_sentences(found))
     results = {
@@ -322,14 +313,7 @@ def audited(store: Store, dataset: str, full: Labels | None = None) -> Results:
             },
         ),
     }
-    models = mask_audit.scored_models(result.entries, store)
-    if len(models) < 2:
-        return results
-    if complete:
-        masks = mask_audit.audit_masks(labels[result.part], models)
-    elif full is not None:
-        masks = mask_audit.audit_given_mask(full, labels[result.part], models)
-    else:
+    if masks is None:
         return results
     (by_model, metrics), (by_level, agreement) = audit.mask_tables(masks)
     results["mask_audit"] = Result(by_model, metrics, tuple(audit.mask_sentences(masks)))

@@ -186,27 +186,11 @@ def _print_audit(found: list, sentences: list[str], fmt: str) -> None:
 
 
 def _audit_models(store: "Store", dataset: str, fmt: str) -> None:
-    from benchmark.analysis import comparison, mask_audit, protocol_audit
+    from benchmark.analysis import audits
     from reports import audit as report
     from reports.publish import complete_labels
 
-    result = comparison.compare(store, dataset)
-    labels = store.labels(result.division_id)
-    try:
-        extra = comparison.compare(store, dataset, protocol="published").entries
-    except ProtocolError:
-        extra = []  # nothing was trained as published
-    complete = bool(labels[result.part].y_mask.all())
-    found = protocol_audit.audit_models(
-        result, store, labels, mask_seed=0 if complete else None, extra=extra
-    )
-    _print_audit(report.model_tables(found), report.model_sentences(found), fmt)
-    models = mask_audit.scored_models(result.entries, store)
-    if complete:
-        masks = mask_audit.audit_masks(labels[result.part], models)
-    else:
-        full = complete_labels(dataset)
-        if full is None:
-            return
-        masks = mask_audit.audit_given_mask(full, labels[result.part], models)
-    _print_audit(report.mask_tables(masks), report.mask_sentences(masks), fmt)
+    models, masks = audits.audit(store, dataset, complete_labels(dataset))
+    _print_audit(report.model_tables(models), report.model_sentences(models), fmt)
+    if masks is not None:
+        _print_audit(report.mask_tables(masks), report.mask_sentences(masks), fmt)
