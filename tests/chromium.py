@@ -7,6 +7,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,15 @@ FLAGS = (
 
 #: Seconds to wait for any one answer; a busy machine is slow, a browser that hangs is a failure.
 PATIENCE = 60
+
+#: The protocol reads from descriptor 3 and writes to 4. They are put there after the fork, by a
+#: small program: JAX's threads may hold locks that no code between fork and exec can wait for.
+LAUNCH = """
+import fcntl, os, sys
+both = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+os.dup2(both[0], 3), os.dup2(both[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 KEYS = {"Enter": 13, "Tab": 9, " ": 32}
 
@@ -69,20 +79,17 @@ class Chromium:
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
 
-        def pipes() -> None:  # the protocol reads from descriptor 3 and writes to 4
-            reading, writing = os.dup(theirs_in), os.dup(theirs_out)
-            os.dup2(reading, 3)
-            os.dup2(writing, 4)
-
         self._log = Path(f"{profile}.log")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+                [
+                    *(sys.executable, "-IS", "-c", LAUNCH, str(theirs_in), str(theirs_out)),
+                    *(program, *FLAGS, f"--user-data-dir={profile}", "about:blank"),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                close_fds=False,
-                preexec_fn=pipes,
+                pass_fds=(theirs_in, theirs_out),
                 start_new_session=True,
             )
         os.close(theirs_in)

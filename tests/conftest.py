@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from postgres import Server
 
+# a shell that starts the tests in the background has them, and what they start, ignore Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 TINY = '''
 """A tiny data set and models that misbehave, for the tests."""
 
@@ -226,8 +229,6 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # a shell that starts the tests in the background has them ignore Ctrl-C
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def __call__(self, *args: object, code: int = 0) -> str:
