@@ -266,16 +266,21 @@ class Command:
         (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}:{cls}\n")
 
 
-@pytest.fixture
-def polytimbre(tmp_path: Path) -> Command:
-    """The command with the tiny plugins and an empty store."""
-    site = tmp_path / "site"
+def install(folder: Path) -> Command:
+    """Return the command with the tiny plugins and an empty store, both in `folder`."""
+    site = folder / "site"
     info = site / "tiny_plugins-0.1.dist-info"
     info.mkdir(parents=True)
     (site / "tiny_plugins.py").write_text(TINY)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny_plugins\nVersion: 0.1\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    return Command(site, tmp_path / "store")
+    return Command(site, folder / "store")
+
+
+@pytest.fixture
+def polytimbre(tmp_path: Path) -> Command:
+    """The command with the tiny plugins and an empty store."""
+    return install(tmp_path)
 
 
 @pytest.fixture

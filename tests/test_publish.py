@@ -1,8 +1,10 @@
 """Publishing: what is refused, what is written, and that a set notices every change."""
 
 import json
+import shutil
 
 import pytest
+from conftest import install
 
 from benchmark.errors import UnknownNameError
 from benchmark.protocol import PROTOCOLS
@@ -24,13 +26,29 @@ def rewrite(polytimbre, change=lambda content: None):
         path.write_text(json.dumps({**content, "digest": digest(content)}))
 
 
-@pytest.fixture
-def runs(polytimbre):
-    """A store of runs of a clean commit: two models of two seeds, and one that failed."""
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A store of runs of a clean commit, two seeds of one model and one of another, published."""
+    polytimbre = install(tmp_path_factory.mktemp("first"))
     polytimbre("run", "--dataset", "tiny", "--model", "dial", "--seeds", 2, "--workers", 0)
     polytimbre("run", "--dataset", "tiny", "--model", "constant", "--workers", 0)
     rewrite(polytimbre)
+    assert "published 3 runs on tiny" in publish(polytimbre, "--dataset", "tiny")
+    return polytimbre
+
+
+@pytest.fixture
+def runs(polytimbre, first):
+    """A copy of these runs."""
+    shutil.copytree(first.store, polytimbre.store)
     return Store(polytimbre.store)
+
+
+@pytest.fixture
+def made(polytimbre, first, runs):
+    """A copy of these runs, and of what was published of them."""
+    shutil.copytree(first.store.parent / "sets", polytimbre.store.parent / "sets")
+    return published(polytimbre)
 
 
 def publish(polytimbre, *args, code=0):
@@ -41,9 +59,7 @@ def published(polytimbre):
     return PublishedSet(polytimbre.store.parent / "sets" / "tiny")
 
 
-def test_a_set_holds_what_its_tables_are_derived_from(polytimbre, runs):
-    assert "published 3 runs on tiny" in publish(polytimbre, "--dataset", "tiny")
-    made = published(polytimbre)
+def test_a_set_holds_what_its_tables_are_derived_from(polytimbre, runs, made):
     made.verify()
     for record in runs.records():
         copy = made.get(record.run_id[:8])
@@ -63,10 +79,8 @@ def test_a_set_holds_what_its_tables_are_derived_from(polytimbre, runs):
     assert "tiny: as published" in publish(polytimbre, "--check")
 
 
-def test_every_change_is_noticed(polytimbre, runs):
-    publish(polytimbre, "--dataset", "tiny")
-    folder = polytimbre.store.parent / "sets" / "tiny"
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+def test_every_change_is_noticed(polytimbre, made):
+    for path in sorted(p for p in made.path.rglob("*") if p.is_file()):
         original = path.read_bytes()
         middle = len(original) // 2
         path.write_bytes(original[:middle] + bytes([original[middle] ^ 1]) + original[middle + 1 :])
@@ -79,9 +93,7 @@ def test_every_change_is_noticed(polytimbre, runs):
     published(polytimbre).verify()
 
 
-def test_a_table_that_does_not_follow_from_the_scores_is_named(polytimbre, runs):
-    publish(polytimbre, "--dataset", "tiny")
-    made = published(polytimbre)
+def test_a_table_that_does_not_follow_from_the_scores_is_named(polytimbre, made):
     tables = results.read(made.results())
     tables["comparison"].frame.loc[0, "mAP"] += 0.001
     falsify(made, tables)
@@ -108,14 +120,13 @@ def falsify(made, tables):
         (lambda c: c.update(status="failed", error="ValueError: no"), "failed: ValueError: no"),
     ],
 )
-def test_runs_that_nobody_could_find_again_are_refused(polytimbre, runs, change, sentence):
-    publish(polytimbre, "--dataset", "tiny")
-    before = (published(polytimbre).path / "set.json").read_bytes()
+def test_runs_that_nobody_could_find_again_are_refused(polytimbre, runs, made, change, sentence):
+    before = (made.path / "set.json").read_bytes()
     rewrite(polytimbre, change)
     ids = [record.run_id for record in runs.records()]
     out = publish(polytimbre, *ids, code=2)
     assert sentence in out and any(run_id in out for run_id in ids)
-    assert (published(polytimbre).path / "set.json").read_bytes() == before
+    assert (made.path / "set.json").read_bytes() == before
 
 
 def test_protocols_are_not_mixed(polytimbre, runs):
@@ -186,19 +197,16 @@ class Distant(Tiny):
 """
 
 
-def test_a_run_is_found_wherever_it_is(polytimbre, runs):
-    publish(polytimbre, "--dataset", "tiny")
-    made = sets(polytimbre.store.parent / "sets")["tiny"]
+def test_a_run_is_found_wherever_it_is(runs, made):
+    published = sets(made.path.parent)["tiny"]
     record = runs.records()[0]
-    source, found = find(record.run_id[:10], [made, runs])
-    assert source is made and isinstance(found, Record) and found.run_id == record.run_id
+    source, found = find(record.run_id[:10], [published, runs])
+    assert source is published and isinstance(found, Record) and found.run_id == record.run_id
     with pytest.raises(UnknownNameError, match="Did you mean"):
-        find(record.run_id[:-2] + "zz", [made, runs])
+        find(record.run_id[:-2] + "zz", [published, runs])
 
 
-def test_a_set_is_read_like_a_store_and_never_written(polytimbre, runs):
-    publish(polytimbre, "--dataset", "tiny")
-    made = published(polytimbre)
+def test_a_set_is_read_like_a_store_and_never_written(polytimbre, made):
     compare = ("compare", "--resamples", 200, "--format", "json")
     outcomes = polytimbre.several(
         compare,
