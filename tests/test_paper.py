@@ -356,7 +356,19 @@ def test_an_unbound_number_says_how_to_bind_it(desk):
 
 
 @pytest.mark.parametrize(
-    "typed", ["0.55", ".55", "55 %", "55\\%", "55~per cent", "7,353", '#text("0.55")', "$0.55$"]
+    "typed",
+    [
+        "0.55",
+        ".55",
+        "55 %",
+        "55\\%",
+        "55~per cent",
+        "7,353",
+        '#text("0.55")',
+        "$0.55$",
+        "20",
+        "(3)",
+    ],
 )
 def test_a_number_typed_by_hand_is_refused(desk, typed):
     desk.write("The forest needs", f"It has {typed} of it. The forest needs")
@@ -367,7 +379,8 @@ def test_a_number_typed_by_hand_is_refused(desk, typed):
 @pytest.mark.parametrize(
     "text",
     [
-        "OpenMIC-2018, Typst 0.15.2, 20 classes, `0.5`, see https://a.org/1.5/x",
+        "OpenMIC-2018, Typst 0.15.2, a 1-D network of 2019, `0.5`, see https://a.org/1.5/x",
+        "First:\n1. one\n2. two, as in @table-2 and F1\n",
         '#set text(size: 9.5pt)\n#image("a.png", width: 90%)',
         "/* 0.5 /* 0.6 */ 0.7 */ // 0.8\n#v(0.5em)",
         '#link("https://a.org/v1.5")[there] #given("0.5", "the protocol")',
@@ -397,7 +410,7 @@ def test_an_error_of_typst_names_file_and_line(desk):
 
 
 def test_a_call_that_was_not_read_is_refused_by_typst(desk):
-    desk.write("= Results", '#let other = num\n#other("tiny/x", "1")\n= Results')
+    desk.write("= Results", '#let other = num\n#other("tiny/x", "one")\n= Results')
     with pytest.raises(PolytimbreError, match="is not bound"):
         desk.build()
 

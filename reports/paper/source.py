@@ -21,12 +21,14 @@ _OPAQUE = (*BOUND, GIVEN, "link", "cite", "bibliography", "image", "read", "json
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _STATEMENTS = ("let", "set", "show", "import", "include", "return")
 _UNIT = r"(?:pt|em|mm|cm|in|fr|deg|rad|%)"
-#: Decimal numbers, percentages, thousands with commas; versions such as 0.15.2 are none.
+#: Decimal numbers, percentages, thousands with commas, integers; no versions such as 0.15.2, names
+#: such as OpenMIC-2018 or 1-D, years, and numbers of list items.
 _TYPED = re.compile(
     r"(?<![\w.,])(?:\d+(?:\.\d+)?|\.\d+)(?:[\s~\u00a0\u202f]*(?:\\?%|per[\s~]cent\b|percent\b))"
     r"|(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\w,]\w)"
     r"|(?<![\w.,])\d*\.\d+(?:e[-+]?\d+)?(?![\w]|\.\d)"
     r"|(?<![\w.,])\d+e[-+]\d+(?!\w)"
+    r"|(?<![\w.,:@#<>/-])(?!(?:19|20)\d\d\b)(?!(?<=\n)\d+\.\s)\d+(?!\w|[-.,:/]\w)"
 )
 #: A string that names a file or an address is no prose.
 _PATH = re.compile(r"://|\.[A-Za-z]\w{0,3}$")
