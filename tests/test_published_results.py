@@ -1,14 +1,16 @@
 """The published runs of this checkout, and the paper that rests on them."""
 
 import json
+import re
 import shutil
 
 import pytest
 
 from benchmark.published import DEFAULT, sets
-from reports import paper, publish
+from reports import paper, publish, results, tables
 
 SOURCE = DEFAULT.parent / "paper.typ"
+README = DEFAULT.parent.parent / "README.md"
 
 
 def test_the_published_sets_are_whole_and_small():
@@ -51,3 +53,58 @@ def test_a_changed_digit_names_the_sentences(tmp_path):
     problems = "\n".join(map(str, paper.check(copy, SOURCE).problems))
     assert cnn.run_id[:8] in problems
     assert "paper.typ:" in problems and "the tuned cnn gains" in problems
+
+
+POLICIES = {
+    "one global threshold": "global",
+    "one a class": "per_class",
+    "shrunk: a mean of both": "shrunk",
+    "global, after Platt's calibration": "global + platt",
+    "global, after isotonic calibration": "global + isotonic",
+    "0.5": "half",
+    "tuned: the best of all on held-out clips": "tuned",
+}
+HEADINGS = {
+    "select, same clips": "in sample",
+    "select, held-out clips": "cross-fitted",
+    "test": "test F1",
+    "over one global threshold": "test gain",
+}
+
+
+def readme_tables():
+    """Yield each table of README: the text between it and the one before, and its rows."""
+    text = ""
+    for part in re.findall(r"(?:^(?!\|).*\n)+|(?:^\|.*\n)+", README.read_text(), re.MULTILINE):
+        if part.startswith("|"):
+            heads, _, *rows = (line.strip("| \n").split(" | ") for line in part.splitlines())
+            yield text, [dict(zip(heads, row, strict=True)) for row in rows]
+        text = part
+
+
+@pytest.mark.parametrize(
+    ("command", "dataset", "table"),
+    [
+        ("paper/results/rendered --resamples 10000` prints", "rendered", "comparison"),
+        ("polytimbre compare --dataset audioset20", "audioset20", "comparison"),
+        ("polytimbre ensemble --dataset audioset20", "audioset20", "ensembles"),
+        ("polytimbre thresholds --dataset audioset20", "audioset20", "thresholds"),
+    ],
+)
+def test_the_tables_of_the_readme_are_the_published_ones(command, dataset, table):
+    (rows,) = (rows for text, rows in readme_tables() if command in text)
+    frame = results.read(sets(DEFAULT)[dataset].results())[table].frame
+    if table == "thresholds":
+        frame = frame[frame["model"].str.startswith("mean of")].drop(columns="model")
+        rows = [
+            {HEADINGS.get(head, head): cell for head, cell in row.items()}
+            | {"policy": POLICIES[row["policy"]]}
+            for row in rows
+        ]
+    name = "policy" if table == "thresholds" else "model"
+    cells = tables.cells(frame, " ({})").set_index(name)
+    assert table == "thresholds" or [row[name] for row in rows] == list(cells.index)
+    for row in rows:
+        for head, cell in row.items():
+            published = row[name] if head == name else cells.loc[row[name], head]
+            assert cell in (published, published.split(" (")[0])  # with its interval or without
