@@ -109,7 +109,7 @@ def curves(entries: Sequence[Entry]) -> pd.DataFrame:
 
 
 def learning_curve(found: Sequence[LearningCurve]) -> pd.DataFrame:
-    """Return one row a model and fraction: clips trained on, training mAP, select mAP."""
+    """Return one row a model and fraction: clips trained on, mAP there and on select, its gain."""
     frames = [
         pd.DataFrame(
             {
@@ -121,6 +121,9 @@ def learning_curve(found: Sequence[LearningCurve]) -> pd.DataFrame:
                 "select mAP": one.mAP,
                 "select mAP" + LOW: one.lower,
                 "select mAP" + HIGH: one.upper,
+                "gain": one.gain.value,
+                "gain" + LOW: one.gain.lower,
+                "gain" + HIGH: one.gain.upper,
             }
         )
         for one in found
@@ -134,7 +137,7 @@ def learning_curve_sentences(found: Sequence[LearningCurve]) -> list[str]:
 
 
 def _learning_curve_sentence(one: LearningCurve) -> str:
-    gain = _with_interval(one.gain.value, one.gain.lower, one.gain.upper)
+    gain = _with_interval(*(a[-1] for a in (one.gain.value, one.gain.lower, one.gain.upper)))
     step = f"from {100 * one.fractions[-2]:g} to 100 % of the training groups select mAP"
     fitted = f"training mAP of {one.training_mAP[-1]:.3f} against {one.mAP[-1]:.3f} on select"
     if one.verdict == "more data":

@@ -31,7 +31,7 @@ from benchmark.errors import ProtocolError, StoreError
 from benchmark.store import Labels, Store
 from reports import audit, confusion, ensembles, gap, tables, thresholds, tuning
 
-#: Enough for Holm's correction over all pairs of 14 models.
+#: Of every interval; enough for Holm's correction over all pairs of 14 models.
 N_RESAMPLES = 10_000
 
 
@@ -248,7 +248,7 @@ def explained(store: Store, dataset: str) -> Results:
     calibrated = calibration.measure(result.entries, store, labels)
     reliability = gap.reliability(calibrated)
     result = result.without_refits()
-    gaps = training_gap.measure(result.entries, store, labels)
+    gaps = training_gap.measure(result.entries, store, labels, n_resamples=N_RESAMPLES)
     said = (*gap.gap_sentences(gaps), training_gap.RULE)
     return {
         "curves": Result(f"training, {title}", gap.curves(result.entries)),
@@ -262,7 +262,7 @@ def explained(store: Store, dataset: str) -> Results:
 def learnt(store: Store, dataset: str) -> Results:
     """Return the learning curve, if there is one."""
     try:
-        found = learning_curve.measure(store, dataset)
+        found = learning_curve.measure(store, dataset, n_resamples=N_RESAMPLES)
     except ProtocolError:
         return {}
     notes = (*gap.learning_curve_sentences(found), learning_curve.RULE)
@@ -274,7 +274,7 @@ def decided(store: Store, dataset: str) -> Results:
     """Choose decision thresholds by every policy."""
     result = comparison.compare(store, dataset).without_refits()
     labels = store.labels(result.division_id)
-    found = threshold_gains.measure(result.entries, store, labels)
+    found = threshold_gains.measure(result.entries, store, labels, n_resamples=N_RESAMPLES)
     notes = (*thresholds.sentences(found), *thresholds.notes(found))
     title = f"decision thresholds, {tables.title(result)}"
     return {"thresholds": Result(title, thresholds.policies(found), notes)}

@@ -255,7 +255,7 @@ def make_curve(gain, training=0.6, upper=0.55):
     mAP = np.array([0.45, 0.5])
     return LearningCurve(
         "m", shares, two, two, np.array([0.7, training]), mAP, mAP - 0.05, np.array([0.5, upper]),
-        Interval(*gain),
+        Interval(*(np.array([np.nan, value]) for value in gain)),
     )  # fmt: skip
 
 
@@ -375,6 +375,10 @@ def test_stored_runs_give_gap_curve_and_calibration(polytimbre):
     clips = [row["clips"] for row in rows]
     assert clips == sorted(clips)
     assert clips[0] < clips[-1] / 8
+    values = [row["select mAP"] for row in rows]
+    assert rows[0]["gain"] is None
+    assert [row["gain"] for row in rows[1:]] == pytest.approx(np.diff(values).tolist())
+    assert all(row["gain low"] <= row["gain"] <= row["gain high"] for row in rows[1:])
     fit = {row["model"]: row["fit mAP"] for row in out["gap"]}
     assert rows[-1]["training mAP"] == pytest.approx(fit["guess"], abs=0.02)
     assert len(out["sentences"]) == 4

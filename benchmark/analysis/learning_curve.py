@@ -52,7 +52,8 @@ class LearningCurve:
     mAP, lower, upper : ndarray, shape (n_fractions,)
         On the select part, mean over seeds, with a 95 % basic interval.
     gain : Interval
-        mAP at the last fraction minus the one before, resampled in pairs.
+        Of arrays of shape (n_fractions,): mAP minus that at the fraction before, resampled in
+        pairs; NaN for the first.
     """
 
     label: str
@@ -73,7 +74,7 @@ class LearningCurve:
     @property
     def verdict(self) -> str:
         """``"more data"``, ``"more regularisation"`` or ``"neither"``, by `RULE`."""
-        if self.gain.above_zero:
+        if self.gain.above_zero[-1]:
             return "more data"
         over = self.optimism > OPTIMISM_LIMIT * self.training_mAP[-1]
         if over and self.training_mAP[-1] > self.upper[-1]:
@@ -189,8 +190,8 @@ def _curve(
         seed=derive_seed(seed, "learning curve"),
     )
     lower, upper = result.interval()
-    gain = result.estimate[-1] - result.estimate[-2]
-    bounds = basic_interval(gain, result.values[:, -1] - result.values[:, -2])
+    gain = np.diff(result.estimate)
+    bounds = basic_interval(gain, np.diff(result.values, axis=1))
     return LearningCurve(
         label=label,
         fractions=np.array(list(by_fraction)),
@@ -200,5 +201,5 @@ def _curve(
         mAP=result.estimate,
         lower=lower,
         upper=upper,
-        gain=Interval(float(gain), *map(float, bounds)),
+        gain=Interval(*(np.concatenate([[np.nan], one]) for one in (gain, *bounds))),
     )
