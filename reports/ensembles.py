@@ -23,10 +23,10 @@ def sentences(found: Replay) -> list[str]:
 
 def _weights(ensemble: Ensemble) -> str:
     mean = ensemble.weights.mean(axis=0)
-    named = [(ensemble.members[i], mean[i]) for i in np.argsort(-mean, kind="stable")]
     if np.ptp(mean) == 0:
-        shown = f"{mean[0]:.2f} each for {', '.join(name for name, _ in named)}"
-        return f"weights, {ensemble.entry.label}: {shown}"
-    shown = ", ".join(f"{name} {weight:.2f}" for name, weight in named if weight >= LEAST)
-    none = ", ".join(name for name, weight in named if weight < LEAST)
-    return f"weights, {ensemble.entry.label}: {shown}" + (f"; none: {none}" if none else "")
+        return f"weights, {ensemble.entry.label}: {mean[0]:.2f} for each of {len(mean)} members"
+    order = [i for i in np.argsort(-mean, kind="stable") if mean[i] >= LEAST]
+    shown = ", ".join(f"{ensemble.members[i]} {mean[i]:.2f}" for i in order)
+    none = len(mean) - len(order)
+    rest = f"; none for the other {none} of {len(mean)} members" if none else ""
+    return f"weights, {ensemble.entry.label}: {shown}{rest}"

@@ -222,6 +222,8 @@ def test_turn_of_the_stopping_loss():
     assert turn([make_record(stop_loss=(1.0, 0.9, 0.8))]).still_falling
     forest = make_record(history=history((0.8, 0.6, 0.5), [10, 50, 100]))
     assert (turn([forest]).since, turn([forest]).fall) == (50, pytest.approx(0.2))
+    noisy = [0.9, 0.8, *[0.7] * 15, 0.72, 0.7, 0.7]  # the stage before the last tenth is high
+    assert turn([make_record(stop_loss=noisy)]).fall == 0
     one = turn([make_record(stop_loss=(0.7,))])
     assert (one.stage, one.rise, one.fall) == (1, 0, 0)
     assert turn([make_record(stop_loss=())]) is None

@@ -31,8 +31,8 @@ class Turn:
     since : int
         The last stage recorded before the final tenth of training, median over seeds.
     fall : float
-        Fall of the stopping loss from `since` to the last stage, relative to the last loss;
-        negative where it rose, 0 where there is one stage; mean over seeds.
+        By how much the stopping loss fell below its lowest up to `since`, relative to the lowest
+        of all; 0 where it didn't. Mean over seeds. Single stages are too noisy to compare.
     """
 
     unit: str
@@ -74,7 +74,7 @@ def turn(records: Sequence[Record]) -> Turn | None:
         earlier = np.flatnonzero(number <= 0.9 * number[-1])
         before = int(earlier[-1]) if earlier.size else len(number) - 1
         since.append(number[before])
-        falls.append(loss[before] / loss[-1] - 1)
+        falls.append(loss[: before + 1].min() / loss[best] - 1)
     if not lowest:
         return None
     return Turn(

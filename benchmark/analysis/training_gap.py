@@ -43,8 +43,8 @@ RULE = (
     "Over-fitted: optimism (fit minus select mAP) is above 0 at the 95 % level and more than "
     "a third of the fit mAP; else under-fitted: optimism is not shown to be above 0 (nothing "
     "was learnt that only holds for the clips seen, so there is room for a richer model), or "
-    "the stopping loss still fell by more than 1 % from the last stage recorded before the final "
-    "tenth of training to the end; else well-fitted."
+    "the final tenth of training lowered the stopping loss by more than 1 % below all stages "
+    "before it; else well-fitted."
 )
 
 #: Resamples of the losses that are drawn at a time.
