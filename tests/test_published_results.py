@@ -108,3 +108,28 @@ def test_the_tables_of_the_readme_are_the_published_ones(command, dataset, table
         for head, cell in row.items():
             published = row[name] if head == name else cells.loc[row[name], head]
             assert cell in (published, published.split(" (")[0])  # with its interval or without
+
+
+def test_the_learning_curve_of_the_readme_is_the_published_one():
+    command = "polytimbre learning-curve --dataset audioset20"
+    (rows,) = (rows for text, rows in readme_tables() if command in text)
+    frame = results.read(sets(DEFAULT)["audioset20"].results())["learning_curve"].frame
+    expected = []
+    for model, curve in tables.cells(frame, " ({})").groupby("model", sort=False):
+        values = (cell.split(" (")[0] for cell in curve["select mAP"])
+        row = {"model": model, **dict(zip(curve["fraction"], values, strict=True))}
+        expected.append({**row, "gain of the last step": curve["gain"].iloc[-1]})
+    assert rows == expected
+
+
+def test_every_interval_of_the_readme_is_published():
+    published = {
+        cell
+        for one in sets(DEFAULT).values()
+        for result in results.read(one.results()).values()
+        for column in tables.cells(result.frame, " ({})").to_dict("list").values()
+        for cell in column
+    }
+    found = re.findall(r"-?\d\.\d{3} \(-?\d\.\d{3}–-?\d\.\d{3}\)", README.read_text())
+    assert len(found) > 60
+    assert not [cell for cell in found if cell not in published]
