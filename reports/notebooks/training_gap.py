@@ -91,11 +91,12 @@ for name, tables in shown.having(sets, "curves").items():
 # %% [markdown]
 # ## Would more data pay?
 #
-# The same models, trained on a share of the groups.
+# The same models, trained on a share of the groups; shares are nested.
 
 # %%
 learnt = shown.having(sets, "learning_curve")
-for tables in learnt.values():
+for name, tables in learnt.items():
+    shown.heading(name)
     shown.say(tables["learning_curve"].notes)
     shown.figures(tables, "learning-curve")
 if not learnt:
