@@ -1,7 +1,7 @@
 """The protocol audit and the mask audit: hand-computed cases, scikit-learn, the real labels."""
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.stats import kendalltau
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from benchmark import metrics
-from benchmark.analysis import mask_audit, protocol_audit
+from benchmark.analysis import audits, mask_audit, protocol_audit
 from benchmark.analysis.comparison import evaluate
 from benchmark.contracts import CLASSES, derive_seed
 from benchmark.errors import DataError, ProtocolError
@@ -59,6 +59,7 @@ class Stage:
         self.comparison = SimpleNamespace(
             dataset="made",
             part="test",
+            division_id="here",
             entries=[self.entry(m, s, seeds) for m, s in skills.items()],
         )
 
@@ -453,3 +454,27 @@ def test_every_table_renders():
     for title, frame in (*audit.mask_tables(found), *audit.model_tables(both)):
         assert title in tables.text(frame, "markdown", title, [])
         assert tables.text(frame, "json", title, [])
+
+
+@pytest.mark.parametrize(
+    ("observed", "models", "complete", "given"),
+    [(1, 1, False, None), (1, 2, False, False), (0.5, 2, False, None), (0.5, 2, True, True)],
+)
+def test_masks_are_audited_where_labels_and_models_allow(
+    monkeypatch, observed, models, complete, given
+):
+    """Masks are drawn over complete labels, given where those are known, and rank two models."""
+    stage = Stage(dict.fromkeys(("cnn", "xgboost")[:models], 1.0), observed)
+
+    def compare(store, dataset, protocol="default"):
+        if protocol == "published":
+            raise ProtocolError("nothing was trained as published")
+        return stage.comparison
+
+    monkeypatch.setattr(audits.comparison, "compare", compare)
+    known = stage.labels["test"]
+    full = replace(known, y_mask=np.ones_like(known.y_mask)) if complete else None
+    found, masks = audits.audit(stage.store, "made", full)
+    assert len(found.rows) == models
+    assert (masks is None) == (given is None)
+    assert masks is None or (masks.levels[0].share is None) == given

@@ -148,7 +148,7 @@ def test_two_empty_stores_give_the_same_bits(polytimbre, tmp_path):
             np.testing.assert_array_equal(scores[part], both[1][run_id][part])
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=180):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to pass"
