@@ -83,8 +83,10 @@ class Cluster(Executor):
             ) from error
         self.address = address
         self._flight: _Flight | None = None
-        # What distributed's client has to say of a lost connection is said in a sentence below.
-        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+        # What distributed has to say of a lost connection is said in a sentence below; it gives
+        # its client's logger a level of its own.
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         _check_scheduler(address)
         self._client = Client(address, timeout=TO_CONNECT, set_as_default=False)
         try:

@@ -1,5 +1,6 @@
 """A real Dask cluster: a scheduler and workers, in processes of their own."""
 
+import logging
 import os
 import re
 import signal
@@ -135,6 +136,11 @@ def test_a_suite_survives_a_killed_worker_with_the_same_bits(polytimbre, address
     assert same_scores(Store(tmp_path / "serial"), Store(there)) == 5
     assert not list((there / "aside").iterdir())  # nothing was written twice
     assert not list((there / "tmp").iterdir())
+
+
+def test_the_library_s_own_log_stays_silent(cluster):
+    for name in ("batched", "client", "comm.tcp"):
+        assert not logging.getLogger(f"distributed.{name}").isEnabledFor(logging.ERROR), name
 
 
 def test_jobs_are_handed_out_one_a_thread_and_their_stages_come_back(cluster):
