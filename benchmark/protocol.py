@@ -13,9 +13,9 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmark.contracts import Dataset, Part
+from benchmark.contracts.dataset import Dataset, Part
 from benchmark.errors import ProtocolError
-from benchmark.metrics import POSITIVE_RELEVANCE
+from benchmark.scoring.metrics import POSITIVE_RELEVANCE
 
 PARTS = ("fit", "stop", "select", "test")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.training import NeuralNetwork
+from benchmark.bases.network import NeuralNetwork
 
 
 @dataclass(kw_only=True, eq=False)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.training import NeuralNetwork
+from benchmark.bases.network import NeuralNetwork
 
 
 @dataclass(kw_only=True, eq=False)

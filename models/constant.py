@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.contracts import History, Model, Part, Report
+from benchmark.contracts.dataset import Part
+from benchmark.contracts.model import History, Model, Report
 
 
 class Constant(Model):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.relevance import POOLINGS, BinaryRelevance
+from benchmark.bases.per_class import POOLINGS, BinaryRelevance
 
 #: Boosting rounds between two looks at the stopping loss.
 STEP = 10

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmark.relevance import POOLINGS, BinaryRelevance
+from benchmark.bases.per_class import POOLINGS, BinaryRelevance
 
 
 class LogisticRegression(BinaryRelevance):

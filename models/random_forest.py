@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.relevance import POOLINGS, BinaryRelevance
+from benchmark.bases.per_class import POOLINGS, BinaryRelevance
 
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 

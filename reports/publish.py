@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import registry
-from benchmark.analysis import study_history
+from benchmark.analysis.audits.mask_audit import partition_labels
+from benchmark.analysis.audits.protocol_audit import LabelAudit
 from benchmark.analysis.comparison import check_comparable
-from benchmark.analysis.mask_audit import partition_labels
-from benchmark.analysis.protocol_audit import LabelAudit
 from benchmark.errors import ProtocolError, StoreError
+from benchmark.plugins import registry
 from benchmark.protocol import PROTOCOLS, Division
-from benchmark.published import FORMAT, PublishedSet, sets
-from benchmark.record import Record, digest
-from benchmark.run import DataRequest, RunRequest, divide_for, load
-from benchmark.store import Labels, Store, sha256
-from reports import confusion, results
+from benchmark.runs.published import FORMAT, PublishedSet, sets
+from benchmark.runs.record import Record, digest
+from benchmark.runs.request import DataRequest, RunRequest, divide_for, load
+from benchmark.runs.store import Labels, Store, sha256
+from benchmark.tuning import history as study_history
+from reports.tables import confusion, results
 
 #: The published sets together may take no more.
 LIMIT_MB = 30

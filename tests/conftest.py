@@ -23,8 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.checks import make_part
-from benchmark.contracts import Dataset, DatasetPlugin, History, Model
+from benchmark.plugins.checks import make_part
+from benchmark.contracts.dataset import Dataset, DatasetPlugin
+from benchmark.contracts.model import History, Model
 
 
 class Tiny(DatasetPlugin):

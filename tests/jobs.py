@@ -6,8 +6,8 @@ import threading
 import time
 from pathlib import Path
 
-from benchmark import environment
 from benchmark.errors import DataError
+from benchmark.workers.threads import threads
 
 
 def count(stages, pause=0.0, report=None):
@@ -21,7 +21,7 @@ def count(stages, pause=0.0, report=None):
 
 def look(report=None):
     """Return the threads this process was told to use, and its id."""
-    return environment.threads(), os.getpid()
+    return threads(), os.getpid()
 
 
 def hang(folder, name, report=None):

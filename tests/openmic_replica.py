@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.contracts import CLASSES
+from benchmark.contracts.dataset import CLASSES
 
 CHUNK = 1000
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.contracts import CLASSES
+from benchmark.contracts.dataset import CLASSES
 from benchmark.datasets import audioset20
 from benchmark.datasets.audioset20 import CLASS_LABELS, AudioSet20
 from benchmark.errors import DataError, UnknownNameError

@@ -9,13 +9,15 @@ import pytest
 from scipy.stats import kendalltau
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from benchmark import metrics
-from benchmark.analysis import audits, mask_audit, protocol_audit
+from benchmark.analysis.audits.store_audit import mask_audit, protocol_audit, store_audit
 from benchmark.analysis.comparison import evaluate
-from benchmark.contracts import CLASSES, derive_seed
+from benchmark.contracts.dataset import CLASSES
+from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import DataError, ProtocolError
-from benchmark.store import Labels
-from reports import audit, tables
+from benchmark.runs.store import Labels
+from benchmark.scoring import metrics
+from reports.tables import audits
+from reports.tables.text import text
 
 VOICE = CLASSES.index("voice")
 
@@ -211,7 +213,7 @@ def test_label_audit_counts_every_label_once(tmp_path):
     assert found.n_test == found.n_train == 20
     assert (found.present + found.absent + found.missing == found.n_kept).all()
     assert found.missing[VOICE] == 0
-    assert audit.label_sentences(found)
+    assert audits.label_sentences(found)
 
 
 def test_the_real_labels(real_data):
@@ -231,7 +233,7 @@ def test_the_real_labels(real_data):
     share = found.all_present / (found.all_present + found.all_absent)
     assert yes.corrected["precision"] == pytest.approx(share.mean())
     assert yes.corrected["mAP"] == pytest.approx(share.mean())
-    text = " ".join(audit.label_sentences(found))
+    text = " ".join(audits.label_sentences(found))
     assert "374 of the 5085" in text and "3 of 3 classes" in text
 
 
@@ -263,7 +265,7 @@ def test_models_are_scored_under_both_protocols_and_averaged_over_seeds():
     assert found.yes.published["recall"] == 1
     assert found.n_kept == stage.labels["test"].y_mask[:, VOICE].sum()
     assert not found.drawn
-    assert any("Precision of random_forest against cnn" in s for s in audit.model_sentences(found))
+    assert any("Precision of random_forest against cnn" in s for s in audits.model_sentences(found))
 
 
 def test_a_mask_is_laid_over_complete_labels_and_extra_entries_are_marked():
@@ -278,10 +280,10 @@ def test_a_mask_is_laid_over_complete_labels_and_extra_entries_are_marked():
     assert found.drawn and found.n_kept < 300
     assert [row.as_published for row in found.rows] == [False, False, True]
     assert found.rows[0].corrected == again.rows[0].corrected
-    frame = audit.model_tables(found)[0][1]
+    frame = audits.model_tables(found)[0][1]
     assert frame["model"].tolist()[-2:] == ["cnn (trained as published)", "always yes"]
     assert frame["mAP rank*"].tolist() == ["1", "2", "3", "–"]
-    text = " ".join(audit.model_sentences(found))
+    text = " ".join(audits.model_sentences(found))
     assert "cnn trained as published has rank" in text
 
 
@@ -289,7 +291,7 @@ def test_a_model_trained_as_published_is_held_against_its_own_parameters():
     stage = Stage({"cnn tuned": 2.0, "cnn": 1.5, "xgboost tuned": 1.0})
     extra = [stage.entry("cnn", 0.5), stage.entry("xgboost", 0.4)]
     found = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels, extra=extra)
-    said = [s for s in audit.model_sentences(found) if "trained as published has" in s]
+    said = [s for s in audits.model_sentences(found) if "trained as published has" in s]
     assert "; cnn, trained on observed labels" in said[0]
     assert "; xgboost tuned, trained on observed labels" in said[1]  # the next best there is
 
@@ -308,9 +310,9 @@ def test_a_single_model_has_no_tau_but_sentences():
     extra = [stage.entry("xgboost", 1.0)]  # trained as published, without a twin
     found = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels)
     assert np.isnan(found.tau("f1"))
-    assert "not defined" in " ".join(audit.model_sentences(found))
+    assert "not defined" in " ".join(audits.model_sentences(found))
     found = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels, extra=extra)
-    assert "xgboost trained as published" in " ".join(audit.model_sentences(found))
+    assert "xgboost trained as published" in " ".join(audits.model_sentences(found))
 
 
 def test_masks_have_openmic_s_rates():
@@ -395,7 +397,7 @@ def test_a_given_mask_is_matched_by_key():
     expected = direct_values(observed, masked.y_mask, stage.comparison.entries, stage.store)
     np.testing.assert_allclose(level.values[0], expected)
     assert level.share is None and np.isnan(level.spread()).all()
-    text = " ".join(audit.mask_sentences(found))
+    text = " ".join(audits.mask_sentences(found))
     assert "on the observed ones" in text and "OpenMIC's rates" not in text
 
 
@@ -443,7 +445,7 @@ def test_a_mask_that_leaves_nothing_to_score_is_left_out_of_the_means():
     empty = np.isnan(found.reference.values).any(axis=(1, 2))
     assert empty.any()
     assert found.reference.agreeing().max() <= (~empty).mean()
-    assert all("nan" not in s for s in audit.mask_sentences(found)[-3:])
+    assert all("nan" not in s for s in audits.mask_sentences(found)[-3:])
 
 
 def test_every_table_renders():
@@ -451,9 +453,9 @@ def test_every_table_renders():
     models = mask_audit.scored_models(stage.comparison.entries, stage.store)
     found = mask_audit.audit_masks(stage.labels["test"], models, shares=(0.5, 1), draws=3)
     both = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels, mask_seed=0)
-    for title, frame in (*audit.mask_tables(found), *audit.model_tables(both)):
-        assert title in tables.text(frame, "markdown", title, [])
-        assert tables.text(frame, "json", title, [])
+    for title, frame in (*audits.mask_tables(found), *audits.model_tables(both)):
+        assert title in text.text(frame, "markdown", title, [])
+        assert text.text(frame, "json", title, [])
 
 
 @pytest.mark.parametrize(
@@ -471,10 +473,10 @@ def test_masks_are_audited_where_labels_and_models_allow(
             raise ProtocolError("nothing was trained as published")
         return stage.comparison
 
-    monkeypatch.setattr(audits.comparison, "compare", compare)
+    monkeypatch.setattr(store_audit.comparison, "compare", compare)
     known = stage.labels["test"]
     full = replace(known, y_mask=np.ones_like(known.y_mask)) if complete else None
-    found, masks = audits.audit(stage.store, "made", full)
+    found, masks = store_audit.audit(stage.store, "made", full)
     assert len(found.rows) == models
     assert (masks is None) == (given is None)
     assert masks is None or (masks.levels[0].share is None) == given

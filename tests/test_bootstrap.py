@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from benchmark import metrics
-from benchmark.analysis.bootstrap import (
+from benchmark.errors import ProtocolError
+from benchmark.scoring import metrics
+from benchmark.scoring.bootstrap import (
     BLOCK,
     basic_interval,
     bootstrap,
@@ -15,7 +16,6 @@ from benchmark.analysis.bootstrap import (
     p_value,
     seed_weights,
 )
-from benchmark.errors import ProtocolError
 
 
 @st.composite

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from conftest import ENTRY_POINTS, TINY
 
-from benchmark.cluster import Cluster
-from benchmark.executor import Event, Job
 from benchmark.protocol import PARTS
-from benchmark.store import Store
+from benchmark.runs.store import Store
+from benchmark.workers.dask import Cluster
+from benchmark.workers.jobs import Event, Job
 
 distributed = pytest.importorskip("distributed", reason="needs the extra `distributed`")
 pytestmark = pytest.mark.xdist_group("cluster")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from openmic_replica import write_folder
 
-from benchmark import registry
-from benchmark.checks import make_part
+from benchmark.plugins import registry
+from benchmark.plugins.checks import make_part
 from benchmark.protocol import PARTS
-from benchmark.store import Store
+from benchmark.runs.store import Store
 
 TINY = ("--dataset", "tiny")
 

@@ -9,10 +9,10 @@ from sklearn.metrics import average_precision_score, f1_score
 from test_store import make_record
 
 from benchmark.analysis.comparison import _newest, check_comparable, evaluate
-from benchmark.checks import make_part
 from benchmark.errors import ProtocolError
-from benchmark.store import Labels
-from reports import tables
+from benchmark.plugins.checks import make_part
+from benchmark.runs.store import Labels
+from reports.tables.text import text
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_evaluation_takes_thresholds_from_select_alone():
 def test_a_narrow_terminal_gets_fewer_columns_and_is_told():
     frame = pd.DataFrame({"model": ["guess"], "mAP": [0.5], "mAP low": [0.4], "mAP high": [0.6]})
     frame["a long heading"] = 1.0
-    wide, narrow = (tables.text(frame, "table", "", [], width) for width in (80, 30))
+    wide, narrow = (text.text(frame, "table", "", [], width) for width in (80, 30))
     assert [column.header for column in wide.columns] == ["model", "mAP", "a long heading"]
     assert [column.header for column in narrow.columns] == ["model", "mAP"]
     assert narrow.caption == "too narrow here for: a long heading"

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from conftest import TINY
 
-from benchmark import registry
-from benchmark.checks import check_dataset, check_model, make_part
-from benchmark.contracts import Dataset, Model
+from benchmark.contracts.dataset import Dataset
+from benchmark.contracts.model import Model
 from benchmark.errors import DataError, PluginError, UnknownNameError
+from benchmark.plugins import registry
+from benchmark.plugins.checks import check_dataset, check_model, make_part
 
 ROOTS = {"audioset20": "audioset"}
 

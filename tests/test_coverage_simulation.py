@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.analysis.bootstrap import bootstrap, p_value
+from benchmark.scoring.bootstrap import bootstrap, p_value
 
 N_REPETITIONS = 500
 N_CLIPS, N_CLASSES, N_POSITIVES = 2000, 20, 60

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from openmic_replica import CHUNK, made_features, write_folder
 
-from benchmark.contracts import Dataset
+from benchmark.contracts.dataset import Dataset
 from benchmark.datasets import audioset20, openmic2018
 from benchmark.datasets.audioset20 import AudioSet20
 from benchmark.datasets.openmic2018 import OpenMIC2018, SharedArtistWarning

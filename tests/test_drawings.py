@@ -7,8 +7,8 @@ from PIL import Image
 from benchmark.errors import UnknownNameError
 from models.attention import Attention
 from models.cnn import CNN
-from reports import drawings
-from reports.drawings import Architecture
+from reports.figures import architectures
+from reports.figures.architectures import Architecture
 
 #: What a tuned network may look like: two dimensions, several heads, many layers.
 TUNED = (
@@ -20,7 +20,9 @@ TUNED = (
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawings") / "new"
-    return folder, drawings.draw([*drawings.architectures([Attention, CNN]), *TUNED], folder)
+    return folder, architectures.draw(
+        [*architectures.architectures([Attention, CNN]), *TUNED], folder
+    )
 
 
 def test_every_network_is_drawn_at_the_size_it_is_printed_with(drawn):
@@ -52,19 +54,19 @@ def test_captions_tell_the_network(drawn):
 def test_bytes_repeat_and_keras_is_left_as_it_was(drawn, tmp_path):
     import keras
 
-    drawings.draw([Architecture("cnn", "cnn")], tmp_path)
+    architectures.draw([Architecture("cnn", "cnn")], tmp_path)
     name = "architecture-cnn.png"
     assert (tmp_path / name).read_bytes() == (drawn[0] / name).read_bytes()
     assert not hasattr(keras.layers.Layer, "output_shape")
 
 
-@pytest.mark.parametrize("one", [*drawings.architectures([Attention, CNN]), *TUNED],
+@pytest.mark.parametrize("one", [*architectures.architectures([Attention, CNN]), *TUNED],
                          ids=lambda one: one.label)  # fmt: skip
 def test_sizes_touch_neither_each_other_nor_the_lines_to_them(one):
-    network = drawings._stand_in(drawings._built(one, drawings.SHAPE))
-    texts = drawings._placed(network, drawings._boxes(network), 28)
+    network = architectures._stand_in(architectures._built(one, architectures.SHAPE))
+    texts = architectures._placed(network, architectures._boxes(network), 28)
     assert len(texts) >= 5
-    halves = [drawings._font(7).getlength(text) / 2 for text, *_ in texts]
+    halves = [architectures._font(7).getlength(text) / 2 for text, *_ in texts]
     for i, (_, x, _, row) in enumerate(texts):
         for j, (_, other, _, other_row) in enumerate(texts):
             if i != j and row == other_row:
@@ -74,13 +76,13 @@ def test_sizes_touch_neither_each_other_nor_the_lines_to_them(one):
 
 
 def test_every_kind_of_layer_has_a_name_and_a_colour():
-    for one in (*drawings.architectures([Attention, CNN]), *TUNED):
-        network = drawings._stand_in(drawings._built(one, drawings.SHAPE))
-        assert {type(layer).__name__ for layer in network.layers} <= set(drawings.COLOURS)
-    assert drawings.kind("Conv1D") == drawings.kind("Conv2D") == "convolution"
-    assert drawings.kind("SomethingNew") == "somethingnew"
+    for one in (*architectures.architectures([Attention, CNN]), *TUNED):
+        network = architectures._stand_in(architectures._built(one, architectures.SHAPE))
+        assert {type(layer).__name__ for layer in network.layers} <= set(architectures.COLOURS)
+    assert architectures.kind("Conv1D") == architectures.kind("Conv2D") == "convolution"
+    assert architectures.kind("SomethingNew") == "somethingnew"
 
 
 def test_unknown_networks_are_refused(tmp_path):
     with pytest.raises(UnknownNameError, match="cnn"):
-        drawings.draw([Architecture("cnm", "cnm")], tmp_path)
+        architectures.draw([Architecture("cnm", "cnm")], tmp_path)

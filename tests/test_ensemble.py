@@ -7,15 +7,22 @@ import numpy as np
 import pytest
 from test_store import make_record
 
-from benchmark import ensemble
+from benchmark.analysis import ensembles
+from benchmark.analysis.ensembles import (
+    METHODS,
+    combine,
+    folds,
+    log_odds,
+    mean_average_precisions,
+    replay,
+)
 from benchmark.analysis.inference import infer
-from benchmark.ensemble import METHODS, combine, folds, log_odds, mean_average_precisions, replay
 from benchmark.errors import ProtocolError, UnknownNameError
-from benchmark.metrics import mean_average_precision
 from benchmark.protocol import PARTS, PROTOCOLS
-from benchmark.store import Labels, Store
-from reports import ensembles as report
-from reports import tables
+from benchmark.runs.store import Labels, Store
+from benchmark.scoring.metrics import mean_average_precision
+from reports.tables import ensembles as report
+from reports.tables.comparison import comparison as comparison_tables
 
 CLASSES = tuple("abcd")
 
@@ -94,7 +101,7 @@ def test_without_labels_the_stack_is_the_plain_average():
     labels = make_labels(60)
     odds = log_odds(pool(labels, [1, 2, 3]))
     nothing = np.zeros_like(labels.y_mask)
-    found = ensemble.stacked(odds, nothing, nothing)
+    found = ensembles.stacked(odds, nothing, nothing)
     np.testing.assert_array_equal(found.members, 1 / 3)
     np.testing.assert_array_equal(found.offsets, 0)
 
@@ -122,7 +129,7 @@ def test_a_clips_score_on_select_does_not_see_its_label(parts, method, monkeypat
     select, _ = parts
     members = [pool(p, [0.8, 1.5, 3.0], s) for p, s in zip(parts, (10, 20))]
     fold = folds(select)
-    monkeypatch.setattr(ensemble, "folds", lambda labels: fold)  # labels stratify the folds
+    monkeypatch.setattr(ensembles, "folds", lambda labels: fold)  # labels stratify the folds
     before = combine(method, *members, select)
     held = fold == 2
     after = combine(method, *members, flip(select, held))
@@ -223,7 +230,7 @@ def test_one_ensemble_a_seed(tmp_path):
     assert "a member with every seed: once" in notes
     assert f"select chooses {found.chosen.entry.label}" in notes
     inferred = infer(found.comparison, 599)
-    assert set(tables.comparison(found.comparison, inferred)["seeds"]) == {1, 3}
+    assert set(comparison_tables.comparison(found.comparison, inferred)["seeds"]) == {1, 3}
 
 
 def test_all_seeds_are_one_ensemble(tmp_path):

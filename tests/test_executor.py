@@ -9,13 +9,15 @@ import jobs
 import numpy as np
 import pytest
 
-from benchmark import suite
-from benchmark.cluster import connect
-from benchmark.environment import SINGLE_THREAD
 from benchmark.errors import PolytimbreError, StoreError
-from benchmark.executor import Event, Executor, InProcess, Job, Processes
 from benchmark.protocol import PARTS
-from benchmark.store import Store
+from benchmark.runs import suite
+from benchmark.runs.store import Store
+from benchmark.workers.connect import connect
+from benchmark.workers.in_process import InProcess
+from benchmark.workers.jobs import Event, Executor, Job
+from benchmark.workers.processes import Processes
+from benchmark.workers.threads import SINGLE_THREAD
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from PIL import Image
 
 from reports import figures
 from reports.figures import style
-from reports.results import Result
+from reports.tables.results import Result
 
 FEW = ("cnn", "random_forest", "constant")
 MANY = (

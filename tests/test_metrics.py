@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from benchmark import metrics, thresholds
 from benchmark.errors import ProtocolError
+from benchmark.scoring import metrics, thresholds
 
 
 @st.composite

@@ -23,11 +23,11 @@ from openmic_replica import (
     write_split,
 )
 
-from benchmark.contracts import CLASSES, Dataset, DatasetPlugin
+from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
 from benchmark.datasets import audioset20, openmic2018
 from benchmark.datasets.openmic2018 import ARCHIVE, OpenMIC2018, SharedArtistWarning
+from benchmark.datasets.reading.npz import NotStringsError, NpzReader, parse_pickled_strings
 from benchmark.errors import DataError, UnknownNameError
-from benchmark.features.npz_reader import NotStringsError, NpzReader, parse_pickled_strings
 
 
 @pytest.fixture

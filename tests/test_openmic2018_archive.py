@@ -54,7 +54,9 @@ def test_openmic_from_the_archive(archive, small_openmic, monkeypatch):
     assert files == {*openmic2018.MEMBERS, "stamp"}
     assert {p.name for p in archive.parent.iterdir()} == {ARCHIVE, cache.name}
     # What was unpacked once is used again, for as long as the archive stays the same.
-    monkeypatch.setattr("benchmark.features.archive.verify", lambda *_: pytest.fail("verified"))
+    monkeypatch.setattr(
+        "benchmark.datasets.reading.archive.verify", lambda *_: pytest.fail("verified")
+    )
     OpenMIC2018().load(archive)
 
 

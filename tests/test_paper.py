@@ -10,12 +10,13 @@ import pytest
 
 from benchmark.errors import PolytimbreError, StoreError
 from benchmark.protocol import PROTOCOLS
-from benchmark.published import PublishedSet
-from benchmark.record import Record, RunSpec, digest, run_id
-from benchmark.store import sha256
-from reports import paper, results
+from benchmark.runs.published import PublishedSet
+from benchmark.runs.record import Record, RunSpec, digest, run_id
+from benchmark.runs.store import sha256
+from reports import paper
 from reports.paper import claims, formats
 from reports.paper.source import Source
+from reports.tables import results
 
 PAPER = Path(__file__).parent.parent / "paper"
 CLASSES = ("cello", "flute", "violin")

@@ -33,8 +33,8 @@ def test_the_model_in_contributing_runs(polytimbre: Command):
 
 def test_the_model_in_contributing_is_found_by_scanning_the_folder(tmp_path):
     """A file put into ``models/`` is enough."""
-    from benchmark.contracts import Model
-    from benchmark.registry import discover
+    from benchmark.contracts.model import Model
+    from benchmark.plugins.registry import discover
 
     folder = tmp_path / "scanned_models"
     folder.mkdir()

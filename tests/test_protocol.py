@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_contracts import make_dataset
 
-from benchmark.contracts import CLASSES, Dataset
+from benchmark.contracts.dataset import CLASSES, Dataset
 from benchmark.errors import ProtocolError
 from benchmark.protocol import PARTS, Protocol, divide
 
@@ -66,7 +66,7 @@ def test_source_hash_sees_code_and_not_words(tmp_path, monkeypatch):
     """A comment or a docstring leaves a run's identity alone, a changed line does not."""
     import importlib
 
-    from benchmark.registry import source_hash
+    from benchmark.plugins.registry import source_hash
 
     monkeypatch.syspath_prepend(str(tmp_path))
 

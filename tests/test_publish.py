@@ -8,10 +8,10 @@ from conftest import install
 
 from benchmark.errors import UnknownNameError
 from benchmark.protocol import PROTOCOLS
-from benchmark.published import DamagedError, PublishedSet, find, sets
-from benchmark.record import Record, digest
-from benchmark.store import Store, sha256
-from reports import results
+from benchmark.runs.published import DamagedError, PublishedSet, find, sets
+from benchmark.runs.record import Record, digest
+from benchmark.runs.store import Store, sha256
+from reports.tables import results
 
 COMMIT = {"commit": "c" * 40, "dirty": False}
 

@@ -6,14 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from benchmark.analysis.bootstrap import bootstrap
-from benchmark.analysis.ranking import (
-    critical_difference,
-    holm,
-    pairwise,
-    win_tie_loss,
-)
 from benchmark.errors import ProtocolError
+from benchmark.scoring.bootstrap import bootstrap
+from benchmark.scoring.ranking import critical_difference, holm, pairwise, win_tie_loss
 
 
 @pytest.fixture(scope="module")

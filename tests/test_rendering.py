@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from benchmark.contracts import CLASSES
+from benchmark.contracts.dataset import CLASSES
 from benchmark.datasets import rendered
+from benchmark.datasets.rendering import clips, orchestra, scores, sound
 from benchmark.errors import DataError
 from benchmark.features.logmel import CENTRE, MEAN_STEPS, N_BANDS, logmel
-from benchmark.features.rendering import clips, orchestra, scores, sound
 
 EXTRA = ("music21", "pretty_midi", "midirenderer")
 needs_extra = pytest.mark.skipif(

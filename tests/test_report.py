@@ -16,11 +16,12 @@ from test_figures import CLASSES, labelled, made
 
 from benchmark.errors import StoreError
 from benchmark.protocol import PROTOCOLS
-from benchmark.published import DamagedError, PublishedSet, sets
-from benchmark.record import Record, RunSpec, digest
-from benchmark.store import sha256
-from reports import html, results
+from benchmark.runs.published import DamagedError, PublishedSet, sets
+from benchmark.runs.record import Record, RunSpec, digest
+from benchmark.runs.store import sha256
+from reports import html
 from reports.html import content, notebooks
+from reports.tables import results
 
 pytestmark = pytest.mark.xdist_group("report")  # one browser, one report
 

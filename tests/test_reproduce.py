@@ -11,14 +11,20 @@ import numpy as np
 import pytest
 from tiny_studies import wait_for
 
-from benchmark import environment
 from benchmark.analysis.comparison import evaluate
-from benchmark.executor import WORKER_THREADS
-from benchmark.published import FORMAT
-from benchmark.record import Record, RunSpec, digest
-from benchmark.reproduce import Circumstance, Metric, Reproduction, ScoresOfPart, circumstances
-from benchmark.store import Store, sha256
-from reports import reproduction as report
+from benchmark.analysis.reproduction import (
+    Circumstance,
+    Metric,
+    Reproduction,
+    ScoresOfPart,
+    circumstances,
+)
+from benchmark.runs import environment
+from benchmark.runs.published import FORMAT
+from benchmark.runs.record import Record, RunSpec, digest
+from benchmark.runs.store import Store, sha256
+from benchmark.workers.jobs import WORKER_THREADS
+from reports.tables import reproduction as report
 
 TINY = ("--dataset", "tiny")
 RUN = ("run", *TINY, "--workers", 0, "--seeds", 1)

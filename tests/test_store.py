@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmark.errors import StoreError, UnknownNameError
-from benchmark.record import Record, RunSpec
-from benchmark.store import Store
+from benchmark.runs.record import Record, RunSpec
+from benchmark.runs.store import Store
 
 
 def make_record(run_id="a" * 16, status="finished", **changes):

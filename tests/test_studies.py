@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import studies
-from benchmark.analysis import study_history
 from benchmark.errors import ProtocolError, StoreError, UnknownNameError
-from benchmark.store import Store
-from benchmark.studies import Study, StudySpec
-from benchmark.studies import storage as storages
+from benchmark.runs.store import Store
+from benchmark.tuning.studies import Study, StudySpec
+from benchmark.tuning.trials import history as study_history
+from benchmark.tuning.trials import storage as storages
+from benchmark.tuning.trials import studies
 
 SPEC = StudySpec(
     dataset="tiny",
@@ -39,8 +39,8 @@ SPEC = StudySpec(
 MACHINE = """
 import json, os, sys, time
 from pathlib import Path
-from benchmark.store import Store
-from benchmark.studies import Study, StudySpec
+from benchmark.runs.store import Store
+from benchmark.tuning.studies import Study, StudySpec
 
 spec, address, store, n_trials, dies = json.loads(sys.argv[1])
 with Study("made", StudySpec(**spec), address, Store(Path(store))) as study:
@@ -329,7 +329,7 @@ def test_a_storage_that_never_answers_is_given_up(silent_port, monkeypatch):
     [
         ("postgresql://user:secret@host:port/x", "can't be used"),
         ("postgrsql://user:secret@host/x", "postgrsql"),
-        ("/proc/nowhere/studies.journal", "No such file or directory"),
+        ("/proc/nowhere/study.journal", "No such file or directory"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused(address, named):

@@ -15,12 +15,12 @@ from sklearn.metrics import f1_score
 
 from benchmark.analysis import threshold_gains as gains
 from benchmark.analysis import threshold_policies as policies
-from benchmark.analysis.bootstrap import bootstrap
 from benchmark.errors import ProtocolError
-from benchmark.metrics import Ranking, decisions, macro
-from benchmark.store import Labels
-from benchmark.thresholds import EDGE, Optima, Policy, calibrator, choose, decide
-from reports import thresholds as report
+from benchmark.runs.store import Labels
+from benchmark.scoring.bootstrap import bootstrap
+from benchmark.scoring.metrics import Ranking, decisions, macro
+from benchmark.scoring.thresholds import EDGE, Optima, Policy, calibrator, choose, decide
+from reports.tables import thresholds as report
 
 N_CLASSES = 6
 

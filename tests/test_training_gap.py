@@ -11,20 +11,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmark import metrics
 from benchmark.analysis import learning_curve, training_gap
-from benchmark.analysis.bootstrap import basic_interval
-from benchmark.analysis.history import Turn, curves, turn
 from benchmark.analysis.learning_curve import LearningCurve
+from benchmark.analysis.training_curves import Turn, curves, turn
 from benchmark.analysis.training_gap import GAP_PARTS, Interval, verdict
-from benchmark.checks import make_part
-from benchmark.contracts import Dataset, History, Stage
+from benchmark.contracts.dataset import Dataset
+from benchmark.contracts.model import History, Stage
 from benchmark.errors import ProtocolError, StoreError
+from benchmark.plugins.checks import make_part
 from benchmark.protocol import divide
-from benchmark.record import Record, RunSpec, digest
-from benchmark.run import training_rows
-from benchmark.store import Labels
-from reports import gap, tables
+from benchmark.runs.record import Record, RunSpec, digest
+from benchmark.runs.request import training_rows
+from benchmark.runs.store import Labels
+from benchmark.scoring import metrics
+from benchmark.scoring.bootstrap import basic_interval
+from reports.tables import learning_curve as learning_curve_tables
+from reports.tables import training_gap as gap_tables
+from reports.tables.text import text
 
 CLASSES = ("a", "b", "c")
 N = {"fit": 300, "stop": 40, "select": 120, "test": 120}
@@ -176,9 +179,9 @@ def test_unobserved_entries_change_no_bit(shelf, gaps):
     for name, scores in shelf.kept.items():
         masks = {part: truth.y_mask for part, truth in shelf.labels.items()}
         other.kept[name] = {p: np.where(masks[p], s, np.float32("nan")) for p, s in scores.items()}
-    first, second = gap.gap_per_class(gaps), gap.gap_per_class(measure(other))
+    first, second = gap_tables.gap_per_class(gaps), gap_tables.gap_per_class(measure(other))
     assert first.equals(second)
-    assert gap.gap(gaps).equals(gap.gap(measure(other)))
+    assert gap_tables.gap(gaps).equals(gap_tables.gap(measure(other)))
 
 
 def test_runs_on_a_share_have_no_training_gap(shelf):
@@ -237,19 +240,19 @@ def test_curves_average_the_seeds_that_reached_a_stage():
     np.testing.assert_allclose(found["stop_loss"], [0.9, 0.55, 0.4])
     np.testing.assert_allclose(found["stop_loss sd"][:2], np.std([[1, 0.5], [0.8, 0.6]], 0, ddof=1))
     assert np.isnan(found["stop_loss sd"][2])
-    frame = gap.curves([SimpleNamespace(label="guess", records=records)])
+    frame = gap_tables.curves([SimpleNamespace(label="guess", records=records)])
     assert frame["fit_loss"].tolist() == pytest.approx([0.45, 0.275, 0.2])
 
 
 def test_tables_and_sentences(gaps):
-    frame = gap.gap(gaps)
+    frame = gap_tables.gap(gaps)
     assert frame["verdict"].tolist() == [one.verdict for one in gaps]
-    assert "optimism low" in tables.text(frame, "csv", "", [])
-    shown = gap.summary(gaps)
+    assert "optimism low" in text.text(frame, "csv", "", [])
+    shown = gap_tables.summary(gaps)
     assert shown["optimism"][0] == gaps[0].optimism.mAP.value
     assert shown["optimism low"][0] == gaps[0].optimism.mAP.lower
-    assert len(gap.gap_per_class(gaps)) == 9
-    assert gap.gap_sentences(gaps)[0].startswith("memory is over-fitted: of a fit mAP of ")
+    assert len(gap_tables.gap_per_class(gaps)) == 9
+    assert gap_tables.gap_sentences(gaps)[0].startswith("memory is over-fitted: of a fit mAP of ")
 
 
 def make_curve(gain, training=0.6, upper=0.55):
@@ -273,7 +276,7 @@ def make_curve(gain, training=0.6, upper=0.55):
 )
 def test_learning_curve_verdict_follows_its_rule(curve, wanted):
     assert curve.verdict == wanted
-    assert wanted in gap.learning_curve_sentences([curve])[0]
+    assert wanted in learning_curve_tables.learning_curve_sentences([curve])[0]
 
 
 def test_learning_curve_takes_runs_of_the_same_code_and_setting():
@@ -329,11 +332,14 @@ END_TO_END = """
 import json
 from pathlib import Path
 
-from benchmark import suite
+from benchmark.runs import suite
 from benchmark.analysis import calibration, comparison, learning_curve, training_gap
-from benchmark.run import DataRequest, execute
-from benchmark.store import Store
-from reports import gap
+from benchmark.runs.request import DataRequest
+from benchmark.runs.run import execute
+from benchmark.runs.store import Store
+from reports.tables.text import text
+from reports.tables import training_gap as gap_tables
+from reports.tables import learning_curve as learning_curve_tables
 
 path = Path(STORE)
 models = ["guess", "constant"]
@@ -349,9 +355,10 @@ print(json.dumps({
     "seeds": {e.label: len(e.records) for e in result.entries},
     "labels": [u.label for u in suite.plan(suite.requests(
         DataRequest("tiny"), ["guess"], [0], fraction=0.1), store)],
-    "gap": json.loads(gap.gap(gaps).to_json(orient="records")),
-    "curve": json.loads(gap.learning_curve(found).to_json(orient="records")),
-    "sentences": gap.gap_sentences(gaps) + gap.learning_curve_sentences(found),
+    "gap": json.loads(gap_tables.gap(gaps).to_json(orient="records")),
+    "curve": json.loads(learning_curve_tables.learning_curve(found).to_json(orient="records")),
+    "sentences": gap_tables.gap_sentences(gaps)
+    + learning_curve_tables.learning_curve_sentences(found),
     "ece": [c.ece for c in calibration.measure(result.entries, store, labels)],
 }))
 """

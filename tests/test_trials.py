@@ -2,7 +2,7 @@
 
 from tiny_studies import HERE, TUNE, held, journal, kill, outcomes, states, trials, wait_for
 
-from benchmark import studies
+from benchmark.tuning.trials import studies
 
 #: A model whose trials end in as many ways as a trial can.
 FATE = """
@@ -55,10 +55,11 @@ class Fate(Dial):
 ALL_FATES = """
 import json, sys
 from pathlib import Path
-from benchmark import tuning
-from benchmark.executor import Job, Processes
-from benchmark.run import DataRequest, RunRequest
-from benchmark.store import Store
+from benchmark.tuning import trials
+from benchmark.workers.jobs import Job
+from benchmark.workers.processes import Processes
+from benchmark.runs.request import DataRequest, RunRequest
+from benchmark.runs.store import Store
 
 def job(key, function, args, seconds):
     assert seconds == 0.1 * 4 + 60
@@ -128,10 +129,10 @@ def test_a_timeout_starts_no_further_trial(polytimbre):
 import sys, time
 from pathlib import Path
 from types import SimpleNamespace
-from benchmark import tuning
-from benchmark.executor import InProcess
-from benchmark.run import DataRequest, RunRequest
-from benchmark.store import Store
+from benchmark.tuning import trials
+from benchmark.workers.in_process import InProcess
+from benchmark.runs.request import DataRequest, RunRequest
+from benchmark.runs.store import Store
 
 clock = SimpleNamespace(**vars(time))
 clock.now, clock.monotonic = 0.0, lambda: clock.now
@@ -155,10 +156,13 @@ def test_bad_trials_are_pruned_by_the_stop_part_alone(polytimbre):
         """
 import json, sys
 import numpy as np
-from benchmark import protocol, registry, run, studies
+from benchmark import protocol, run
+from benchmark.plugins import registry
+from benchmark.tuning import study
 from benchmark.cli import main
-from benchmark.contracts import Dataset, derive_seed
-from benchmark.metrics import mean_average_precision
+from benchmark.contracts.dataset import Dataset
+from benchmark.contracts.seeds import derive_seed
+from benchmark.scoring.metrics import mean_average_precision
 
 def part(self, rows, of=Dataset.part):
     assert not (self.partition[rows] == "test").any(), "the test part was read"
@@ -176,7 +180,7 @@ try:
 except SystemExit as end:
     assert not end.code
 fit, stop, select = map(division.part, protocol.PARTS[:3])
-for trial in studies.read("tiny-dial", f"{sys.argv[-1]}/studies.journal").trials:
+for trial in studies.read("tiny-dial", f"{sys.argv[-1]}/study.journal").trials:
     model = registry.models().get("dial").from_params(**trial.user_attrs["params"])
     model.fit(fit, stop, seed=derive_seed(0, "model"))
     stop_mAP, select_mAP = (

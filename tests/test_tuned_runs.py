@@ -6,10 +6,10 @@ import numpy as np
 import optuna
 import pytest
 
-from benchmark import studies
-from benchmark.analysis import study_history
-from benchmark.store import Store
-from reports import tuning as report
+from benchmark.runs.store import Store
+from benchmark.tuning.trials import history as study_history
+from benchmark.tuning.trials import studies
+from reports.tables import studies as report
 
 TINY = ("--dataset", "tiny")
 TUNE = ("tune", *TINY, "--workers", 0, "--trials", 1, "--model")
@@ -134,7 +134,7 @@ def test_a_refit_lasts_as_long_as_the_best_stage(polytimbre):
         """
 import json, os, sys
 from pathlib import Path
-from benchmark.environment import SINGLE_THREAD
+from benchmark.workers.threads import SINGLE_THREAD
 
 os.environ.update(SINGLE_THREAD)
 from benchmark import run

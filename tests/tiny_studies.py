@@ -5,8 +5,8 @@ import signal
 import time
 from collections import Counter
 
-from benchmark import studies
 from benchmark.errors import PolytimbreError
+from benchmark.tuning.trials import studies
 
 TUNE = ("tune", "--dataset", "tiny", "--model", "dial")
 HERE = ("--workers", 0)

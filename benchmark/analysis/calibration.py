@@ -21,8 +21,8 @@ import numpy as np
 
 from benchmark.analysis.comparison import Entry
 from benchmark.errors import ProtocolError
-from benchmark.metrics import brier, macro
-from benchmark.store import Labels, Store
+from benchmark.runs.store import Labels, Store
+from benchmark.scoring.metrics import brier, macro
 
 #: Bins of Guo et al. (2017).
 N_BINS = 15

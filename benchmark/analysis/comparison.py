@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import thresholds
 from benchmark.errors import ProtocolError
-from benchmark.metrics import Decisions, Ranking, brier, decisions, log_loss, macro
 from benchmark.protocol import PROTOCOLS
-from benchmark.record import Record
-from benchmark.store import Labels, Store
+from benchmark.runs.record import Record
+from benchmark.runs.store import Labels, Store
+from benchmark.scoring import thresholds
+from benchmark.scoring.metrics import Decisions, Ranking, brier, decisions, log_loss, macro
 
 
 @dataclass(frozen=True, eq=False)

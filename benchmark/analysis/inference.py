@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.analysis.bootstrap import Bootstrap, bootstrap
 from benchmark.analysis.comparison import Comparison
-from benchmark.analysis.ranking import (
+from benchmark.scoring.bootstrap import Bootstrap, bootstrap
+from benchmark.scoring.ranking import (
     CriticalDifference,
     Pairwise,
     WinTieLoss,
@@ -14,7 +14,7 @@ from benchmark.analysis.ranking import (
     pairwise,
     win_tie_loss,
 )
-from benchmark.thresholds import POLICIES
+from benchmark.scoring.thresholds import POLICIES
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ def infer(
     ----------
     result : Comparison
     n_resamples, seed : int
-        See :func:`benchmark.analysis.bootstrap.bootstrap`.
+        See :func:`benchmark.scoring.bootstrap.bootstrap`.
     level : float
         Of intervals; tests are at one minus it.
 

@@ -2,9 +2,9 @@
 
 Runs that trained on 10, 20, 50 and 100 % of the fit part's groups are scored on the *select*
 part, as the answer leads to a choice, and no choice is made on test. The shares are nested
-(:func:`benchmark.run.training_rows`) and scored on the same clips, so two of them are compared
-by a paired bootstrap. The training mAP is the history's, of the clips that were trained on, at
-the stage the model stands at.
+(:func:`benchmark.runs.request.training_rows`) and scored on the same clips, so two of them are
+compared by a paired bootstrap. The training mAP is the history's, of the clips that were trained
+on, at the stage the model stands at.
 
 References
 ----------
@@ -17,13 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.analysis.bootstrap import basic_interval, bootstrap
 from benchmark.analysis.comparison import Entry, compare
 from benchmark.analysis.training_gap import OPTIMISM_LIMIT, Interval
-from benchmark.contracts import derive_seed
+from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
-from benchmark.record import Record
-from benchmark.store import Labels, Store
+from benchmark.runs.record import Record
+from benchmark.runs.store import Labels, Store
+from benchmark.scoring.bootstrap import basic_interval, bootstrap
 
 #: Shares of the fit part's groups that a learning curve is made of.
 FRACTIONS = (0.1, 0.2, 0.5, 1.0)

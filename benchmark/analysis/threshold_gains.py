@@ -18,7 +18,13 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from benchmark.analysis.bootstrap import (
+from benchmark.analysis.comparison import Entry
+from benchmark.analysis.threshold_policies import N_TRIALS, SPACE, TUNED, Choice, choose, draw_folds
+from benchmark.analysis.training_gap import Interval
+from benchmark.errors import ProtocolError
+from benchmark.runs.record import Record
+from benchmark.runs.store import Labels, Store
+from benchmark.scoring.bootstrap import (
     BLOCK,
     Bootstrap,
     basic_interval,
@@ -26,15 +32,9 @@ from benchmark.analysis.bootstrap import (
     p_value,
     seed_weights,
 )
-from benchmark.analysis.comparison import Entry
-from benchmark.analysis.counting import Labels as Columns
-from benchmark.analysis.counting import count_draws
-from benchmark.analysis.ranking import holm
-from benchmark.analysis.threshold_policies import N_TRIALS, SPACE, TUNED, Choice, choose, draw_folds
-from benchmark.analysis.training_gap import Interval
-from benchmark.errors import ProtocolError
-from benchmark.record import Record
-from benchmark.store import Labels, Store
+from benchmark.scoring.counting import Labels as Columns
+from benchmark.scoring.counting import count_draws
+from benchmark.scoring.ranking import holm
 
 #: The policies of the tables; gains are over the first, one global threshold.
 NAMES = (*(policy.name for policy in SPACE), TUNED)
@@ -264,7 +264,7 @@ def resample(
 ) -> Bootstrap:
     """Resample clips by group, and each model's seeds, and score its decisions by F1.
 
-    :func:`benchmark.analysis.bootstrap.bootstrap` draws the same clips and seeds and scores
+    :func:`benchmark.scoring.bootstrap.bootstrap` draws the same clips and seeds and scores
     alike, but it resamples the seeds of everything that it compares independently. Policies of
     one model share its seeds.
 

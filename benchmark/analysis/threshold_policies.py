@@ -32,12 +32,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmark.contracts import derive_seed
+from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
-from benchmark.metrics import Ranking, decisions, macro
 from benchmark.protocol import stratify
-from benchmark.store import Labels
-from benchmark.thresholds import CALIBRATIONS, RULES, Optima, Policy, calibrator, decide
+from benchmark.runs.store import Labels
+from benchmark.scoring.metrics import Ranking, decisions, macro
+from benchmark.scoring.thresholds import CALIBRATIONS, RULES, Optima, Policy, calibrator, decide
 
 #: Folds that the select part is cut into, and how often it is.
 N_FOLDS, N_REPEATS = 5, 3

@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from benchmark.analysis.bootstrap import Bootstrap, basic_interval, bootstrap
 from benchmark.analysis.comparison import Entry
-from benchmark.analysis.history import Turn, turn
-from benchmark.contracts import derive_seed
+from benchmark.analysis.training_curves import Turn, turn
+from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
-from benchmark.store import Labels, Store
+from benchmark.runs.store import Labels, Store
+from benchmark.scoring.bootstrap import Bootstrap, basic_interval, bootstrap
 
 #: Parts in the order of the gap's two steps.
 GAP_PARTS = ("fit", "select", "test")
@@ -183,7 +183,7 @@ def measure(
     store : Store
         Holds their scores.
     labels : dict of str to Labels
-        By part, as :meth:`benchmark.store.Store.labels` returns them.
+        By part, as :meth:`benchmark.runs.store.Store.labels` returns them.
     n_resamples, seed : int
         Of the bootstrap.
 
@@ -263,7 +263,7 @@ def _resample_ap(
 def entry_loss(y_true: np.ndarray, y_score: np.ndarray, y_mask: np.ndarray) -> np.ndarray:
     """Binary cross-entropy of every label, in nats; 0 where it was not observed.
 
-    Clipped as :func:`benchmark.metrics.log_loss` does, whose value is the sum of these over
+    Clipped as :func:`benchmark.scoring.metrics.log_loss` does, whose value is the sum of these over
     the number of observed labels.
 
     Returns

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli import analyses, decisions, ensembles, publishing, runs, tuning
+from benchmark.cli import analyses, ensembles, publishing, runs, thresholds, tuning
 from benchmark.cli.data import data_app
 from benchmark.cli.paper import paper
 from benchmark.cli.report import report
@@ -28,7 +28,7 @@ for command in (
     analyses.gap,
     analyses.learning_curve,
     analyses.calibration,
-    decisions.thresholds,
+    thresholds.thresholds,
     ensembles.ensemble,
     analyses.audit,
     publishing.publish,

@@ -29,7 +29,7 @@ from benchmark.cli.common import (
 from benchmark.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from benchmark.store import Store
+    from benchmark.runs.store import Store
 
 PerClass = Annotated[bool, typer.Option("--per-class", help="One row a class.")]
 
@@ -49,19 +49,22 @@ def compare(
     """Compare the stored runs of one data set, with intervals and ranks, best mAP first."""
     from benchmark.analysis import comparison, inference
     from benchmark.protocol import PARTS
-    from reports import tables
+    from reports.tables import comparison as comparison_tables
 
     check_name("part", part, PARTS)
     result = comparison.compare(read_store(store), dataset, model, part)
     found = inference.infer(result, resamples)
-    notes = tables.comparison_notes(result, found)
+    notes = comparison_tables.comparison_notes(result, found)
     if ranks:
-        frame, notes = tables.ranks(result, found), tables.rank_notes(result, found)
+        frame, notes = (
+            comparison_tables.ranks(result, found),
+            comparison_tables.rank_notes(result, found),
+        )
     elif per_class:
-        frame = tables.per_class(result, found)
+        frame = comparison_tables.per_class(result, found)
     else:
-        frame = tables.comparison(result, found)
-    print_table(frame, fmt, tables.title(result), notes)
+        frame = comparison_tables.comparison(result, found)
+    print_table(frame, fmt, comparison_tables.title(result), notes)
 
 
 def gap(
@@ -77,22 +80,22 @@ def gap(
 ) -> None:
     """Show the gap between training and unseen clips, with a verdict for each model."""
     from benchmark.analysis import comparison, training_gap
-    from reports import gap as report
-    from reports import tables
+    from reports.tables import comparison as comparison_tables
+    from reports.tables import training_gap as gap_tables
 
     chosen = read_store(store)
     result = comparison.compare(chosen, dataset, model).without_refits()
-    title = f"training gap, {tables.title(result)}"
+    title = f"training gap, {comparison_tables.title(result)}"
     if curves:
-        print_table(report.curves(result.entries), fmt, title, result.notes)
+        print_table(gap_tables.curves(result.entries), fmt, title, result.notes)
         return
     labels = chosen.labels(result.division_id)
     gaps = training_gap.measure(result.entries, chosen, labels, n_resamples=resamples)
-    notes = [*result.notes, *report.gap_sentences(gaps), training_gap.RULE]
+    notes = [*result.notes, *gap_tables.gap_sentences(gaps), training_gap.RULE]
     if per_class:
-        frame = report.gap_per_class(gaps)
+        frame = gap_tables.gap_per_class(gaps)
     else:
-        frame = report.gap(gaps) if fmt in ("csv", "json") else report.summary(gaps)
+        frame = gap_tables.gap(gaps) if fmt in ("csv", "json") else gap_tables.summary(gaps)
     print_table(frame, fmt, title, notes)
 
 
@@ -111,10 +114,10 @@ def learning_curve(
     fmt: FormatOption = "table",
 ) -> None:
     """Train on 10, 20, 50 and 100 % of the groups; say whether more data would pay."""
-    from benchmark import suite
     from benchmark.analysis import learning_curve as analysis
-    from benchmark.run import DataRequest
-    from reports import gap as report
+    from benchmark.runs import suite
+    from benchmark.runs.request import DataRequest
+    from reports.tables import learning_curve as learning_curve_tables
 
     chosen = open_store(store)
     data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
@@ -123,8 +126,13 @@ def learning_curve(
         wanted += suite.requests(data, model, seed or range(seeds), params, fraction)
     compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
     found = analysis.measure(chosen, dataset, model, n_resamples=resamples)
-    notes = [*report.learning_curve_sentences(found), analysis.RULE]
-    print_table(report.learning_curve(found), fmt, f"learning curve, {dataset}, select part", notes)
+    notes = [*learning_curve_tables.learning_curve_sentences(found), analysis.RULE]
+    print_table(
+        learning_curve_tables.learning_curve(found),
+        fmt,
+        f"learning curve, {dataset}, select part",
+        notes,
+    )
 
 
 def calibration(
@@ -138,16 +146,16 @@ def calibration(
     """Show how far scores can be read as probabilities: calibration error and Brier score."""
     from benchmark.analysis import calibration as analysis
     from benchmark.analysis import comparison
-    from reports import gap as report
-    from reports import tables
+    from reports.tables import calibration as calibration_tables
+    from reports.tables import comparison as comparison_tables
 
     chosen = read_store(store)
     result = comparison.compare(chosen, dataset, model)
     found = analysis.measure(result.entries, chosen, chosen.labels(result.division_id))
-    shown = report.calibration
+    shown = calibration_tables.calibration
     if bins or per_class:
-        shown = report.reliability if bins else report.calibration_per_class
-    print_table(shown(found), fmt, f"calibration, {tables.title(result)}", result.notes)
+        shown = calibration_tables.reliability if bins else calibration_tables.calibration_per_class
+    print_table(shown(found), fmt, f"calibration, {comparison_tables.title(result)}", result.notes)
 
 
 def audit(
@@ -162,9 +170,9 @@ def audit(
     store: StoreOption = None,
 ) -> None:
     """Hold the published claim, and partial labels, against the corrected protocol."""
-    from benchmark.analysis import protocol_audit
-    from benchmark.run import DataRequest, load
-    from reports import audit as report
+    from benchmark.analysis.audits import protocol_audit
+    from benchmark.runs.request import DataRequest, load
+    from reports.tables import audits as report
 
     if labels is None and dataset is None:
         raise ProtocolError("say what to audit: --labels FILE, or the runs on --dataset NAME")
@@ -186,11 +194,11 @@ def _print_audit(found: list, sentences: list[str], fmt: str) -> None:
 
 
 def _audit_models(store: "Store", dataset: str, fmt: str) -> None:
-    from benchmark.analysis import audits
-    from reports import audit as report
+    from benchmark.analysis.audits import store_audit
     from reports.publish import complete_labels
+    from reports.tables import audits as report
 
-    models, masks = audits.audit(store, dataset, complete_labels(dataset))
+    models, masks = store_audit.audit(store, dataset, complete_labels(dataset))
     _print_audit(report.model_tables(models), report.model_sentences(models), fmt)
     if masks is not None:
         _print_audit(report.mask_tables(masks), report.mask_sentences(masks), fmt)

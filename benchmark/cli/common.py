@@ -12,8 +12,8 @@ from benchmark.errors import UnknownNameError
 if TYPE_CHECKING:  # imported where they are used: `--help` has to be quick
     import pandas as pd
 
-    from benchmark.store import Store
-    from benchmark.suite import Unit
+    from benchmark.runs.store import Store
+    from benchmark.runs.suite import Unit
 
 
 def check_name(kind: str, name: str, known: Sequence[str]) -> None:
@@ -23,7 +23,7 @@ def check_name(kind: str, name: str, known: Sequence[str]) -> None:
 
 
 def _check_format(name: str) -> str:
-    from reports.tables import FORMATS
+    from reports.tables.text import FORMATS
 
     check_name("format", name, FORMATS)
     return name
@@ -97,14 +97,14 @@ def warn(sentence: str) -> None:
 
 def open_store(path: Path | None) -> "Store":
     """Open the store that was named, or the default one, to compute into."""
-    from benchmark.store import Store, default_path
+    from benchmark.runs.store import Store, default_path
 
     return Store(path or default_path(), warn=warn)
 
 
 def read_store(path: Path | None) -> "Store":
     """Open a store, or a published set, to look at what it holds."""
-    from benchmark.published import PublishedSet
+    from benchmark.runs.published import PublishedSet
 
     if path is not None and (path / "set.json").exists():
         return PublishedSet(path)
@@ -113,7 +113,7 @@ def read_store(path: Path | None) -> "Store":
 
 def published_at(path: Path | None) -> Path:
     """Return the folder of published sets that was named, or the checkout's."""
-    from benchmark.published import DEFAULT
+    from benchmark.runs.published import DEFAULT
 
     return path or DEFAULT
 
@@ -136,11 +136,11 @@ def parse_params(pairs: list[str] | None) -> dict[str, Any]:
 
 def print_table(frame: "pd.DataFrame", fmt: str, title: str, notes: Sequence[str] = ()) -> None:
     """Print a table in the format that was asked for."""
-    from benchmark.screen import console
-    from reports import tables
+    from benchmark.cli.screen import console
+    from reports.tables import text
 
     out = console()
-    shown = tables.text(frame, fmt, title, list(notes), out.width)
+    shown = text.text(frame, fmt, title, list(notes), out.width)
     print(shown) if isinstance(shown, str) else out.print(shown)
 
 
@@ -154,10 +154,10 @@ def compute(
     """Run what isn't stored, showing it; end the command where runs failed or Ctrl-C came."""
     from contextlib import closing
 
-    from benchmark import suite
-    from benchmark.cluster import connect
+    from benchmark.cli.screen import console, follow
     from benchmark.errors import PolytimbreError
-    from benchmark.screen import console, follow
+    from benchmark.runs import suite
+    from benchmark.workers.connect import connect
 
     try:
         with (

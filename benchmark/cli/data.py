@@ -14,7 +14,7 @@ data_app = typer.Typer(help="Download, check and render data sets.", no_args_is_
 @data_app.command("list")
 def data_list() -> None:
     """List the data sets with licence and citation."""
-    from benchmark import registry
+    from benchmark.plugins import registry
 
     for name in registry.datasets().names():
         cls = registry.datasets().get(name)
@@ -27,7 +27,7 @@ def data_download(
     data_root: Annotated[Path, typer.Option(help="Folder to download into.")] = Path("data"),
 ) -> None:
     """Download a data set; an interrupted download goes on where it stopped."""
-    from benchmark import registry
+    from benchmark.plugins import registry
 
     path = registry.datasets().get(name)().download(data_root)
     print(f"{name} is at {path}; pass it as --data-root")
@@ -41,7 +41,7 @@ def data_verify(
 ) -> None:
     """Load a data set, check it against its contract and print what it holds."""
     from benchmark.protocol import PARTS, divide
-    from benchmark.run import DataRequest, load
+    from benchmark.runs.request import DataRequest, load
 
     data = load(DataRequest(name, data_root, split))
     division = divide(data)
@@ -63,9 +63,9 @@ def data_render(
     """Render the embedded data set again and compare it bit for bit (extra `render`)."""
     from rich.progress import Progress
 
+    from benchmark.cli.screen import console
+    from benchmark.datasets import rendering
     from benchmark.datasets.rendered import differing_clips
-    from benchmark.features import rendering
-    from benchmark.screen import console
 
     with Progress(console=console(stderr=True)) as progress:
         task = progress.add_task("rendering", total=clips)

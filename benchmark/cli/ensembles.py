@@ -30,15 +30,18 @@ def ensemble(
     store: StoreOption = None,
 ) -> None:
     """Combine the stored runs of several models, without training; compare with the best."""
-    from benchmark import ensemble as ensembles
+    from benchmark.analysis import ensembles as ensembles
     from benchmark.analysis import inference
-    from reports import ensembles as report
-    from reports import tables
+    from reports.tables import comparison as comparison_tables
+    from reports.tables import ensembles as report
 
     found = ensembles.replay(
         read_store(store), dataset, model, method or ensembles.METHODS, all_seeds
     )
     inferred = inference.infer(found.comparison, resamples)
-    notes = [*report.sentences(found), *tables.comparison_notes(found.comparison, inferred)]
-    title = f"ensembles, {tables.title(found.comparison)}"
-    print_table(tables.comparison(found.comparison, inferred), fmt, title, notes)
+    notes = [
+        *report.sentences(found),
+        *comparison_tables.comparison_notes(found.comparison, inferred),
+    ]
+    title = f"ensembles, {comparison_tables.title(found.comparison)}"
+    print_table(comparison_tables.comparison(found.comparison, inferred), fmt, title, notes)

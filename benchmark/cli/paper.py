@@ -46,7 +46,7 @@ def _list(checked: "Checked") -> None:
     """Print the bound places; raise if one does not stand."""
     from rich.table import Table
 
-    from benchmark.screen import console
+    from benchmark.cli.screen import console
     from reports.paper import PaperError
 
     table = Table(title=f"{len(checked.places)} bound places", title_justify="left", leading=1)

@@ -17,8 +17,8 @@ from benchmark.cli.common import (
 from benchmark.errors import PolytimbreError, ProtocolError, StoreError
 
 if TYPE_CHECKING:
-    from benchmark.record import Record
-    from benchmark.store import Store
+    from benchmark.runs.record import Record
+    from benchmark.runs.store import Store
 
 
 def publish(
@@ -47,8 +47,8 @@ def publish(
 
     What was published of the same data set before is replaced.
     """
-    from benchmark import studies
-    from benchmark.analysis.protocol_audit import audit_labels
+    from benchmark.analysis.audits.protocol_audit import audit_labels
+    from benchmark.tuning import studies
     from reports import publish as publishing
 
     target = published_at(results)
@@ -117,7 +117,7 @@ def _check(results: Path, data_root: Path | None, store: "Store | None") -> None
 def _follow(what: str) -> Any:
     from rich.progress import track
 
-    from benchmark.screen import console
+    from benchmark.cli.screen import console
 
     screen = console(stderr=True)
     return lambda steps: track(

@@ -20,7 +20,7 @@ def report(
     ),
 ) -> None:
     """Build the HTML report from the published runs; it opens from disk, without a network."""
-    from benchmark import published
+    from benchmark.runs import published
 
     try:
         import jinja2  # noqa: F401
@@ -40,7 +40,7 @@ def _follow(steps: "list[Step]") -> "Iterator[Step]":
     """Show on a terminal which step is under way."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from benchmark.screen import console
+    from benchmark.cli.screen import console
 
     out = console(stderr=True)
     columns = (

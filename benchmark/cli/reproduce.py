@@ -20,8 +20,8 @@ from benchmark.errors import PolytimbreError, StoreError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.reproduce import Plan, Reproduction
-    from benchmark.store import Store
+    from benchmark.analysis.reproduction import Plan, Reproduction
+    from benchmark.runs.store import Store
 
 
 def reproduce(
@@ -51,10 +51,10 @@ def _reproduce(
 ) -> bool:
     import tempfile
 
-    from benchmark import published
-    from benchmark import reproduce as again
-    from benchmark.store import Store
-    from reports import reproduction as report
+    from benchmark.analysis import reproduction as again
+    from benchmark.runs import published
+    from benchmark.runs.store import Store
+    from reports.tables import reproduction as report
 
     source, record = published.find(run_id, _sources(results, store))
     plan = again.plan(record, data_root)
@@ -79,8 +79,8 @@ def _reproduce(
 
 def _sources(results: Path | None, store: Path | None) -> "Iterator[Store]":
     """Give what may hold the run, in the order it is looked through; what isn't there is not."""
-    from benchmark import published
-    from benchmark.store import Store, default_path
+    from benchmark.runs import published
+    from benchmark.runs.store import Store, default_path
 
     stored = store or default_path()
     if store and not store.exists():
@@ -103,9 +103,9 @@ def _run(plan: "Plan", store: "Store") -> str:
     """Compute the run into an empty store, showing it; return why it failed, if it did."""
     from contextlib import closing
 
-    from benchmark import suite
-    from benchmark.executor import Processes
-    from benchmark.screen import console, follow
+    from benchmark.cli.screen import console, follow
+    from benchmark.runs import suite
+    from benchmark.workers.processes import Processes
 
     unit = suite.Unit(plan.request, plan.run_id, plan.label, cached=False)
     try:
@@ -120,7 +120,7 @@ def _run(plan: "Plan", store: "Store") -> str:
 
 
 def _print(found: "Reproduction", advice: list[str], fmt: str) -> None:
-    from reports import reproduction as report
+    from reports.tables import reproduction as report
 
     verdict = report.verdict(found)
     tables = [("metrics", report.metrics(found), [verdict] if fmt == "json" else [])]

@@ -28,7 +28,7 @@ from benchmark.cli.common import (
 from benchmark.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from benchmark.run import Chosen, DataRequest, RunRequest
+    from benchmark.runs.request import Chosen, DataRequest, RunRequest
 
 list_app = typer.Typer(help="List models, data sets and stored runs.", no_args_is_help=True)
 
@@ -61,9 +61,10 @@ def run(
     ] = False,
 ) -> None:
     """Run models under every seed and store their scores; what is stored isn't run again."""
-    from benchmark import studies, suite
-    from benchmark.run import DataRequest
-    from benchmark.screen import console, show_plan
+    from benchmark.cli.screen import console, show_plan
+    from benchmark.runs import suite
+    from benchmark.runs.request import DataRequest
+    from benchmark.tuning import studies
 
     chosen = open_store(store)
     data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
@@ -88,13 +89,14 @@ def _tuned(
     data: "DataRequest", models: list[str] | None, study: str | None, address: str
 ) -> "tuple[list[str], Callable[[RunRequest], Chosen]]":
     """Return the models to run, those with a study if none is named, and what was chosen."""
-    from benchmark import registry, studies, tuning
-    from benchmark.run import RunRequest
+    from benchmark.plugins import registry
+    from benchmark.runs.request import RunRequest
+    from benchmark.tuning import studies, trials
 
     if models is None:
         stored = studies.names(address)
         names = registry.models().names()
-        models = [n for n in names if tuning.study_name(RunRequest(data, n)) in stored]
+        models = [n for n in names if trials.study_name(RunRequest(data, n)) in stored]
         if not models:
             raise ProtocolError(
                 f"no model has a study on {data.name!r} yet: run `polytimbre tune` first"
@@ -103,7 +105,7 @@ def _tuned(
         raise ProtocolError("--study names one study: name one --model with it")
 
     def choose(request: "RunRequest") -> "Chosen":
-        return tuning.choose(study or tuning.study_name(request), address, request)
+        return trials.choose(study or trials.study_name(request), address, request)
 
     return models, choose
 
@@ -127,8 +129,8 @@ def show(run_id: str, store: StoreOption = None) -> None:
 
 def check(model: Annotated[str, typer.Argument(help="Model; see `list models`.")]) -> None:
     """Hold a model plugin against the model contract, rule by rule."""
-    from benchmark import registry
-    from benchmark.checks import check_model
+    from benchmark.plugins import registry
+    from benchmark.plugins.checks import check_model
 
     for rule in check_model(registry.models().get(model)):
         print(f"holds: {rule}", flush=True)
@@ -137,8 +139,8 @@ def check(model: Annotated[str, typer.Argument(help="Model; see `list models`.")
 
 def info(store: StoreOption = None) -> None:
     """Show machine, versions, Keras backend, store and commit."""
-    from benchmark import environment
-    from benchmark.store import default_path
+    from benchmark.runs import environment
+    from benchmark.runs.store import default_path
 
     libraries = ("keras", "scikit-learn", "xgboost", "optuna", "pandas", "seaborn")
     rows = {
@@ -163,7 +165,7 @@ def _list_plugins(registry: Any, describe: Any) -> None:
 @list_app.command("models")
 def list_models() -> None:
     """List the models; a plugin that can't be imported is listed with its error."""
-    from benchmark import registry
+    from benchmark.plugins import registry
 
     def describe(cls: type) -> str:
         presets = "".join(f"  [{cls.name}:{preset}]" for preset in cls.presets)
@@ -175,7 +177,7 @@ def list_models() -> None:
 @list_app.command("datasets")
 def list_datasets() -> None:
     """List the data sets."""
-    from benchmark import registry
+    from benchmark.plugins import registry
 
     _list_plugins(registry.datasets(), lambda cls: cls.description)
 

@@ -24,10 +24,10 @@ from benchmark.cli.common import (
 from benchmark.errors import PolytimbreError, ProtocolError
 
 if TYPE_CHECKING:
-    from benchmark.executor import Executor
-    from benchmark.run import RunRequest
-    from benchmark.studies import Study
-    from benchmark.tuning import Caps
+    from benchmark.runs.request import RunRequest
+    from benchmark.tuning.studies import Study
+    from benchmark.tuning.trials import Caps
+    from benchmark.workers.jobs import Executor
 
 
 def tune(
@@ -61,10 +61,10 @@ def tune(
     Several of these commands may work on one study at once, and a killed one may be started
     again: the number of trials stays exact.
     """
-    from benchmark import registry
-    from benchmark.cluster import connect
-    from benchmark.run import DataRequest, RunRequest
-    from benchmark.tuning import Caps, open_study
+    from benchmark.plugins import registry
+    from benchmark.runs.request import DataRequest, RunRequest
+    from benchmark.tuning.trials import Caps, open_study
+    from benchmark.workers.connect import connect
 
     chosen = open_store(store)
     data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
@@ -90,8 +90,8 @@ def tune(
 
 
 def _searches(name: str) -> bool:
-    from benchmark import registry
-    from benchmark.contracts import Model
+    from benchmark.contracts.model import Model
+    from benchmark.plugins import registry
 
     return registry.models().get(name).search_space is not Model.search_space
 
@@ -105,14 +105,14 @@ def _tune_one(
     timeout: float | None,
 ) -> bool:
     """Run one study and show what it found; say whether any trial is complete."""
-    from benchmark import tuning
-    from benchmark.analysis import study_history
-    from benchmark.screen import console, follow_study
-    from reports import tuning as report
+    from benchmark.cli.screen import console, follow_study
+    from benchmark.tuning import history as study_history
+    from benchmark.tuning import trials
+    from reports.tables import studies as report
 
     with opened:
         opened.plan(trials)
-        events = tuning.run(opened, request, caps, executor, timeout)
+        events = trials.run(opened, request, caps, executor, timeout)
         try:
             follow_study(opened, events, console())
         except KeyboardInterrupt:
@@ -135,9 +135,9 @@ def study(
     store: StoreOption = None,
 ) -> None:
     """Show a study's trials, or which parameters mattered; list the studies without a name."""
-    from benchmark import studies
-    from benchmark.analysis import study_history
-    from reports import tuning as report
+    from benchmark.tuning import history as study_history
+    from benchmark.tuning import studies
+    from reports.tables import studies as report
 
     address = studies.address_of(storage, open_store(store))
     if name is None:

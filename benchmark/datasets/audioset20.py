@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.contracts import CLASSES, Dataset, DatasetPlugin
+from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
 from benchmark.errors import DataError, UnknownNameError
 
 N_FRAMES, N_FEATURES = 10, 128

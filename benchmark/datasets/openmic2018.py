@@ -36,10 +36,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.contracts import CLASSES, Dataset, DatasetPlugin
+from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
+from benchmark.datasets.reading.archive import download, part_of, unpacked, verify
+from benchmark.datasets.reading.npz import NpzReader
 from benchmark.errors import DataError, UnknownNameError
-from benchmark.features.archive import download, part_of, unpacked, verify
-from benchmark.features.npz_reader import NpzReader
 
 ARCHIVE = "openmic-2018-v1.0.0.tgz"
 URL = f"https://zenodo.org/records/1432913/files/{ARCHIVE}"

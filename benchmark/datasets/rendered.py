@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from benchmark.contracts import CLASSES, Dataset, DatasetPlugin
+from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
 from benchmark.errors import DataError, UnknownNameError
 
 #: The committed features; ``benchmark/features/rendering`` rebuilds them bit for bit.
@@ -129,7 +129,7 @@ def differing_clips(path: Path) -> list[str]:
     Parameters
     ----------
     path : Path
-        What :func:`benchmark.features.rendering.build` wrote, of all clips or the first ones.
+        What :func:`benchmark.datasets.rendering.build` wrote, of all clips or the first ones.
     """
     embedded, other = read_archive(FILE), read_archive(path)
     differs = np.zeros(len(other["keys"]), dtype=bool)

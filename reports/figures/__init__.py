@@ -1,4 +1,4 @@
-"""Every figure of report and paper, drawn from the tables of :mod:`reports.results`.
+"""Every figure of report and paper, drawn from the tables of :mod:`reports.tables.results`.
 
 A figure is drawn for each data set whose tables have what it shows. Each comes as SVG and PDF,
 at the size it is printed with, and as PNG with 200 dots an inch.
@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from reports.figures import audits, classes, comparison, decisions, training, tuning
+from reports.figures import audits, classes, comparison, studies, thresholds, training
 from reports.figures.style import Drawing, Figure, applied, save
-from reports.results import Results
+from reports.tables.results import Results
 
 __all__ = ["PLANS", "Figure", "Plan", "compose", "draw"]
 
@@ -48,15 +48,15 @@ PLANS = (
     Plan("gap", ("gap",), training.gap),
     Plan("gap-per-class", ("gap_per_class", "gap"), training.gap_per_class),
     Plan("learning-curve", ("learning_curve",), training.learning_curve),
-    Plan("thresholds", ("thresholds",), decisions.thresholds),
-    Plan("reliability", ("reliability", "calibration"), decisions.reliability),
+    Plan("thresholds", ("thresholds",), thresholds.thresholds),
+    Plan("reliability", ("reliability", "calibration"), thresholds.reliability),
     Plan("protocol-audit", ("protocol_audit",), audits.protocol),
     Plan("labels", ("labels",), audits.labels),
     Plan("precision", ("precision",), audits.precision),
     Plan("mask-audit", ("mask_audit",), audits.masks),
     Plan("mask-levels", ("mask_levels",), audits.levels),
-    Plan("trials", ("trials",), tuning.trials),
-    Plan("importances", ("importances",), tuning.importances),
+    Plan("trials", ("trials",), studies.trials),
+    Plan("importances", ("importances",), studies.importances),
 )
 
 

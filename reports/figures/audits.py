@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 
 from reports.figures import style
 from reports.figures.style import Drawing
-from reports.results import Results
+from reports.tables.results import Results
 
 YES = "always yes"
 

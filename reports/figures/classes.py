@@ -5,7 +5,7 @@ import pandas as pd
 
 from reports.figures import style
 from reports.figures.style import Drawing
-from reports.results import Results
+from reports.tables.results import Results
 
 #: The pair whose per-instrument table the published project shows.
 PAIR = ("cnn", "random_forest")

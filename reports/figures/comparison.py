@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from reports.figures import style
 from reports.figures.style import Drawing
-from reports.results import Result, Results
+from reports.tables.results import Result, Results
 
 #: Costs that are drawn against mAP.
 COSTS = {

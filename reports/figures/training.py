@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
 from reports.figures.style import Drawing
-from reports.results import Results
+from reports.tables.results import Results
 
 #: Filling of the markers for the three parts between which the gap lies.
 PARTS = {"fit": "none", "select": "left", "test": "full"}

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmark.errors import StoreError
-from benchmark.published import PublishedSet
-from reports import drawings, figures, results
+from benchmark.runs.published import PublishedSet
+from reports import figures
+from reports.figures import architectures
 from reports.figures.style import NETWORKS
 from reports.html import notebooks, pages
+from reports.tables import results
 
 
 class Drawn(Protocol):
@@ -29,7 +31,7 @@ class Drawn(Protocol):
 #: Draws the figures of data sets' tables into a folder.
 Draw = Callable[[dict[str, results.Results], Path], Sequence[Drawn]]
 #: Draws networks into a folder.
-DrawNetworks = Callable[[Sequence[drawings.Architecture], Path], Sequence[Drawn]]
+DrawNetworks = Callable[[Sequence[architectures.Architecture], Path], Sequence[Drawn]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def build(
     target: Path,
     *,
     figures: Draw = figures.draw,
-    networks: DrawNetworks = drawings.draw,
+    networks: DrawNetworks = architectures.draw,
     folder: Path = notebooks.FOLDER,
     follow: Callable[[list[Step]], Iterable[Step]] = iter,
 ) -> Path:
@@ -59,7 +61,7 @@ def build(
     figures : callable
         Draws the figures of a data set; see :func:`reports.figures.draw`.
     networks : callable
-        Draws networks; see :func:`reports.drawings.draw`.
+        Draws networks; see :func:`reports.figures.architectures.draw`.
     folder : Path
         Of the notebooks.
     follow : callable
@@ -127,14 +129,14 @@ def _plan(
     ]
 
 
-def architectures(sets: dict[str, PublishedSet]) -> list[drawings.Architecture]:
+def architectures(sets: dict[str, PublishedSet]) -> list[architectures.Architecture]:
     """Return the published networks: the defaults, and those tuned on each data set."""
-    found: dict[str, drawings.Architecture] = {}
+    found: dict[str, architectures.Architecture] = {}
     for one in sets.values():
         for spec in (one.get(run).spec for run in one.runs):
             if spec.model in NETWORKS and spec.fraction == 1 and not spec.refit:
                 label = f"{spec.label} on {spec.dataset}" if spec.study else spec.label
-                known = drawings.Architecture(label, spec.model, spec.preset, spec.params)
+                known = architectures.Architecture(label, spec.model, spec.preset, spec.params)
                 found.setdefault(label, known)
     return [found[label] for label in sorted(found)]
 

@@ -6,13 +6,15 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark import registry
+from benchmark.plugins import registry
 from benchmark.protocol import PROTOCOLS
-from benchmark.published import PublishedSet
-from benchmark.record import Record
-from reports import results, tables
+from benchmark.runs.published import PublishedSet
+from benchmark.runs.record import Record
 from reports.figures.style import NETWORKS, TREES, base
-from reports.results import Result, Results
+from reports.tables import results
+from reports.tables.results import Result, Results
+from reports.tables.text import cell
+from reports.tables.text import cells as as_text
 
 #: The command behind each table, of the data set named.
 COMMANDS = {
@@ -102,7 +104,7 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     for name in frame.select_dtypes("float").columns:
         frame = frame.assign(**{name: frame[name].astype(object).map(_counted)})
     frame = frame.astype({n: object for n in frame.columns if frame[n].dtype == bool})
-    shown = tables.cells(frame, "\n{}")
+    shown = as_text(frame, "\n{}")
     found = []
     for row in shown.to_dict("records"):
         cells = {}
@@ -282,7 +284,7 @@ def _run(record: Record, measured: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": record.run_id,
         "seed": record.spec.seed,
-        "metrics": {k: tables.cell(measured[v]) for k, v in named.items() if v in measured},
+        "metrics": {k: cell(measured[v]) for k, v in named.items() if v in measured},
         "fit": f"{record.seconds.get('fit', float('nan')):.1f}",
         "commit": record.git.get("commit") or "–",
         "source": record.spec.source,

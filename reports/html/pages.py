@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.published import PublishedSet
+from benchmark.runs.published import PublishedSet
 from reports.html import content
 from reports.html.notebooks import NOTEBOOKS, Executed
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
-from benchmark import published
-from reports import results
+from benchmark.runs import published
 from reports.figures import PLANS, style
 from reports.html import content, pages
-from reports.results import Result, Results
+from reports.tables import results
+from reports.tables.results import Result, Results
 
 
 def read() -> dict[str, Results]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reports.results import Results
+from reports.tables.results import Results
 
 #: How a figure is embedded: letters stay letters, and can be searched for.
 ENDING = ".pdf"

@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark import published
-from benchmark import record as records
 from benchmark.errors import PolytimbreError
-from benchmark.published import DamagedError, PublishedSet
-from reports import results
+from benchmark.runs import published
+from benchmark.runs import record as records
+from benchmark.runs.published import DamagedError, PublishedSet
 from reports.paper.values import Tables, folders
-from reports.results import Results
+from reports.tables import results
+from reports.tables.results import Results
 
 
 @dataclass(frozen=True)

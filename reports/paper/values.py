@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import PolytimbreError, UnknownNameError
-from benchmark.published import PublishedSet
-from benchmark.record import RunSpec, digest
-from reports.results import Results, read
+from benchmark.runs.published import PublishedSet
+from benchmark.runs.record import RunSpec, digest
+from reports.tables.results import Results, read
 
 #: The columns that tell a table's rows apart; of other tables the first column does.
 KEYS: dict[str, tuple[str, ...]] = {

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from benchmark.analysis.bootstrap import BLOCK, bootstrap, clip_draws
-from benchmark.analysis.ranking import critical_difference, pairwise, win_tie_loss
+from benchmark.scoring.bootstrap import BLOCK, bootstrap, clip_draws
+from benchmark.scoring.ranking import critical_difference, pairwise, win_tie_loss
 
 #: Positives a class of the test part of audioset20.
 POSITIVES = (61, 60, 120, 67, 60, 70, 334, 60, 406, 128, 63, 123, 94, 62, 100, 64, 63, 60, 60, 813)

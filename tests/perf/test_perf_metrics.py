@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from benchmark import metrics, thresholds
+from benchmark.scoring import metrics, thresholds
 
 
 @pytest.fixture(scope="module")

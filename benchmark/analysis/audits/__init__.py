@@ -1,0 +1,1 @@
+"""Audits: the published claim, and comparisons on partly observed labels."""

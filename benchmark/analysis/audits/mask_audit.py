@@ -1,0 +1,449 @@
+"""Mask audit: what comparisons on partly observed labels are worth.
+
+The same scores are scored on all labels and on the observed ones alone: under a given mask, or
+under masks drawn at OpenMIC-2018's rates. What comes out is each metric's bias and spread, and
+how far the ranking of the models agrees.
+
+References
+----------
+M. G. Kendall, "A new measure of rank correlation", *Biometrika* 30, 1938.
+E. J. Humphrey, S. Durand and B. McFee, "OpenMIC-2018: An Open Dataset for Multiple Instrument
+Recognition", ISMIR 2018.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from benchmark.analysis.comparison import Entry
+from benchmark.contracts.dataset import Dataset
+from benchmark.contracts.seeds import derive_seed
+from benchmark.errors import ProtocolError
+from benchmark.runs.store import Labels, Store
+from benchmark.scoring.metrics import Ranking, decisions, macro
+
+#: Clips of OpenMIC-2018's test partition (``split01``), and how many of them are observed to
+#: hold, and not to hold, each of `CLASSES`. Source: Zenodo record 1432913. Measured with
+#: ``protocol_audit.read_labels("labels.npz").test``: ``y_positive.sum(axis=0)`` and
+#: ``(y_mask & ~y_positive).sum(axis=0)``.
+OPENMIC_CLIPS = 5085
+OPENMIC_PRESENT = (
+    115, 140, 134, 226, 137, 297, 278, 175, 286, 211,
+    193, 121, 285, 305, 268, 228, 318, 182, 394, 224,
+)  # fmt: skip
+OPENMIC_ABSENT = (
+    423, 338, 329, 259, 503, 139, 146, 387, 150, 267,
+    434, 310, 130, 324, 112, 492, 467, 408, 237, 150,
+)  # fmt: skip
+
+#: Metrics in the order of the tables; "F1" is macro F1 at the global threshold.
+METRICS = ("mAP", "F1", "ROC-AUC")
+
+#: Multiples of OpenMIC's rates at which masks are drawn.
+SHARES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+
+#: A level of observation can be trusted where tau reaches `TRUSTED_TAU` in `TRUSTED_DRAWS` of
+#: the masks drawn.
+TRUSTED_TAU, TRUSTED_DRAWS = 0.9, 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """Observed positives and observed negatives of each class per clip, each (n_classes,)."""
+
+    present: np.ndarray
+    absent: np.ndarray
+
+
+#: OpenMIC-2018's rates on its test partition.
+OPENMIC_RATES = Rates(
+    np.array(OPENMIC_PRESENT) / OPENMIC_CLIPS, np.array(OPENMIC_ABSENT) / OPENMIC_CLIPS
+)
+
+
+def observation_chances(
+    y_positive: np.ndarray, rates: Rates, share: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return with which probability a positive, and a negative, of each class is observed.
+
+    Arguments as of :func:`openmic_like_mask`. Each array has shape (n_classes,). Capped at 1:
+    a class with fewer positives than the rate asks for has all observed.
+
+    Raises
+    ------
+    ProtocolError
+        If the rates are of another number of classes, or `share` is not positive.
+    """
+    n_classes = y_positive.shape[1]
+    if len(rates.present) != n_classes:
+        raise ProtocolError(
+            f"the rates are of {len(rates.present)} classes, the labels of {n_classes}; "
+            "an OpenMIC-like mask needs OpenMIC's classes in its order"
+        )
+    if not share > 0:
+        raise ProtocolError(f"the share of OpenMIC's rates must be above 0, got {share}")
+    prevalence = y_positive.mean(axis=0)
+    chances = []
+    for rate, available in ((rates.present, prevalence), (rates.absent, 1 - prevalence)):
+        wanted = np.divide(share * rate, available, out=np.zeros(n_classes), where=available > 0)
+        chances.append(np.minimum(wanted, 1))
+    return chances[0], chances[1]
+
+
+def openmic_like_mask(
+    y_positive: np.ndarray, rates: Rates = OPENMIC_RATES, seed: int = 0, share: float = 1.0
+) -> np.ndarray:
+    """Draw which labels are observed, as many positives and negatives a class as in OpenMIC.
+
+    Parameters
+    ----------
+    y_positive : ndarray of bool, shape (n_clips, n_classes)
+        Complete labels.
+    rates : Rates
+    seed : int
+        Masks of one seed are nested: a larger share only adds labels.
+    share : float
+        Scales both rates.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_clips, n_classes)
+        True where the label is observed.
+    """
+    present, absent = observation_chances(y_positive, rates, share)
+    rng = np.random.default_rng(derive_seed(seed, "openmic-like mask"))
+    return rng.random(y_positive.shape) < np.where(y_positive, present, absent)
+
+
+def mask_labels(labels: Labels, mask: np.ndarray) -> Labels:
+    """Return `labels` with only those observed that are observed and in `mask`."""
+    observed = labels.y_mask & mask
+    y_true = np.where(observed, labels.y_true, np.float32(0))
+    return Labels(y_true, observed, labels.keys, labels.groups, labels.classes)
+
+
+def partition_labels(dataset: Dataset, partition: str = "test") -> Labels:
+    """Return the labels of a data set's ``"train"`` or ``"test"`` partition."""
+    return _take(dataset, np.flatnonzero(dataset.partition == partition))
+
+
+def _take(source: Dataset | Labels, rows: np.ndarray) -> Labels:
+    fields = ("y_true", "y_mask", "keys", "groups")
+    return Labels(*(getattr(source, name)[rows] for name in fields), source.classes)
+
+
+def align(labels: Labels, keys: np.ndarray) -> Labels:
+    """Return the labels of the clips named by `keys`, in that order.
+
+    Raises
+    ------
+    ProtocolError
+        If a clip is not there.
+    """
+    row_of = {key: row for row, key in enumerate(labels.keys.tolist())}
+    missing = [key for key in keys.tolist() if key not in row_of]
+    if missing:
+        raise ProtocolError(
+            f"{len(missing)} of {len(keys)} scored clips have no complete labels, first "
+            f"{missing[0]!r}: these are not the same clips"
+        )
+    return _take(labels, np.array([row_of[key] for key in keys.tolist()], dtype=int))
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredModel:
+    """One model's scores on the clips of the audit, one array a seed.
+
+    Attributes
+    ----------
+    label : str
+    scores : tuple of ndarray, shape (n_clips, n_classes)
+    predictions : tuple of ndarray of bool, shape (n_clips, n_classes)
+        Scores at or above the global threshold, which was chosen on the select part: one and
+        the same under every mask, so that nothing but the scored labels changes.
+    """
+
+    label: str
+    scores: tuple[np.ndarray, ...]
+    predictions: tuple[np.ndarray, ...]
+
+
+def scored_models(entries: Sequence[Entry], store: Store, part: str = "test") -> list[ScoredModel]:
+    """Return the stored scores of a comparison's entries and what they decide."""
+    models = []
+    for entry in entries:
+        scores = tuple(store.scores(record)[part] for record in entry.records)
+        predictions = tuple(
+            y_score >= evaluation.thresholds["global"].astype(y_score.dtype)
+            for y_score, evaluation in zip(scores, entry.evaluations, strict=True)
+        )
+        models.append(ScoredModel(entry.label, scores, predictions))
+    return models
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """What is scored at one level of observation.
+
+    Attributes
+    ----------
+    share : float or None
+        Multiple of OpenMIC's rates; None for a given mask.
+    present, labels : float
+        Mean number of observed positives, and of observed labels, per class and mask.
+    prevalence : float
+        Share of positives among the observed labels, mean over masks.
+    n_classes : float
+        Mean number of classes that can be scored.
+    capped : int
+        Classes of which all positives or all negatives are observed, as the rates ask for more.
+    values : ndarray, shape (n_masks, n_metrics, n_models)
+        Macro values, mean over seeds; NaN where a mask leaves no class to score.
+    tau : ndarray, shape (n_masks, n_metrics)
+        Kendall's tau-b between the models' values under the mask and on all labels.
+    """
+
+    share: float | None
+    present: float
+    labels: float
+    prevalence: float
+    n_classes: float
+    capped: int
+    values: np.ndarray
+    tau: np.ndarray
+
+    def masked(self) -> np.ndarray:
+        """Mean over masks, shape (n_metrics, n_models)."""
+        return self._scored.mean(axis=0) if len(self._scored) else self._nothing
+
+    def spread(self) -> np.ndarray:
+        """Return the standard deviation over masks, (n_metrics, n_models); NaN for one mask."""
+        return self._scored.std(axis=0, ddof=1) if len(self._scored) > 1 else self._nothing
+
+    @cached_property
+    def _scored(self) -> np.ndarray:
+        """Values under the masks that leave a class to score."""
+        return self.values[~np.isnan(self.values).any(axis=(1, 2))]
+
+    @property
+    def _nothing(self) -> np.ndarray:
+        return np.full(self.values.shape[1:], np.nan)
+
+    def mean_tau(self) -> np.ndarray:
+        """Mean over masks, shape (n_metrics,); NaN where no ranking can be compared."""
+        return np.array([known.mean() if len(known) else np.nan for known in self._known_taus])
+
+    def low_tau(self) -> np.ndarray:
+        """5 % quantile over masks, shape (n_metrics,); NaN where none can be compared."""
+        taus = self._known_taus
+        return np.array([np.quantile(t, 0.05) if len(t) else np.nan for t in taus])
+
+    @property
+    def _known_taus(self) -> list[np.ndarray]:
+        return [column[~np.isnan(column)] for column in self.tau.T]
+
+    def agreeing(self) -> np.ndarray:
+        """Share of the masks with a tau of at least `TRUSTED_TAU`, shape (n_metrics,).
+
+        A mask whose ranking can't be compared does not agree.
+        """
+        # the tolerance lets a tau of exactly the bound pass in spite of rounding
+        return (np.nan_to_num(self.tau, nan=-1.0) >= TRUSTED_TAU - 1e-9).mean(axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskAudit:
+    """Metrics and rankings under masks against those on all labels.
+
+    Attributes
+    ----------
+    models : tuple of str
+    n_clips : int
+    present, labels : float
+        Mean number of positives, and of labels, per class that has labels.
+    prevalence : float
+        Share of positives among all labels.
+    full : ndarray, shape (n_metrics, n_models)
+        Macro values on all labels, mean over seeds.
+    levels : tuple of Level
+        By rising share; one for a given mask.
+    """
+
+    models: tuple[str, ...]
+    n_clips: int
+    present: float
+    labels: float
+    prevalence: float
+    full: np.ndarray
+    levels: tuple[Level, ...]
+
+    @property
+    def reference(self) -> Level:
+        """The given mask, or the level nearest to OpenMIC's own rates."""
+        return min(self.levels, key=lambda x: abs(np.log(x.share)) if x.share else 0.0)
+
+    def bias(self, level: Level) -> np.ndarray:
+        """Mean over masks less the value on all labels, shape (n_metrics, n_models)."""
+        return level.masked() - self.full
+
+    def enough(self, metric: str) -> Level | None:
+        """Return the least level from which on the ranking can be trusted, or None.
+
+        At it and at every level above, `TRUSTED_DRAWS` of the masks keep the ranking with a
+        tau of at least `TRUSTED_TAU`.
+        """
+        found = None
+        for level in reversed(self.levels):
+            if level.agreeing()[METRICS.index(metric)] < TRUSTED_DRAWS:
+                break
+            found = level
+        return found
+
+
+def audit_given_mask(full: Labels, observed: Labels, models: Sequence[ScoredModel]) -> MaskAudit:
+    """Score the same runs on all labels and under the mask a data set came with.
+
+    Parameters
+    ----------
+    full : Labels
+        Complete labels, for instance those of ``rendered-full``; clips are matched by key.
+    observed : Labels
+        The clips that `models` scored, partly observed.
+    models : sequence of ScoredModel
+
+    Raises
+    ------
+    ProtocolError
+        If there are fewer than two models, if clips don't match, or if an observed label
+        contradicts the complete one.
+    """
+    full = align(full, observed.keys)
+    both = full.y_mask & observed.y_mask
+    wrong = int((both & (full.y_positive != observed.y_positive)).sum())
+    if wrong or (observed.y_mask & ~full.y_mask).any():
+        raise ProtocolError(
+            f"{wrong} observed label(s) contradict the complete ones, or are not among them: "
+            "these are not two masks of the same labels"
+        )
+    values = _full_values(full, models)
+    return _audit(full, models, values, [_level(full, [both], models, values, None, 0)])
+
+
+def audit_masks(
+    full: Labels,
+    models: Sequence[ScoredModel],
+    *,
+    rates: Rates = OPENMIC_RATES,
+    shares: Sequence[float] = SHARES,
+    draws: int = 50,
+    seed: int = 0,
+) -> MaskAudit:
+    """Score the same runs on all labels and under masks drawn at OpenMIC's rates.
+
+    Parameters
+    ----------
+    full : Labels
+        Complete labels of the clips that `models` scored.
+    models : sequence of ScoredModel
+    rates : Rates
+        Observed labels per class and clip.
+    shares : sequence of float
+        Multiples of `rates`.
+    draws : int
+        Masks drawn at each share.
+    seed : int
+
+    Raises
+    ------
+    ProtocolError
+        If there are fewer than two models or no draw.
+    """
+    if draws < 1 or not shares:
+        raise ProtocolError("a mask audit needs at least one share and one draw")
+    values = _full_values(full, models)
+    levels = []
+    for share in sorted(shares):
+        seeds = (derive_seed(seed, "draw", i) for i in range(draws))
+        drawn = (openmic_like_mask(full.y_positive, rates, s, share) for s in seeds)
+        masks = [full.y_mask & mask for mask in drawn]
+        chances = observation_chances(full.y_positive, rates, share)
+        capped = int(((chances[0] == 1) | (chances[1] == 1))[full.y_mask.any(axis=0)].sum())
+        levels.append(_level(full, masks, models, values, share, capped))
+    return _audit(full, models, values, levels)
+
+
+def _audit(
+    full: Labels, models: Sequence[ScoredModel], values: np.ndarray, levels: Sequence[Level]
+) -> MaskAudit:
+    known = full.y_mask.any(axis=0)
+    present, labels = full.y_positive.sum(axis=0)[known], full.y_mask.sum(axis=0)[known]
+    return MaskAudit(
+        models=tuple(model.label for model in models),
+        n_clips=len(full),
+        present=float(present.mean()),
+        labels=float(labels.mean()),
+        prevalence=float(present.sum() / labels.sum()),
+        full=values,
+        levels=tuple(levels),
+    )
+
+
+def _full_values(full: Labels, models: Sequence[ScoredModel]) -> np.ndarray:
+    if len(models) < 2:
+        raise ProtocolError(
+            f"a ranking needs at least two models, got {len(models)}. Run more models first"
+        )
+    return _values(full.y_positive, full.y_mask, models)
+
+
+def _level(
+    full: Labels,
+    masks: Sequence[np.ndarray],
+    models: Sequence[ScoredModel],
+    values_on_all: np.ndarray,
+    share: float | None,
+    capped: int,
+) -> Level:
+    known, y_positive = full.y_mask.any(axis=0), full.y_positive
+    counts = []
+    for mask in masks:
+        present, labels = (mask & y_positive).sum(axis=0)[known], mask.sum(axis=0)[known]
+        prevalence = present.sum() / labels.sum() if labels.any() else np.nan
+        scorable = (present > 0) & (present < labels)
+        counts.append((present.mean(), labels.mean(), prevalence, scorable.sum()))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy sorts outside Python's lock
+        values = np.array(list(pool.map(lambda mask: _values(y_positive, mask, models), masks)))
+    taus = [[_tau(*pair) for pair in zip(values_on_all, v, strict=True)] for v in values]
+    return Level(share, *np.mean(counts, axis=0).tolist(), capped, values, np.array(taus))
+
+
+def _tau(a: np.ndarray, b: np.ndarray) -> float:
+    from scipy.stats import kendalltau
+
+    # rounded, so that sums in another order don't untie equal values
+    return float(kendalltau(a.round(12), b.round(12)).statistic)
+
+
+def _values(y_positive: np.ndarray, mask: np.ndarray, models: Sequence[ScoredModel]) -> np.ndarray:
+    """Macro values of each model, mean over seeds, shape (n_metrics, n_models)."""
+    # Most labels are not observed: sorting the observed ones alone is several times faster.
+    n_rows = max(int(mask.sum(axis=0).max()), 1)
+    rows = np.argsort(~mask, axis=0, kind="stable")[:n_rows]
+    truth, observed = (np.take_along_axis(a, rows, axis=0) for a in (y_positive, mask))
+    scorable = (truth & observed).any(axis=0) & (~truth & observed).any(axis=0)
+    if not scorable.any():
+        return np.full((len(METRICS), len(models)), np.nan)
+    columns = []
+    for model in models:
+        runs = []
+        for y_score, y_pred in zip(model.scores, model.predictions, strict=True):
+            y_score, y_pred = (np.take_along_axis(a, rows, axis=0) for a in (y_score, y_pred))
+            ranking = Ranking.of(truth, y_score, observed)
+            f1 = decisions(truth, y_pred, observed).f1
+            runs.append([macro(v) for v in (ranking.average_precision(), f1, ranking.roc_auc())])
+        columns.append(np.mean(runs, axis=0))
+    return np.stack(columns, axis=1)

@@ -1,0 +1,448 @@
+"""Protocol audit: a published protocol's scores beside the corrected one's.
+
+Under the published protocol a label that was never observed counts as present, and only clips
+whose *voice* label was observed are kept. Here the same scores are scored under it and under the
+corrected one: strategies that never hear a clip (`audit_labels`), stored runs (`audit_models`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.analysis.audits.mask_audit import mask_labels, openmic_like_mask, partition_labels
+from benchmark.analysis.comparison import Comparison, Entry, evaluate
+from benchmark.contracts.dataset import CLASSES, Dataset
+from benchmark.contracts.seeds import derive_seed
+from benchmark.errors import DataError, ProtocolError
+from benchmark.runs.store import Labels, Store
+from benchmark.scoring.metrics import macro
+
+Parts = Mapping[str, Labels]
+
+#: The published protocol keeps the clips whose label of this class was observed.
+FILTER_CLASS = "voice"
+#: The published protocol's candidate thresholds: 0.10 to 0.99 by 0.01.
+GRID = np.arange(10, 100) / 100
+#: File beside ``labels.npz`` that names the clips of the official test partition.
+TEST_KEYS = Path("partitions") / "split01_test.csv"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Figures of the network, and "precision" by class of network and forest."""
+
+    accuracy: float
+    precision: float
+    recall: float
+    network: Mapping[str, float]
+    forest: Mapping[str, float]
+    forest_positive: Mapping[str, float]
+
+
+#: The published figures. `forest` is what the notebook of OpenMIC-2018's authors
+#: (github.com/cosmir/openmic-2018, random-forest baseline, test partition) calls the weighted
+#: average over both classes; `forest_positive` is that notebook's row "True".
+CLAIM = Claim(
+    accuracy=0.7219,
+    precision=0.93,
+    recall=1.00,
+    network={"saxophone": 0.93, "trumpet": 0.92, "ukulele": 0.96},
+    forest={"saxophone": 0.83, "trumpet": 0.78, "ukulele": 0.77},
+    forest_positive={"saxophone": 0.80, "trumpet": 0.78, "ukulele": 0.67},
+)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenMICLabels:
+    """OpenMIC-2018's labels by official partition; `train` may hold only some of its clips."""
+
+    train: Labels
+    test: Labels
+
+
+def read_labels(path: Path) -> OpenMICLabels:
+    """Read OpenMIC-2018's labels without its features.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.npz`` with `sample_key` (n_clips,) str and `label` (n_clips, 20) int8: 1 where the
+        relevance is above 0.5, -1 where it is below, 0 where the label was not observed. The
+        keys of the test clips lie beside it, in ``partitions/split01_test.csv``, one a line.
+
+    Raises
+    ------
+    DataError
+        Where a file is missing or damaged, or clips of the test partition are missing.
+    """
+    keys, label = _read_npz(Path(path))
+    listed = Path(path).parent / TEST_KEYS
+    try:
+        test_keys = set(listed.read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"the test clips' keys can't be read from {listed} ({error}); OpenMIC-2018 has it"
+        ) from error
+    in_test = np.array([key in test_keys for key in keys.tolist()])
+    if in_test.sum() != len(test_keys) or in_test.all() or not in_test.any():
+        raise DataError(
+            f"{path} must hold all {len(test_keys)} clips of {listed} and some training clips; it "
+            f"holds {in_test.sum()} and {(~in_test).sum()}"
+        )
+    return OpenMICLabels(_labels(keys, label, ~in_test), _labels(keys, label, in_test))
+
+
+def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            keys, label = stored["sample_key"], stored["label"]
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds
+        raise DataError(
+            f"the labels {path} can't be read ({error}); an .npz with the arrays sample_key and "
+            "label is needed"
+        ) from error
+    shapes = keys.ndim == 1 and keys.dtype.kind == "U" and label.shape == (len(keys), len(CLASSES))
+    if not shapes or not np.isin(label, (-1, 0, 1)).all() or len(np.unique(keys)) != len(keys):
+        raise DataError(
+            f"the labels {path} must be sample_key (n_clips,) of str, each once, and label "
+            f"(n_clips, {len(CLASSES)}) of 1, -1 and 0; got {keys.dtype} {keys.shape} and "
+            f"{label.dtype} {label.shape}"
+        )
+    return keys, label
+
+
+def _labels(keys: np.ndarray, label: np.ndarray, rows: np.ndarray) -> Labels:
+    keys, label = keys[rows], label[rows]
+    # the artists are not in this file, and nothing here is divided by group
+    return Labels((label == 1).astype(np.float32), label != 0, keys, keys, CLASSES)
+
+
+def openmic_labels(dataset: Dataset) -> OpenMICLabels:
+    """Return the labels of a loaded data set by partition."""
+    return OpenMICLabels(partition_labels(dataset, "train"), partition_labels(dataset, "test"))
+
+
+def published_labels(labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the published protocol takes for the truth.
+
+    OpenMIC stores a relevance of 0.5 where a label was not observed, and the published script
+    calls 0.5 and more positive: what was not observed counts as present.
+
+    Returns
+    -------
+    y_present : ndarray of bool, shape (n_kept, n_classes)
+    rows : ndarray of int, shape (n_kept,)
+        The clips that are kept: those whose *voice* label was observed.
+
+    Raises
+    ------
+    ProtocolError
+        If there is none.
+    """
+    voice = [name == FILTER_CLASS for name in labels.classes]
+    rows = np.flatnonzero(labels.y_mask[:, voice].any(axis=1))
+    if not rows.size:
+        raise ProtocolError(
+            f"the published protocol keeps no clip: the label {FILTER_CLASS!r} is observed in none"
+        )
+    return (labels.y_positive | ~labels.y_mask)[rows], rows
+
+
+def grid_thresholds(y_present: np.ndarray, y_score: np.ndarray) -> np.ndarray:
+    """Return the threshold of highest F1 of each class among `GRID`, shape (n_classes,).
+
+    A score at or above the threshold is a "yes". Among thresholds of equal F1 the lowest is
+    taken, as by a loop that keeps the first best. `y_present` (bool) and
+    `y_score` have shape (n_clips, n_classes).
+    """
+    n_present = y_present.sum(axis=0)
+    f1 = []
+    for threshold in GRID.astype(y_score.dtype):
+        y_pred = y_score >= threshold
+        hits = (y_pred & y_present).sum(axis=0)
+        f1.append(2 * hits / np.maximum(y_pred.sum(axis=0) + n_present, 1))
+    return GRID[np.argmax(f1, axis=0)]
+
+
+def categorical_accuracy(y_true: np.ndarray, y_score: np.ndarray) -> float:
+    """Share of clips whose highest score is at the first of their highest labels.
+
+    This is ``keras.metrics.categorical_accuracy``, which is meant for one class a clip. With
+    several present, argmax takes the first. Both arrays have shape (n_clips, n_classes).
+    """
+    return float(np.mean(y_true.argmax(axis=1) == y_score.argmax(axis=1)))
+
+
+def published_scores(
+    scores: Mapping[str, np.ndarray], labels: Parts, part: str = "test"
+) -> dict[str, float]:
+    """Score one run as published, with thresholds from `GRID` on *select* handled alike.
+
+    Parameters
+    ----------
+    scores : mapping of str to ndarray, shape (n_clips, n_classes)
+    labels : mapping of str to Labels
+        By part, as `scores`: ``"select"`` and `part` are needed.
+    part : str
+
+    Returns
+    -------
+    dict of str to float
+        "accuracy", see :func:`categorical_accuracy`; "precision", "recall" and "f1" of the
+        positive class, weighted by each class's number of "present" labels, as scikit-learn's
+        ``average="weighted"`` does. Nothing over nothing is 0.
+    """
+    y_select, rows = published_labels(labels["select"])
+    chosen = grid_thresholds(y_select, scores["select"][rows])
+    y_present, rows = published_labels(labels[part])
+    y_score = scores[part][rows]
+    y_pred = y_score >= chosen.astype(y_score.dtype)
+    hits, said, support = (a.sum(axis=0) for a in (y_pred & y_present, y_pred, y_present))
+    figures = {"accuracy": categorical_accuracy(y_present, y_score)}
+    ratios = ("precision", hits, said), ("recall", hits, support), ("f1", 2 * hits, said + support)
+    for name, top, bottom in ratios:
+        figures[name] = float(support @ (top / np.maximum(bottom, 1)) / max(support.sum(), 1))
+    return figures
+
+
+def corrected_scores(
+    scores: Mapping[str, np.ndarray], labels: Parts, part: str = "test"
+) -> dict[str, float]:
+    """Score one run over the observed labels of all clips; arguments as `published_scores`.
+
+    Returns
+    -------
+    dict of str to float
+        "mAP" and, at the global threshold, the macro averages of the figures in
+        :class:`benchmark.scoring.metrics.Decisions`, by their names.
+    """
+    evaluation = evaluate(scores, labels, part)
+    decided = evaluation.decisions["global"]
+    macros = {f.name: macro(getattr(decided, f.name)) for f in fields(decided)}
+    return {"mAP": macro(evaluation.average_precision), **macros}
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One strategy or model under both protocols, means over seeds.
+
+    Figures are named as by :func:`published_scores` and :func:`corrected_scores`; `model` is the
+    plugin's name, empty for a strategy; `as_published` says whether the model was also trained
+    with missing labels as present.
+    """
+
+    label: str
+    model: str
+    published: Mapping[str, float]
+    corrected: Mapping[str, float]
+    as_published: bool = False
+
+
+#: Strategies that never hear a clip.
+ALWAYS_YES, CLASS_PRIOR, ALWAYS_VOICE = "always yes", "class prior", "always voice"
+
+
+def _constant_row(label: str, scores: Sequence[np.ndarray], labels: Parts, part: str) -> Row:
+    """Score the same class scores for every clip: the first as published, the second corrected."""
+    every = [{k: np.tile(np.float32(v), (len(y), 1)) for k, y in labels.items()} for v in scores]
+    return Row(
+        label,
+        "",
+        published_scores(every[0], labels, part),
+        corrected_scores(every[1], labels, part),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class LabelAudit:
+    """What OpenMIC's labels alone give under the published protocol.
+
+    Attributes
+    ----------
+    n_test, n_train : int
+        Clips of the test partition, and training clips with known labels.
+    n_kept, n_train_kept : int
+        Of these, the clips the published protocol keeps.
+    present, absent, missing : ndarray of int, shape (n_classes,)
+        Kept test clips in which the class was observed as present, as absent, or not at all:
+        the published positives are `present` and `missing`.
+    all_present, all_absent : ndarray of int, shape (n_classes,)
+        Observed positives and negatives of the whole test partition.
+    strategies : tuple of Row
+        "always yes", "class prior", "always voice".
+    """
+
+    classes: tuple[str, ...]
+    n_test: int
+    n_train: int
+    n_kept: int
+    n_train_kept: int
+    present: np.ndarray
+    absent: np.ndarray
+    missing: np.ndarray
+    all_present: np.ndarray
+    all_absent: np.ndarray
+    strategies: tuple[Row, ...]
+    claim: Claim = CLAIM
+
+    def strategy(self, name: str) -> Row:
+        """Return one strategy by name."""
+        return next(s for s in self.strategies if s.label == name)
+
+
+def audit_labels(source: Path | OpenMICLabels) -> LabelAudit:
+    """Score strategies that never hear a clip on OpenMIC's labels, as published and corrected.
+
+    The class prior is counted, and thresholds are chosen, on all training clips in the file, as
+    the published validation part is not known. "Accuracy" of the prior hangs on which class has
+    the highest one, and there the first of equal classes wins.
+
+    Parameters
+    ----------
+    source : Path or OpenMICLabels
+        See :func:`read_labels` and :func:`openmic_labels`; it raises DataError, too.
+    """
+    known = source if isinstance(source, OpenMICLabels) else read_labels(source)
+    test, parts = known.test, {"select": known.train, "test": known.test}
+    y_train = published_labels(known.train)[0]
+    rows = published_labels(test)[1]
+    observed, present = test.y_mask[rows], test.y_positive[rows]
+    voice = np.array([name == FILTER_CLASS for name in test.classes])
+    yes = np.ones(len(voice))
+    share = known.train.y_positive.sum(axis=0) / np.maximum(known.train.y_mask.sum(axis=0), 1)
+    strategies = (
+        _constant_row(ALWAYS_YES, (yes, yes), parts, "test"),
+        # a prior rests on what its protocol takes for the truth
+        _constant_row(CLASS_PRIOR, (y_train.mean(axis=0), share), parts, "test"),
+        _constant_row(ALWAYS_VOICE, (voice, voice), parts, "test"),
+    )
+    return LabelAudit(
+        classes=test.classes,
+        n_test=len(test),
+        n_train=len(known.train),
+        n_kept=len(rows),
+        n_train_kept=len(y_train),
+        present=present.sum(axis=0),
+        absent=(observed & ~present).sum(axis=0),
+        missing=(~observed).sum(axis=0),
+        all_present=test.y_positive.sum(axis=0),
+        all_absent=(test.y_mask & ~test.y_positive).sum(axis=0),
+        strategies=strategies,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ModelAudit:
+    """Stored models under both protocols.
+
+    Attributes
+    ----------
+    drawn : bool
+        Whether an OpenMIC-like mask was laid over the labels first.
+    n_clips, n_kept : int
+        Clips of the part, and those the published protocol keeps.
+    present, observed : float
+        Share of the kept clips' labels that the published protocol calls present, and share
+        that was observed to be.
+    rows : tuple of Row
+        Best mAP first.
+    yes : Row
+        "Yes" to everything, for reference.
+    """
+
+    dataset: str
+    part: str
+    drawn: bool
+    n_clips: int
+    n_kept: int
+    present: float
+    observed: float
+    rows: tuple[Row, ...]
+    yes: Row
+
+    def values(self, protocol: str, name: str) -> np.ndarray:
+        """Return one figure of every row; `protocol` is "published" or "corrected"."""
+        # rounded, so that sums in another order don't untie equal figures
+        return np.array([getattr(row, protocol)[name] for row in self.rows]).round(12)
+
+    def tau(self, name: str) -> float:
+        """Kendall's tau-b between a published figure and mAP; NaN where one is the same for all."""
+        from scipy.stats import kendalltau
+
+        if len(self.rows) < 2:
+            return float("nan")
+        pair = (self.values("published", name), self.values("corrected", "mAP"))
+        return float(kendalltau(*pair).statistic)
+
+
+def audit_models(
+    comparison: Comparison,
+    store: Store,
+    labels_by_part: Parts,
+    *,
+    mask_seed: int | None = None,
+    extra: Sequence[Entry] = (),
+) -> ModelAudit:
+    """Score stored models as published and corrected.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Its entries are scored, on its part.
+    store : Store
+    labels_by_part : mapping of str to Labels
+        Of the comparison's division; ``"select"`` and the part are needed.
+    mask_seed : int, optional
+        Lays an OpenMIC-like mask over complete labels first, drawn from this seed.
+    extra : sequence of Entry
+        Models that were also trained as published, on the same clips.
+
+    Raises
+    ------
+    ProtocolError
+        If no clip is kept, or an extra entry is of other clips.
+    """
+    part = comparison.part
+    labels = {name: labels_by_part[name] for name in dict.fromkeys(("select", part))}
+    if mask_seed is not None:
+        for name, known in labels.items():
+            seed = derive_seed(mask_seed, name)
+            labels[name] = mask_labels(known, openmic_like_mask(known.y_positive, seed=seed))
+    rows = [_row(entry, store, labels, part, False) for entry in comparison.entries]
+    rows += [_row(entry, store, labels, part, True) for entry in extra]
+    rows.sort(key=lambda row: -row.corrected["mAP"])
+    every = np.ones(labels[part].y_true.shape[1])
+    y_present, kept = published_labels(labels[part])
+    return ModelAudit(
+        dataset=comparison.dataset,
+        part=part,
+        drawn=mask_seed is not None,
+        n_clips=len(labels[part]),
+        n_kept=len(kept),
+        present=float(y_present.mean()),
+        observed=float(labels[part].y_positive[kept].mean()),
+        rows=tuple(rows),
+        yes=_constant_row(ALWAYS_YES, (every, every), labels, part),
+    )
+
+
+def _row(entry: Entry, store: Store, labels: Parts, part: str, as_published: bool) -> Row:
+    published, corrected = [], []
+    for record in entry.records:
+        found = store.labels(record.spec.division_id)
+        if any(not np.array_equal(found[p].keys, known.keys) for p, known in labels.items()):
+            raise ProtocolError(
+                f"{entry.label} was scored on other clips than the ones audited; run it again on "
+                "the same data and split"
+            )
+        scores = store.scores(record)
+        published.append(published_scores(scores, labels, part))
+        corrected.append(corrected_scores(scores, labels, part))
+    model = entry.records[0].spec.model
+    return Row(entry.label, model, _mean(published), _mean(corrected), as_published)
+
+
+def _mean(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}

@@ -1,0 +1,401 @@
+"""Run a finished run again in its recorded configuration, and find what differs.
+
+Bits depend on the machine (instruction set, C library), on the versions of packages and on the
+code. Where all of these are as recorded, every bit has to be the same. Elsewhere rounding
+differs, and what early stopping or a tree's split makes of it: there mAP may differ, by 1e-6
+for trees and linear models and by 0.01 for networks.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.analysis.comparison import evaluate
+from benchmark.errors import DataError, PolytimbreError, ProtocolError, StoreError
+from benchmark.plugins import registry
+from benchmark.protocol import PARTS, PROTOCOLS, Division
+from benchmark.runs import environment
+from benchmark.runs.published import PublishedSet
+from benchmark.runs.record import Record
+from benchmark.runs.request import Chosen, DataRequest, RunRequest, divide_for, make_model, specify
+from benchmark.runs.store import Store
+from benchmark.workers.jobs import WORKER_THREADS
+
+#: By how much mAP on test may differ in another environment.
+NETWORK_TOLERANCE = 0.01
+TREE_TOLERANCE = 1e-6
+#: Metrics of the same scores may differ by this, from the order of their sums.
+ROUNDING = 1e-12
+
+SCORES = "scores.npz"
+
+#: The instruction set in a platform's name, and what follows it: the C library.
+_ARCHITECTURE = re.compile(
+    r"-(x86_64|amd64|i[3-6]86|aarch64|arm64|armv\w+|ppc64le|riscv64|s390x)(-.*)?$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Circumstance:
+    """One thing in a run's environment that is not as recorded.
+
+    Attributes
+    ----------
+    what : str
+    recorded, now : str
+    bears : {"machine", "packages", "code", "threads", "backend", ""}
+        Why bits may differ; empty for what changes none.
+    """
+
+    what: str
+    recorded: str
+    now: str
+    bears: str
+
+
+@dataclass(frozen=True)
+class ScoresOfPart:
+    """How one part's scores differ from the recorded ones.
+
+    Attributes
+    ----------
+    part : {"fit", "stop", "select", "test"}
+    n_scores : int
+        Clips times classes.
+    n_differing, n_bits : int
+        Scores that are not the same, and how many bits of theirs (of 32) are not.
+    largest : float
+        Largest absolute difference.
+    """
+
+    part: str
+    n_scores: int
+    n_differing: int
+    n_bits: int
+    largest: float
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric, recorded and now.
+
+    Attributes
+    ----------
+    name : str
+        As in :meth:`benchmark.analysis.comparison.Evaluation.summary`, on test; ``"stop_mAP"``
+        is that of the stage the model stands at, in the training history.
+    recorded, now : float
+    """
+
+    name: str
+    recorded: float
+    now: float
+
+    @property
+    def difference(self) -> float:
+        """What it is now minus what it was; 0 where it is not defined both times."""
+        if math.isnan(self.recorded) and math.isnan(self.now):
+            return 0.0
+        return self.now - self.recorded
+
+
+@dataclass(frozen=True, eq=False)
+class Reproduction:
+    """What came of running a run again.
+
+    Attributes
+    ----------
+    record, again : Record
+        As recorded, and as it is now.
+    circumstances : sequence of Circumstance
+        What in the environment is not as recorded.
+    scores : list of ScoresOfPart
+        Of the parts whose recorded scores are there; a published set may hold none.
+    metrics : list of Metric
+        Those that were recorded, or follow from recorded scores.
+    """
+
+    record: Record
+    again: Record
+    circumstances: Sequence[Circumstance]
+    scores: list[ScoresOfPart]
+    metrics: list[Metric]
+
+    @property
+    def same_file(self) -> bool:
+        """Whether the scores of all parts are in all bits those whose SHA-256 was recorded."""
+        return self.record.files.get(SCORES) == self.again.files.get(SCORES)
+
+    @property
+    def identical(self) -> bool:
+        """Whether nothing differs.
+
+        Where no scores are there to compare, their file's SHA-256 stands for them.
+        """
+        scores = not any(part.n_differing for part in self.scores)
+        metrics = all(abs(metric.difference) <= ROUNDING for metric in self.metrics)
+        return metrics and (scores if self.scores else self.same_file)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every bit has to be the same: nothing that bears on bits has changed."""
+        return not any(circumstance.bears for circumstance in self.circumstances)
+
+    @property
+    def tolerance(self) -> float:
+        """By how much mAP may differ: 0 where every bit has to be the same."""
+        if self.exact:
+            return 0.0
+        return TREE_TOLERANCE if self.record.backend is None else NETWORK_TOLERANCE
+
+    @cached_property
+    def judged(self) -> Metric:
+        """Metric that is judged: mAP on test, or the history's on stop where none is recorded.
+
+        Raises
+        ------
+        StoreError
+            If neither is.
+        """
+        for metric in self.metrics:  # mAP on test comes first
+            if metric.name in ("mAP", "stop_mAP"):
+                return metric
+        raise StoreError(
+            f"of run {self.record.run_id} neither scores, nor metrics, nor history are recorded: "
+            "there is nothing to compare"
+        )
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether the differences are within the tolerance."""
+        if self.identical:
+            return True
+        return not self.exact and abs(self.judged.difference) <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recorded run, as it is to be run again.
+
+    Attributes
+    ----------
+    request : RunRequest
+    run_id : str
+        The id that it will have; the recorded one where code and packages are as recorded.
+    label : str
+    circumstances : tuple of Circumstance
+    """
+
+    request: RunRequest
+    run_id: str
+    label: str
+    circumstances: tuple[Circumstance, ...]
+
+
+def plan(record: Record, data_root: Path | None = None) -> Plan:
+    """Put a recorded run into words that run it again.
+
+    Raises
+    ------
+    ProtocolError
+        If the run failed, rests on a protocol that is no more, or its clips are divided in
+        another way now.
+    DataError
+        If the data are not there, or not those that it was recorded on.
+    PolytimbreError
+        If this code can't make its model.
+    """
+    request = request_of(record, data_root)
+    try:
+        model = make_model(request)
+    except PolytimbreError as error:
+        raise PolytimbreError(f"{_name(record)} can't be made by this code: {error}") from error
+    division = divide_for(request)
+    check_data(record, division)
+    spec, identity = specify(request, division, WORKER_THREADS)
+    label = f"{spec.label} seed {spec.seed}"
+    source = registry.source_hash(type(model))
+    return Plan(request, identity, label, tuple(circumstances(record, source, model.libraries)))
+
+
+def _name(record: Record) -> str:
+    commit = record.git.get("commit")
+    return f"run {record.run_id}" + (f" (of commit {commit[:10]})" if commit else "")
+
+
+def request_of(record: Record, data_root: Path | None = None) -> RunRequest:
+    """Return the request that a finished record answers; what was tuned is not looked up.
+
+    Raises
+    ------
+    ProtocolError
+        If the run failed, or rests on a protocol that is no more.
+    """
+    spec = record.spec
+    if not record.finished:
+        raise ProtocolError(
+            f"{_name(record)} failed ({record.error}): there is no result to reproduce. "
+            "Run it again with `polytimbre run`"
+        )
+    protocols = [name for name, known in PROTOCOLS.items() if known.id == spec.protocol_id]
+    if not protocols:
+        raise ProtocolError(
+            f"{_name(record)} rests on protocol {spec.protocol_id}, which this code does not "
+            "have: check out the commit that it was recorded at"
+        )
+    chosen = None
+    if spec.study is not None and spec.trial is not None:
+        chosen = Chosen(spec.study, spec.trial, spec.params, record.tuning or {})
+    return RunRequest(
+        DataRequest(spec.dataset, data_root and data_root.resolve(), spec.split),
+        spec.model,
+        seed=spec.seed,
+        preset=spec.preset,
+        params=spec.params,
+        fraction=spec.fraction,
+        protocol=protocols[0],
+        chosen=chosen,
+        refit=spec.refit,
+    )
+
+
+def check_data(record: Record, division: Division) -> None:
+    """Refuse other data, or other parts, than a run was recorded on.
+
+    Raises
+    ------
+    DataError, ProtocolError
+        Naming what differs.
+    """
+    spec, data = record.spec, division.dataset
+    if data.fingerprint != spec.fingerprint:
+        raise DataError(
+            f"{_name(record)} can't be reproduced on other data: the content of {data.name!r}, "
+            f"split {data.split!r}, has fingerprint {data.fingerprint[:16]}, recorded is "
+            f"{spec.fingerprint[:16]}. Get the data that it was recorded on"
+        )
+    if division.id != spec.division_id:
+        raise ProtocolError(
+            f"{_name(record)} can't be reproduced: the data are the same, but their division "
+            f"into parts is {division.id} now, recorded is {spec.division_id}. Check out the "
+            "commit that it was recorded at"
+        )
+
+
+def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list[Circumstance]:
+    """Return what in a worker's environment here is not as recorded.
+
+    Parameters
+    ----------
+    record : Record
+    source : str
+        The model's :func:`benchmark.plugins.registry.source_hash` now.
+    libraries : sequence of str
+        Distributions that the model rests on.
+    """
+    there, here = record.machine, environment.machine()
+    found = [
+        ("processor", there.get("processor"), here["processor"], "machine"),
+        ("platform", there.get("platform"), here["platform"], _platform_bears(there, here)),
+        ("Python", there.get("python"), here["python"], _python_bears(there, here)),
+        ("threads", record.threads, WORKER_THREADS, "threads"),
+        ("source of the model", record.spec.source, source, "code"),
+    ]
+    if "keras" in libraries:
+        found.append(("Keras backend", record.backend, environment.backend(), "backend"))
+    before = {**record.versions, **record.packages}
+    now = {**environment.library_versions(libraries), **environment.packages(libraries)}
+    for name in sorted((before.keys() | now.keys()) - {"python"}):
+        found.append((name, before.get(name, "none"), now.get(name, "none"), "packages"))
+    return [Circumstance(w, str(a), str(b), bears) for w, a, b, bears in found if a != b]
+
+
+def _platform_bears(there: dict, here: dict) -> str:
+    """Say whether two platforms differ in more than the kernel, which changes no bits."""
+    same = _binary_platform(there.get("platform", "")) == _binary_platform(here["platform"])
+    return "" if same else "machine"
+
+
+def _binary_platform(name: str) -> tuple[str, str]:
+    """Cut a platform's name down to system, instruction set and C library."""
+    found = _ARCHITECTURE.search(name)
+    return name.partition("-")[0], found.group(0) if found else name
+
+
+def _python_bears(there: dict, here: dict) -> str:
+    minor = [str(machine.get("python", "")).split(".")[:2] for machine in (there, here)]
+    return "" if minor[0] == minor[1] else "packages"
+
+
+def compare(
+    source: Store, record: Record, store: Store, again: Record, changed: Sequence[Circumstance]
+) -> Reproduction:
+    """Compare a recorded run to what running it again has stored.
+
+    Parameters
+    ----------
+    source, record : Store and Record
+        The recorded run; a published set may lack scores.
+    store, again : Store and Record
+        The new one, finished, of the same division.
+    changed : sequence of Circumstance
+        See :func:`circumstances`.
+
+    Raises
+    ------
+    StoreError
+        If the recorded scores are not those of this division.
+    """
+    before, now = _held(source, record), store.scores(again)
+    parts = [part for part in PARTS if part in before]
+    scores = [_of_part(record, part, before[part], now[part]) for part in parts]
+    labels = store.labels(again.spec.division_id)  # of the same division: the source's are equal
+    summary = evaluate(now, labels).summary()
+    if {"select", "test"} <= before.keys():
+        recorded = evaluate(before, labels).summary()
+    else:
+        recorded = _tabled(source, record)
+    metrics = [Metric(n, recorded[n], summary[n]) for n in summary if recorded.get(n) is not None]
+    reached = [_reached(one) for one in (record, again)]
+    if None not in reached:
+        metrics.append(Metric("stop_mAP", *reached))
+    return Reproduction(record, again, changed, scores, metrics)
+
+
+def _held(source: Store, record: Record) -> dict[str, np.ndarray]:
+    file = f"runs/{record.run_id}/{SCORES}"
+    if isinstance(source, PublishedSet) and file not in source.files:
+        return {}
+    return source.scores(record)
+
+
+def _of_part(record: Record, part: str, before: np.ndarray, now: np.ndarray) -> ScoresOfPart:
+    if before.shape != now.shape or before.dtype != now.dtype:
+        raise StoreError(
+            f"the recorded scores of run {record.run_id} on {part} are {before.dtype} of shape "
+            f"{before.shape}, not {now.dtype} of shape {now.shape}: they are of other data"
+        )
+    bits = np.bitwise_count(before.view(np.uint32) ^ now.view(np.uint32))
+    largest = np.abs(before.astype(float) - now).max(initial=0.0)
+    return ScoresOfPart(part, now.size, int((bits > 0).sum()), int(bits.sum()), float(largest))
+
+
+def _tabled(source: Store, record: Record) -> dict[str, float]:
+    """Return a run's metrics from a published set's table of runs; empty if it isn't there."""
+    if not isinstance(source, PublishedSet):
+        return {}
+    table = source.results().get("runs", {"columns": [], "rows": []})
+    rows = (dict(zip(table["columns"], row, strict=True)) for row in table["rows"])
+    return next((row for row in rows if row["run"] == record.run_id), {})
+
+
+def _reached(record: Record) -> float | None:
+    """Return mAP on stop at the stage that a model stands at."""
+    stages = record.history.get("stages", {})
+    reached = dict(zip(stages.get("number", ()), stages.get("stop_mAP", ()), strict=True))
+    return reached.get(record.history.get("best"))

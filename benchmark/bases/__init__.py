@@ -1,0 +1,1 @@
+"""What model plugins build on: Keras networks, one estimator a class."""

@@ -1,0 +1,164 @@
+"""Binary relevance: one estimator a class, fitted on that class's observed clips.
+
+What is shared by random forest, XGBoost, logistic regression and their like stands here; a
+plugin adds its estimator and its parameters.
+"""
+
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.contracts.dataset import Part
+from benchmark.contracts.model import History, Model, Report
+from benchmark.contracts.seeds import derive_seed
+
+#: Ways to turn (n_frames, n_features) into one vector a clip.
+POOLINGS = {
+    "mean": lambda X: X.mean(axis=1),
+    "mean_std": lambda X: np.concatenate([X.mean(axis=1), X.std(axis=1)], axis=1),
+    "mean_max": lambda X: np.concatenate([X.mean(axis=1), X.max(axis=1)], axis=1),
+    "all": lambda X: X.reshape(len(X), -1),
+}
+
+
+def pool(X: np.ndarray, pooling: str) -> np.ndarray:
+    """Pool frames into one vector a clip.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_clips, n_frames, n_features)
+    pooling : {"mean", "mean_std", "mean_max", "all"}
+
+    Returns
+    -------
+    ndarray, float32, shape (n_clips, n_features), twice or n_frames times as wide for others
+        than the mean.
+    """
+    return np.ascontiguousarray(POOLINGS[pooling](X.astype(np.float32)), dtype=np.float32)
+
+
+class BinaryRelevance(Model):
+    """Base of the plugins that fit one estimator a class.
+
+    All classes grow together, a stage at a time, so that one history and one early stopping
+    on the masked stopping loss serve every family. A class whose observed labels are all
+    equal gets their value as its score.
+
+    Attributes
+    ----------
+    estimators_ : list of estimator or None
+        One a class; None where there is nothing to tell apart.
+    prior_ : ndarray, shape (n_classes,)
+        Share of positives among the observed labels, 0 where none was observed.
+    """
+
+    choices = {"pooling": POOLINGS}
+    pooling: str
+    #: What a stage counts: "fit", "tree" or "round".
+    unit = "fit"
+    #: Stages without a better stopping loss before fitting stops; None: never early.
+    patience: int | None = None
+
+    def stages(self) -> Sequence[int]:
+        """Return the sizes at which the estimators are grown and scored."""
+        return (1,)
+
+    @abstractmethod
+    def estimator(self, seed: int) -> Any:
+        """Return one unfitted estimator."""
+
+    def grow(self, estimator: Any, number: int, X: np.ndarray, y: np.ndarray) -> None:
+        """Grow `estimator` to `number` epochs, rounds or trees on one class's observed clips.
+
+        Parameters
+        ----------
+        X : ndarray, float32, shape (n_observed, n_pooled)
+        y : ndarray of bool, shape (n_observed,)
+        """
+        estimator.fit(X, y)
+
+    def score(self, estimator: Any, X: np.ndarray) -> np.ndarray:
+        """Return one class's probabilities, shape (n_clips,)."""
+        return estimator.predict_proba(X)[:, 1]
+
+    def cut(self, estimator: Any, number: int) -> None:
+        """Go back to the size `number`; only for families that stop early."""
+
+    def fit(self, train: Part, stop: Part, *, seed: int, report: Report | None = None) -> History:
+        """Grow every class's estimator stage by stage; see :class:`Model`."""
+        X, X_stop = pool(train.X, self.pooling), pool(stop.X, self.pooling)
+        observed, positive = train.y_mask, train.y_positive
+        self.prior_ = positive.sum(axis=0) / np.maximum(observed.sum(axis=0), 1)
+        self.estimators_ = [
+            self.estimator(derive_seed(seed, name)) if 0 < prior < 1 else None
+            for name, prior in zip(train.classes, self.prior_, strict=True)
+        ]
+        history = History(self.unit)
+        for number in self.stages():
+            for c, estimator in enumerate(self.estimators_):
+                if estimator is not None:
+                    rows = observed[:, c]
+                    self.grow(estimator, number, X[rows], positive[rows, c])
+            asked = history.record(
+                number, train, stop, self._scores(X), self._scores(X_stop), report
+            )
+            if asked or self._worn_out(history):
+                break
+        if self.patience is not None:
+            history.best = min(history.stages, key=lambda stage: stage.stop_loss).number
+        for estimator in filter(None, self.estimators_):
+            self.cut(estimator, history.best)
+        return history
+
+    def _worn_out(self, history: History) -> bool:
+        if self.patience is None:
+            return False
+        losses = [stage.stop_loss for stage in history.stages]
+        return len(losses) - 1 - int(np.argmin(losses)) >= self.patience
+
+    def _scores(self, pooled: np.ndarray) -> np.ndarray:
+        scores = np.empty((len(pooled), len(self.estimators_)), dtype=np.float32)
+        for c, estimator in enumerate(self.estimators_):
+            scores[:, c] = self.prior_[c] if estimator is None else self.score(estimator, pooled)
+        return scores
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Return scores in [0, 1], float32, shape (n_clips, n_classes)."""
+        return self._scores(pool(X, self.pooling))
+
+    def save(self, folder: Path) -> None:
+        """Write the estimators and the class priors, without pickle."""
+        (folder / "prior.json").write_text(json.dumps(self.prior_.tolist()))
+        self.save_estimators(folder)
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote."""
+        self.prior_ = np.array(json.loads((folder / "prior.json").read_text()))
+        self.load_estimators(folder)
+
+    def save_estimators(self, folder: Path) -> None:
+        """Write `estimators_`; scikit-learn's go into one skops file a class."""
+        import skops.io
+
+        for c, estimator in enumerate(self.estimators_):
+            if estimator is not None:  # one file for all would take ten times as long
+                skops.io.dump(estimator, folder / f"class_{c:02d}.skops", compression=8)
+
+    def load_estimators(self, folder: Path) -> None:
+        """Read `estimators_`.
+
+        skops wants every type outside its own list to be trusted by name. The files'
+        SHA-256 were compared with the record's before this is called, and only
+        scikit-learn's own types are let through.
+        """
+        import skops.io
+
+        self.estimators_ = [None] * len(self.prior_)
+        for path in sorted(folder.glob("class_*.skops")):
+            types = skops.io.get_untrusted_types(file=path)
+            trusted = [name for name in types if name.startswith("sklearn.")]
+            self.estimators_[int(path.stem[-2:])] = skops.io.load(path, trusted=trusted)

@@ -1,0 +1,147 @@
+"""What the terminal shows while runs are computed."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmark.contracts.model import Stage
+from benchmark.runs.suite import Unit
+from benchmark.tuning.studies import Study
+from benchmark.workers.jobs import Event
+
+MARKS = {
+    "done": "[green]✔[/]",
+    "cached": "[cyan]=[/]",
+    "pruned": "[yellow]✂[/]",
+    "failed": "[red]✘[/]",
+    "waits": "[dim]·[/]",
+}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console; where no terminal tells its width, wide enough for a table."""
+    found = Console(stderr=stderr, highlight=False)
+    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+
+
+def line(kind: str, label: str, detail: str = "") -> str:
+    """Return one unit's line of the status list."""
+    return f"{MARKS[kind]} {label:<32} {kind:<7} {detail}".rstrip()
+
+
+def show_plan(units: Sequence[Unit], out: Console) -> None:
+    """Print each unit, cached or waiting."""
+    for unit in units:
+        out.print(line("cached" if unit.cached else "waits", unit.label, f"[dim]{unit.run_id}[/]"))
+
+
+def _progress(out: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    return Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
+
+
+def _show_stage(progress: Progress, task: Any, stage: Stage) -> None:
+    detail = f"stage {stage.number}, stop mAP {stage.stop_mAP:.3f}"
+    progress.update(task, completed=stage.number, detail=detail)
+
+
+def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list[str]:
+    """Show the suite's events as they come.
+
+    Returns
+    -------
+    list of str
+        One sentence for each run that failed.
+    """
+    labels = {unit.run_id: unit.label for unit in units}
+    failures: list[str] = []
+    with _progress(out) as progress:
+        overall = progress.add_task("runs", total=len(units), detail="")
+        for unit in units:
+            if unit.cached:
+                progress.advance(overall)
+                out.print(line("cached", unit.label, f"[dim]{unit.run_id}[/]"))
+        tasks = {}
+        for event in events:
+            if event.kind == "started":
+                tasks[event.key] = progress.add_task(labels[event.key], total=None, detail="")
+            elif event.kind == "stage":
+                _show_stage(progress, tasks[event.key], event.value)
+            else:
+                progress.remove_task(tasks.pop(event.key))
+                progress.advance(overall)
+                failures += _finish(event, labels[event.key], out)
+    return failures
+
+
+def follow_study(study: Study, events: Iterable[Event], out: Console) -> None:
+    """Show a study's trials as they come: each one's end, the best so far, the time left."""
+    total, before = study.planned, study.planned - study.unfinished()
+    best, started = study.best_value(), time.monotonic()
+    out.print(f"[bold]{escape(study.name)}[/]: {before} of {total} trials have ended")
+    with _progress(out) as progress:
+        overall = progress.add_task("trials", total=total, completed=before, detail="")
+        tasks: dict[str, Any] = {}
+        for event in events:
+            if event.kind == "started":
+                tasks[event.key] = progress.add_task(f"trial {event.key}", total=None, detail="")
+            elif event.kind == "stage":
+                _show_stage(progress, tasks[event.key], event.value)
+            elif event.kind == "done":
+                progress.remove_task(tasks.pop(event.key))
+                best = max(best, _print_trial(event.value, best, out))
+            if event.kind == "stage":
+                continue
+            done = total - study.unfinished()
+            left = _time_left(time.monotonic() - started, done - before, total - done)
+            found = f"best {best:.3f}" if best > 0 else "none complete"
+            others = ", waiting for other processes" if event.kind == "waiting" else ""
+            progress.update(overall, completed=done, detail=f"{found}, {left}{others}")
+
+
+def _time_left(elapsed: float, done: int, left: int) -> str:
+    if not done:
+        return "time left: not known yet"
+    seconds = elapsed / done * left
+    return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
+
+
+def _print_trial(trial: Any, best: float, out: Console) -> float:
+    """Print the end of one trial; return its value, 0 if it is not complete."""
+    attrs, state = trial.user_attrs, trial.state.name
+    label = f"trial {trial.number}"
+    if not trial.state.is_finished():
+        out.print(line("waits", label, "another process has taken it over"))
+        return 0.0
+    seconds = f"{attrs['seconds']:.0f} s"
+    if state == "COMPLETE":
+        capped = ", stopped by the cap" if attrs["capped"] else ""
+        mark = " [bold green]best so far[/]" if trial.value > best else ""
+        out.print(line("done", label, f"select mAP {trial.value:.3f}, {seconds}{capped}{mark}"))
+        return trial.value
+    kind = "pruned" if state == "PRUNED" else "failed"
+    out.print(line(kind, label, ""), escape(f"{attrs.get('reason', '')}, {seconds}"))
+    return 0.0
+
+
+def _finish(event: Event, label: str, out: Console) -> list[str]:
+    """Print the end of one run; return why it failed, if it did."""
+    if event.kind == "done" and event.value.finished:
+        seconds = event.value.seconds
+        last = event.value.history["stages"]["stop_mAP"][-1:]
+        reached = f", stop mAP {last[0]:.3f}" if last else ""
+        out.print(line("done", label, f"fit {seconds['fit']:.1f} s{reached}"))
+        return []
+    reason = event.value.error if event.kind == "done" else event.value
+    out.print(line("failed", label, ""), f"[red]{escape(reason)}[/]")
+    return [f"{label}: {reason}"]

@@ -1,0 +1,1 @@
+"""What plugins and engine agree on: data sets, models, seeds."""

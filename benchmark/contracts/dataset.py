@@ -1,0 +1,205 @@
+"""What a data set is, and what a data-set plugin has to offer."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from benchmark.errors import DataError
+from benchmark.scoring.metrics import positives
+
+#: The 20 classes of OpenMIC-2018, in its order (Humphrey, Durand and McFee, ISMIR 2018).
+CLASSES: tuple[str, ...] = (
+    "accordion", "banjo", "bass", "cello", "clarinet", "cymbals", "drums", "flute", "guitar",
+    "mallet_percussion", "mandolin", "organ", "piano", "saxophone", "synthesizer", "trombone",
+    "trumpet", "ukulele", "violin", "voice",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Clips of one part of the protocol, as a model sees them.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n_clips, n_frames, n_features), uint8 or float32
+        Frame-wise features.
+    y_true : ndarray, shape (n_clips, n_classes), float32
+        Relevance in [0, 1]; 0 wherever the label was not observed.
+    y_mask : ndarray, shape (n_clips, n_classes), bool
+        True where the label was observed. Entries that were not take no part in any loss.
+    """
+
+    X: np.ndarray
+    y_true: np.ndarray
+    y_mask: np.ndarray
+    classes: tuple[str, ...] = CLASSES
+
+    @cached_property
+    def y_positive(self) -> np.ndarray:
+        """Observed positives, shape (n_clips, n_classes), bool."""
+        return positives(self.y_true, self.y_mask)
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """An immutable, validated data set.
+
+    Attributes
+    ----------
+    name : str
+    X : ndarray, shape (n_clips, n_frames, n_features), uint8 or float32
+        Frame-wise features.
+    y_true : ndarray, shape (n_clips, n_classes), float32
+        Relevance in [0, 1]. Set to 0 where a label was not observed, so that no model and
+        no fingerprint depends on a hidden label.
+    y_mask : ndarray, shape (n_clips, n_classes), bool
+        True where the label was observed.
+    keys : ndarray of str, shape (n_clips,)
+        Unique clip names.
+    groups : ndarray of str, shape (n_clips,)
+        Artist, work or video; no group crosses a split.
+    partition : ndarray of str, shape (n_clips,)
+        ``"train"`` or ``"test"``.
+    split : str
+        Name of the partition. `official` is False for any but the publisher's own.
+    audio_path : callable, optional
+        Maps a key to the clip's audio file.
+
+    Raises
+    ------
+    DataError
+        With one sentence on the first rule that is broken.
+    """
+
+    name: str
+    X: np.ndarray
+    y_true: np.ndarray
+    y_mask: np.ndarray
+    keys: np.ndarray
+    groups: np.ndarray
+    partition: np.ndarray
+    citation: str
+    licence: str
+    split: str = "official"
+    official: bool = True
+    classes: tuple[str, ...] = CLASSES
+    audio_path: Callable[[str], Path] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("keys", "groups", "partition"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        self._check_shapes()
+        self._check_values()
+        self._check_partition()
+        object.__setattr__(self, "y_true", np.where(self.y_mask, self.y_true, np.float32(0)))
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, np.ndarray):
+                value = value.view()
+                value.flags.writeable = False
+                object.__setattr__(self, item.name, value)
+
+    def _fail(self, problem: str) -> None:
+        raise DataError(f"data set {self.name!r}: {problem}")
+
+    def _check_shapes(self) -> None:
+        if self.X.ndim != 3 or 0 in self.X.shape:
+            self._fail(f"X must have shape (n_clips, n_frames, n_features), got {self.X.shape}")
+        if self.X.dtype not in (np.uint8, np.float32):
+            self._fail(f"X must be uint8 or float32, got {self.X.dtype}")
+        if len(set(self.classes)) != len(self.classes):
+            self._fail("classes holds a name twice")
+        labels = (len(self.X), len(self.classes))
+        for name, dtype, shape in (
+            ("y_true", np.dtype("float32"), labels),
+            ("y_mask", np.dtype("bool"), labels),
+            ("keys", None, labels[:1]),
+            ("groups", None, labels[:1]),
+            ("partition", None, labels[:1]),
+        ):
+            array = getattr(self, name)
+            if array.shape != shape:
+                self._fail(f"{name} must have shape {shape}, got {array.shape}")
+            if dtype is None and array.dtype.kind != "U":
+                self._fail(f"{name} must be an array of str, got {array.dtype}")
+            if dtype is not None and array.dtype != dtype:
+                self._fail(f"{name} must be {dtype}, got {array.dtype}")
+
+    def _check_values(self) -> None:
+        if self.X.dtype == np.float32 and not np.isfinite(self.X).all():
+            bad = self.keys[~np.isfinite(self.X).all(axis=(1, 2))]
+            self._fail(f"X holds NaN or infinite values, first in clip {str(bad[0])!r}")
+        observed = self.y_true[self.y_mask]
+        if not np.isfinite(observed).all():
+            self._fail("y_true holds NaN or infinite values where y_mask is True")
+        if observed.size and (observed.min() < 0 or observed.max() > 1):
+            self._fail("y_true holds relevance outside [0, 1]")
+        unique, counts = np.unique(self.keys, return_counts=True)
+        if len(unique) != len(self.keys):
+            self._fail(f"duplicate key {str(unique[counts > 1][0])!r}")
+
+    def _check_partition(self) -> None:
+        unknown = sorted(set(self.partition.tolist()) - {"train", "test"})
+        if unknown:
+            self._fail(f"partition must hold 'train' and 'test' only, got {unknown[0]!r}")
+        train, test = (set(self.groups[self.partition == p].tolist()) for p in ("train", "test"))
+        if not train or not test:
+            self._fail(f"the {'train' if not train else 'test'} partition is empty")
+        if shared := sorted(train & test):
+            self._fail(f"{len(shared)} group(s) are in both partitions, first {shared[0]!r}")
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the content: features, labels, masks, keys, groups and partition."""
+        digest = hashlib.sha256()
+        for name in ("X", "y_true", "y_mask", "keys", "groups", "partition"):
+            array = getattr(self, name)
+            if array.dtype.kind == "U":
+                content = "\n".join(array.tolist()).encode()
+            else:
+                content = np.ascontiguousarray(array).data
+            digest.update(f"{name} {array.shape}".encode())
+            digest.update(content)
+        digest.update("\n".join(self.classes).encode())
+        return digest.hexdigest()
+
+    def part(self, rows: np.ndarray) -> Part:
+        """Return the clips at `rows` (int or bool indices) as a :class:`Part`."""
+        return Part(self.X[rows], self.y_true[rows], self.y_mask[rows], self.classes)
+
+
+class DatasetPlugin(ABC):
+    """A data set that can be listed, found and loaded.
+
+    A plugin is one file in ``benchmark/datasets/`` (or an entry point of the group
+    ``polytimbre.datasets``) that defines one subclass.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    citation: ClassVar[str]
+    licence: ClassVar[str]
+    #: Split names that can be asked for; the first is the official one and the default.
+    splits: ClassVar[tuple[str, ...]] = ("official",)
+    #: Whether `load` needs ``--data-root``; embedded data sets do not.
+    needs_root: ClassVar[bool] = True
+
+    @abstractmethod
+    def load(self, root: Path | None, split: str) -> Dataset:
+        """Load from `root`; raise DataError where something is missing or damaged."""
+
+    def download(self, root: Path) -> Path:
+        """Download into `root` and return the path to pass as ``--data-root``."""
+        raise DataError(f"data set {self.name!r} can't be downloaded; {self.description}")

@@ -1,0 +1,193 @@
+"""What a model is, and the history that fitting one returns."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from benchmark.contracts.dataset import Part
+from benchmark.errors import UnknownNameError
+from benchmark.scoring.metrics import log_loss, mean_average_precision
+
+
+class Stage(NamedTuple):
+    """Masked loss and mAP after one epoch, boosting round or forest size."""
+
+    number: int
+    fit_loss: float
+    stop_loss: float
+    fit_mAP: float
+    stop_mAP: float
+
+
+#: Called after each stage with the stage; a true answer asks the model to stop.
+Report = Callable[[Stage], bool | None]
+
+
+@dataclass
+class History:
+    """Training history of one fit.
+
+    Attributes
+    ----------
+    unit : str
+        What a stage counts: ``"epoch"``, ``"round"``, ``"tree"`` or ``"fit"``.
+    stages : list of Stage
+    best : int
+        Number of the stage the fitted model stands at (early stopping may go back).
+    """
+
+    unit: str
+    stages: list[Stage] = field(default_factory=list)
+    best: int = 0
+
+    def record(
+        self,
+        number: int,
+        train: Part,
+        stop: Part,
+        fit_scores: np.ndarray,
+        stop_scores: np.ndarray,
+        report: Report | None = None,
+    ) -> bool:
+        """Score both parts, append the stage and report it.
+
+        Parameters
+        ----------
+        number : int
+            Epochs, rounds or trees so far.
+        fit_scores, stop_scores : ndarray, shape (n_clips, n_classes)
+            Probabilities on `train` and on `stop`.
+
+        Returns
+        -------
+        bool
+            True where `report` asks to stop.
+        """
+        stage = Stage(
+            number,
+            log_loss(train.y_true, fit_scores, train.y_mask),
+            log_loss(stop.y_true, stop_scores, stop.y_mask),
+            mean_average_precision(train.y_positive, fit_scores, train.y_mask),
+            mean_average_precision(stop.y_positive, stop_scores, stop.y_mask),
+        )
+        self.stages.append(stage)
+        self.best = number
+        return bool(report and report(stage))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain lists for the record's JSON."""
+        columns = {name: [row[i] for row in self.stages] for i, name in enumerate(Stage._fields)}
+        return {**asdict(self), "stages": columns}
+
+
+class Model(ABC):
+    """A classifier: scikit-learn's habits, labels that are only partly observed.
+
+    Parameters go into ``__init__`` and are stored under their own names; what `fit` learns
+    gets a name that ends in an underscore. Heavy libraries are imported inside methods.
+
+    A plugin is one file in ``models/`` (or an entry point of the group
+    ``polytimbre.models``) that defines one subclass with a ``name``.
+    """
+
+    name: ClassVar[str]
+    #: Distributions whose versions the result rests on, for example ``("scikit-learn",)``.
+    libraries: ClassVar[tuple[str, ...]] = ()
+    #: Named parameter settings, asked for as ``model:preset``.
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    #: What `search_space` has to be told, under the names that it suggests and that are no
+    #: parameters', to give the defaults: tuning then learns from its first trial, the default.
+    default_point: ClassVar[Mapping[str, Any]] = {}
+    #: What a parameter may be, where it is one of a few names.
+    choices: ClassVar[Mapping[str, Collection[str]]] = {}
+    #: False for a model that ignores its seed: it runs once.
+    seeded: ClassVar[bool] = True
+
+    @abstractmethod
+    def fit(self, train: Part, stop: Part, *, seed: int, report: Report | None = None) -> History:
+        """Fit on `train`; `stop` is for early stopping alone.
+
+        Parameters
+        ----------
+        train, stop : Part
+            Only entries with ``y_mask`` True may be used.
+        seed : int
+            In [0, 2**32). The same seed gives the same bits.
+        report : callable, optional
+            Pass it on to :meth:`History.record`, and stop where that returns True.
+        """
+
+    @abstractmethod
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Return scores in [0, 1], float32, shape (n_clips, n_classes)."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the fitted model into the existing `folder`, without pickle."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote; the files' SHA-256 were checked before the call."""
+
+    @staticmethod
+    def search_space(trial: Any) -> dict[str, Any]:
+        """Suggest parameters for an Optuna trial; the default searches nothing."""
+        return {}
+
+    def n_parameters(self, n_frames: int, n_features: int, n_classes: int) -> int | None:
+        """Return how many weights a fit on such clips would learn, None if that isn't fixed.
+
+        Tuning asks before it fits, and leaves out what is too large.
+        """
+        return None
+
+    def at_best(self, best: int) -> dict[str, Any]:
+        """Return the parameters of a fit that stands at stage `best` without early stopping.
+
+        A refit on all training clips has none left to stop on. The default is for models
+        that never stop early.
+
+        Parameters
+        ----------
+        best : int
+            :attr:`History.best` of a fit with early stopping.
+        """
+        return {}
+
+    @classmethod
+    def param_names(cls) -> list[str]:
+        """Return the names of the parameters of ``__init__``."""
+        return [p for p in inspect.signature(cls.__init__).parameters if p != "self"]
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the parameters by name."""
+        return {name: getattr(self, name) for name in self.param_names()}
+
+    @classmethod
+    def from_params(cls, preset: str | None = None, **params: Any) -> "Model":
+        """Make an unfitted model from a preset and parameters that override it.
+
+        Raises
+        ------
+        UnknownNameError
+            For a preset, a parameter or a parameter's choice that does not exist.
+        """
+        chosen: dict[str, Any] = {}
+        if preset is not None:
+            if preset not in cls.presets:
+                raise UnknownNameError(f"preset of model {cls.name}", preset, cls.presets)
+            chosen.update(cls.presets[preset])
+        for name in params:
+            if name not in cls.param_names():
+                raise UnknownNameError(f"parameter of model {cls.name}", name, cls.param_names())
+        model = cls(**{**chosen, **params})
+        for name, known in cls.choices.items():
+            if getattr(model, name) not in known:
+                kind = f"{name} of model {cls.name}"
+                raise UnknownNameError(kind, str(getattr(model, name)), known)
+        return model

@@ -1,0 +1,1 @@
+"""Reading published archives and arrays, in bounded memory."""

@@ -1,5 +1,0 @@
-"""Rendering of the embedded data set: scores, random orchestras, sound, the file."""
-
-from benchmark.features.rendering.clips import build, render_clip
-
-__all__ = ["build", "render_clip"]

@@ -1,0 +1,1 @@
+"""Plugins: found, checked against their contract, identified by their code."""

@@ -1,0 +1,255 @@
+"""The contract tests: what every plugin has to hold to, with a message for every rule.
+
+A plugin author runs ``polytimbre check NAME``, or :func:`check_model` on the class in a test
+of their own. The project's tests run them over everything that is registered.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.contracts.dataset import CLASSES, DatasetPlugin, Part
+from benchmark.contracts.model import History, Model
+from benchmark.errors import PluginError, PolytimbreError, UnknownNameError
+from benchmark.protocol import PARTS, divide
+
+
+def check_scores(name: str, scores: Any, shape: tuple[int, int]) -> None:
+    """Check what `predict_proba` returned.
+
+    Raises
+    ------
+    PluginError
+        With the rule that was broken.
+    """
+
+    def fail(problem: str) -> None:
+        raise PluginError(f"model {name!r}: predict_proba {problem}")
+
+    if not isinstance(scores, np.ndarray) or scores.shape != shape:
+        fail(f"must return an array of shape {shape}, got {np.shape(scores)}")
+    if scores.dtype != np.float32:
+        fail(f"must return float32, got {scores.dtype}")
+    if np.isnan(scores).any():
+        fail("returned NaN")
+    if scores.min() < 0 or scores.max() > 1:
+        fail(f"must return values in [0, 1], got {scores.min():g} to {scores.max():g}")
+
+
+def make_part(n_clips: int, seed: int, n_frames: int = 10, n_features: int = 16) -> Part:
+    """Make clips whose features tell something about their labels.
+
+    The first class is never observed and the second always present, as happens in real
+    data. Arrays are read-only, as in a run.
+    """
+    rng = np.random.default_rng(seed)
+    y_true = (rng.random((n_clips, len(CLASSES))) < 0.4).astype(np.float32)
+    y_mask = rng.random(y_true.shape) < 0.6
+    y_mask[:, 0], y_true[:, 1] = False, 1.0
+    pattern = np.random.default_rng(0).normal(size=(len(CLASSES), n_features))
+    X = (y_true @ pattern)[:, None, :] + rng.normal(size=(n_clips, n_frames, n_features))
+    X = np.clip(128 + 20 * X, 0, 255).astype(np.uint8)
+    return _freeze(Part(X, np.where(y_mask, y_true, np.float32(0)), y_mask))
+
+
+def _freeze(part: Part) -> Part:
+    for array in (part.X, part.y_true, part.y_mask):
+        array.flags.writeable = False
+    return part
+
+
+def check_model(cls: type[Model]) -> Iterator[str]:
+    """Hold a model class against the contract.
+
+    Parameters
+    ----------
+    cls : subclass of Model
+
+    Yields
+    ------
+    str
+        Each rule that holds, as it is checked.
+
+    Raises
+    ------
+    PluginError
+        On the first rule that doesn't, named.
+    """
+    if not isinstance(getattr(cls, "name", None), str) or not cls.name:
+        raise PluginError(f"model class {cls.__name__} has no `name`")
+    rules = _Rules(cls)
+    for rule in (
+        rules.parameters,
+        rules.search_space,
+        rules.fit_returns_history,
+        rules.scores,
+        rules.clips_apart,
+        rules.save_and_load,
+        rules.hidden_labels,
+        rules.early_stop,
+        rules.seed,
+    ):
+        try:
+            rule()
+        except PolytimbreError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"model {cls.name!r} broke the rule {_sentence(rule)!r}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        yield _sentence(rule)
+
+
+def _sentence(rule: Any) -> str:
+    return rule.__doc__.strip().rstrip(".")
+
+
+class _Rules:
+    """The rules for one model class; the sentence of each is its docstring."""
+
+    def __init__(self, cls: type[Model]) -> None:
+        self.cls = cls
+        self.train, self.stop, self.new = make_part(80, 1), make_part(40, 2), make_part(30, 3)
+        self.reported: list[Any] = []
+
+    def _require(self, holds: bool, rule: Any, found: str) -> None:
+        if not holds:
+            raise PluginError(
+                f"model {self.cls.name!r} broke the rule {_sentence(rule)!r}: {found}"
+            )
+
+    def _fit(self, train: Part, seed: int = 1, report: Any = None) -> tuple[Model, Any]:
+        model = self.cls()
+        return model, model.fit(train, self.stop, seed=seed, report=report)
+
+    def parameters(self) -> None:
+        """Parameters have defaults, are stored under their names and fit into JSON."""
+        params = self.cls().get_params()
+        back = json.loads(json.dumps(params))
+        self._require(
+            self.cls(**back).get_params() == back, self.parameters, f"get_params gives {params}"
+        )
+        for preset in self.cls.presets:
+            self.cls.from_params(preset)
+
+    def search_space(self) -> None:
+        """search_space suggests parameters that __init__ takes."""
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(0)).ask()
+        self.cls.from_params(**self.cls.search_space(trial))
+
+    def fit_returns_history(self) -> None:
+        """Fit returns a History and reports each of its stages."""
+        self.model, history = self._fit(self.train, report=self.reported.append)
+        rule = self.fit_returns_history
+        self._require(isinstance(history, History), rule, f"got {type(history).__name__}")
+        self._require(bool(history.stages), rule, "the history has no stage")
+        self._require(self.reported == history.stages, rule, "report saw other stages")
+        numbers = [stage.number for stage in history.stages]
+        self._require(history.best in numbers, rule, f"best is {history.best}, of {numbers}")
+
+    def scores(self) -> None:
+        """predict_proba returns float32 of shape (n_clips, n_classes) in [0, 1], no NaN."""
+        self.expected = self.model.predict_proba(self.new.X)
+        check_scores(self.cls.name, self.expected, self.new.y_mask.shape)
+        as_float = self.model.predict_proba(self.new.X.astype(np.float32))
+        self._require(
+            np.allclose(as_float, self.expected, atol=1e-5),
+            self.scores,
+            "uint8 and float32 features of the same values score differently",
+        )
+
+    def clips_apart(self) -> None:
+        """A clip's score does not depend on the clips beside it."""
+        alone = self.model.predict_proba(self.new.X[:1])
+        found = f"scores differ by {np.abs(alone - self.expected[:1]).max():g}"
+        self._require(np.allclose(alone, self.expected[:1], atol=1e-5), self.clips_apart, found)
+
+    def save_and_load(self) -> None:
+        """A saved and loaded model gives the same bits, and no pickle is written."""
+        rule = self.save_and_load
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self.model.save(folder)
+            for path in folder.rglob("*"):
+                pickled = path.is_file() and path.read_bytes()[:1] == b"\x80"
+                self._require(not pickled, rule, f"{path.name} looks like a pickle")
+            loaded = self.cls()
+            loaded.load(folder)
+            same = np.array_equal(loaded.predict_proba(self.new.X), self.expected)
+        self._require(same, rule, "the loaded model scores differently")
+
+    def hidden_labels(self) -> None:
+        """The same seed gives the same bits, whatever the unobserved labels are."""
+        hidden = np.where(self.train.y_mask, self.train.y_true, np.float32(1))
+        other, _ = self._fit(_freeze(replace(self.train, y_true=hidden)))
+        if np.array_equal(other.predict_proba(self.new.X), self.expected):
+            return
+        again, _ = self._fit(self.train)
+        repeats = np.array_equal(again.predict_proba(self.new.X), self.expected)
+        found = (
+            "unobserved labels reach the model: use y_true only where y_mask is True"
+            if repeats
+            else "two fits with one seed differ: derive every random draw from `seed`"
+        )
+        self._require(False, self.hidden_labels, found)
+
+    def early_stop(self) -> None:
+        """Fit stops where report returns True."""
+        self.other, history = self._fit(self.train, seed=2, report=lambda stage: True)
+        found = f"it went on to stage {history.stages[-1].number}"
+        self._require(len(history.stages) == 1, self.early_stop, found)
+
+    def seed(self) -> None:
+        """A model that ignores its seed says so with seeded = False, and only then."""
+        if len(self.reported) > 1:  # the other fit was stopped early and differs anyway
+            self.other = self._fit(self.train, seed=2)[0]
+        same = np.array_equal(self.other.predict_proba(self.new.X), self.expected)
+        found = "seeds 1 and 2 give " + ("the same bits" if same else "different bits")
+        self._require(same != self.cls.seeded, self.seed, f"{found}, seeded = {self.cls.seeded}")
+
+
+def check_dataset(plugin: type[DatasetPlugin], root: Path | None) -> Iterator[str]:
+    """Hold a data-set plugin against the contract; see :func:`check_model`.
+
+    Parameters
+    ----------
+    plugin : subclass of DatasetPlugin
+    root : Path or None
+        Where its data lies; None for an embedded data set.
+    """
+
+    def require(holds: bool, found: str) -> None:
+        if not holds:
+            raise PluginError(f"data set {plugin.name!r}: {found}")
+
+    for name in ("name", "description", "citation", "licence", "splits"):
+        require(bool(getattr(plugin, name, None)), f"it has no `{name}`")
+    yield "name, description, citation, licence and splits are given"
+    data = plugin().load(root, plugin.splits[0])
+    require(data.name == plugin.name, f"load gives a data set named {data.name!r}")
+    require(data.official, f"its first split {plugin.splits[0]!r} is not marked official")
+    yield "the first split is the official one, and loads"
+    again = plugin().load(root, plugin.splits[0])
+    require(data.fingerprint == again.fingerprint, "two loads give different fingerprints")
+    yield "two loads give the same fingerprint"
+    try:
+        plugin().load(root, "no such split")
+    except UnknownNameError:
+        yield "an unknown split is refused by name"
+    else:
+        require(False, "it loads a split that does not exist; raise UnknownNameError")
+    rows = divide(data).rows
+    require(sum(map(len, rows.values())) == len(data), "the parts do not add up to the data set")
+    seen = [set(data.groups[rows[part]].tolist()) for part in PARTS]
+    shared = set.union(*seen) if sum(map(len, seen)) > len(set.union(*seen)) else set()
+    require(not shared, "a group is in two parts")
+    yield "it divides into parts that share no group"

@@ -1,0 +1,1 @@
+"""Runs: what is asked for, computed, recorded, stored and published."""

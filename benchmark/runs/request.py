@@ -1,0 +1,185 @@
+"""What a run is asked for by, and the data, division and model that this means."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.contracts.dataset import Dataset
+from benchmark.contracts.model import Model
+from benchmark.contracts.seeds import derive_seed
+from benchmark.errors import (
+    DataError,
+    PluginError,
+    ProtocolError,
+    UnknownNameError,
+)
+from benchmark.plugins import registry
+from benchmark.protocol import PROTOCOLS, Division, divide
+from benchmark.runs import environment
+from benchmark.runs.record import RunSpec, run_id
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """Which data set, from where, under which split."""
+
+    name: str
+    root: Path | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One run as it was asked for; small enough to send to another process.
+
+    `fraction` is the share of the fit part's groups that is trained on, in (0, 1]; the
+    other parts, and the fit part that is scored, stay whole. `protocol` is one of
+    :data:`benchmark.protocol.PROTOCOLS`. `chosen` says which study `params` come from, and
+    `refit` asks for a last fit on all training clips.
+    """
+
+    data: DataRequest
+    model: str
+    seed: int = 0
+    preset: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    fraction: float = 1.0
+    protocol: str = "default"
+    chosen: "Chosen | None" = None
+    refit: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A study's best trial, and what finding it cost.
+
+    Attributes
+    ----------
+    study : str
+    trial : int
+        Number of the trial.
+    params : dict
+        Parameters that the trial was fitted with.
+    cost : dict
+        See `tuning` of :class:`benchmark.runs.record.Record`.
+    """
+
+    study: str
+    trial: int
+    params: dict[str, Any]
+    cost: dict[str, Any]
+
+
+def load(request: DataRequest) -> Dataset:
+    """Load the data set that was asked for.
+
+    Raises
+    ------
+    UnknownNameError, DataError
+    """
+    plugin = registry.datasets().get(request.name)()
+    if plugin.needs_root:
+        if request.root is None:
+            raise DataError(
+                f"data set {request.name!r} is not embedded: say where it lies with --data-root"
+            )
+        if not request.root.exists():
+            raise DataError(f"the data root {request.root} does not exist; check --data-root")
+    dataset = plugin.load(request.root, request.split or plugin.splits[0])
+    if not isinstance(dataset, Dataset):
+        raise PluginError(f"data set {request.name!r}: load must return a Dataset")
+    return dataset
+
+
+def divide_for(request: RunRequest) -> Division:
+    """Load a request's data set and divide it under its protocol.
+
+    Raises
+    ------
+    UnknownNameError, DataError, ProtocolError
+    """
+    if request.protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", request.protocol, PROTOCOLS)
+    return divide(load(request.data), PROTOCOLS[request.protocol])
+
+
+def make_model(request: RunRequest) -> Model:
+    """Make the unfitted model that was asked for.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown model, preset or parameter, with the nearest known one.
+    PluginError
+        If the plugin can't be imported or made.
+    """
+    cls = registry.models().get(request.model)
+    try:
+        return cls.from_params(request.preset, **request.params)
+    except UnknownNameError:
+        raise
+    except Exception as error:
+        raise PluginError(f"model {request.model!r} can't be made: {error}") from error
+
+
+def training_rows(division: Division, fraction: float) -> np.ndarray:
+    """Return the rows of the fit part that a run trains on.
+
+    Groups are taken in one random order, the same for all models and run seeds, so that the
+    20 % contain the 10 %: a learning curve's steps differ by what is added alone.
+
+    Parameters
+    ----------
+    division : Division
+    fraction : float
+        Share of the fit part's groups, in (0, 1]; at least one group is taken.
+
+    Returns
+    -------
+    ndarray of int
+        Rows of the data set, rising.
+
+    Raises
+    ------
+    ProtocolError
+        For a fraction outside (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise ProtocolError(f"the fraction to train on must be in (0, 1], got {fraction}")
+    rows = division.rows["fit"]
+    if fraction == 1:
+        return rows
+    groups, group_of = np.unique(division.dataset.groups[rows], return_inverse=True)
+    seed = derive_seed(division.protocol.seed, "learning curve")
+    order = np.random.default_rng(seed).permutation(len(groups))
+    taken = order[: max(1, round(fraction * len(groups)))]
+    return rows[np.isin(group_of, taken)]
+
+
+def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunSpec, str]:
+    """Return the spec of a request on a division, and its run id at a thread count."""
+    model = make_model(request)
+    training_rows(division, request.fraction)  # refused before anything is computed
+    data = division.dataset
+    spec = RunSpec(
+        dataset=data.name,
+        split=data.split,
+        official=data.official,
+        fingerprint=data.fingerprint,
+        division_id=division.id,
+        protocol_id=division.protocol.id,
+        model=request.model,
+        preset=request.preset,
+        params=json.loads(json.dumps(model.get_params())),
+        seed=request.seed if model.seeded else 0,
+        source=registry.source_hash(type(model)),
+        fraction=float(request.fraction),
+        study=request.chosen and request.chosen.study,
+        trial=request.chosen and request.chosen.trial,
+        refit=request.refit,
+    )
+    versions = environment.library_versions(model.libraries)
+    return spec, run_id(spec, versions, threads)

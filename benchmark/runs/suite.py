@@ -1,0 +1,153 @@
+"""The suite: every model under every seed on one data set, computed once."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import StoreError
+from benchmark.plugins import registry
+from benchmark.protocol import Division
+from benchmark.runs.request import Chosen, DataRequest, RunRequest, divide_for, make_model, specify
+from benchmark.runs.run import execute
+from benchmark.runs.store import Store
+from benchmark.workers.jobs import WORKER_THREADS, Event, Executor, Job
+
+#: Seconds that a run may take to be seen in the store; network file systems look now and then.
+TO_APPEAR = 60.0
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One run of the suite.
+
+    Attributes
+    ----------
+    request : RunRequest
+    run_id : str
+    label : str
+        Model, preset, share trained on and seed, as in ``cnn:published 10 % seed 1``.
+    cached : bool
+        Whether a finished record is stored.
+    """
+
+    request: RunRequest
+    run_id: str
+    label: str
+    cached: bool
+
+
+def requests(
+    data: DataRequest,
+    models: Sequence[str] | None,
+    seeds: Sequence[int],
+    params: dict[str, Any] | None = None,
+    fraction: float = 1.0,
+    protocol: str = "default",
+    choose: Callable[[RunRequest], Chosen] | None = None,
+    refit: bool = False,
+) -> list[RunRequest]:
+    """Spell out the runs: every model under every seed.
+
+    Parameters
+    ----------
+    models : sequence of str, optional
+        Names, or ``name:preset``; every registered model if None.
+    seeds : sequence of int
+        A model that ignores its seed runs once.
+    params : dict, optional
+        Overrides, the same for every model named.
+    fraction : float
+        Share of the fit part's groups to train on, in (0, 1].
+    protocol : str
+        One of :data:`benchmark.protocol.PROTOCOLS`.
+    choose : callable, optional
+        Returns what was tuned for a request; see :func:`benchmark.tuning.trials.choose`.
+    refit : bool
+        Fit once more on all training clips; see :class:`benchmark.runs.record.RunSpec`.
+
+    Raises
+    ------
+    UnknownNameError
+        Before anything is computed.
+    """
+    wanted = []
+    for spec in models or registry.models().names():
+        name, _, preset = spec.partition(":")
+        own = params or {}
+        first = RunRequest(data, name, seeds[0], preset or None, own, fraction, protocol)
+        first = replace(first, refit=refit)
+        if choose is not None:
+            chosen = choose(first)
+            first = replace(first, params={**chosen.params, **own}, chosen=chosen)
+        model = make_model(first)
+        wanted += [replace(first, seed=s) for s in (seeds if model.seeded else seeds[:1])]
+    return wanted
+
+
+def plan(wanted: Sequence[RunRequest], store: Store) -> list[Unit]:
+    """Give each request the run id it will have in a worker, and say whether it is stored."""
+    divisions: dict[tuple[DataRequest, str], Division] = {}
+    units = []
+    for request in wanted:
+        key = request.data, request.protocol
+        if key not in divisions:
+            divisions[key] = divide_for(request)
+        spec, identity = specify(request, divisions[key], WORKER_THREADS)
+        record = store.find(identity)
+        label = f"{spec.label} seed {spec.seed}"
+        units.append(Unit(request, identity, label, record is not None and record.finished))
+    return units
+
+
+def run(
+    units: Sequence[Unit],
+    store_path: Path,
+    *,
+    executor: Executor,
+    force: bool = False,
+) -> Iterator[Event]:
+    """Compute what isn't stored and yield what happens.
+
+    Yields
+    ------
+    Event
+        With the run id as key; a "done" event carries the record, finished or failed.
+
+    Raises
+    ------
+    StoreError
+        If a run was stored where it can't be seen from here.
+    """
+    path = store_path.resolve()  # a worker's working folder may be another
+    jobs = (
+        Job(unit.run_id, execute, (unit.request, path, force))
+        for unit in units
+        if force or not unit.cached
+    )
+    with closing(executor.run(jobs)) as events:
+        for event in events:
+            yield _checked(event, path) if event.kind == "done" else event
+
+
+def _checked(event: Event, path: Path) -> Event:
+    """Return a "done" event if its run is the one asked for, and is in the store."""
+    found = event.value.run_id
+    if found != event.key:
+        sentence = (
+            f"it was computed and stored as run {found}: the plugin's source, the data or a "
+            "library's version is another one there than here"
+        )
+        return Event(event.key, "crashed", sentence)
+    deadline = time.monotonic() + TO_APPEAR
+    # listing the folder makes a network file system look again
+    while found not in {folder.name for folder in (path / "runs").iterdir()}:
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"run {found} was stored on another machine's {path}: all workers need to see "
+                "the same store. Name a folder that they share with --store"
+            )
+        time.sleep(0.5)
+    return event

@@ -1,0 +1,1 @@
+"""Tuning: studies, their trials and where they are kept."""

@@ -1,0 +1,1 @@
+"""Workers: where jobs run, one thread each."""

@@ -1,0 +1,1 @@
+"""Tables: what is derived from stored runs, by name, and as text."""

@@ -1,0 +1,145 @@
+"""Tables and sentences of a run that was run again."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from benchmark.analysis.reproduction import Circumstance, Metric, Reproduction
+from benchmark.runs.record import Record
+
+#: Metrics by their name in a summary; policies are those of the headline tables.
+HEADINGS = {
+    "mAP": "mAP",
+    "roc_auc": "ROC-AUC",
+    "brier": "Brier score",
+    "log_loss": "log loss",
+    "f1_global": "F1",
+    "two_class_f1_global": "two-class F1",
+    "f1_per_class": "F1 per class",
+    "two_class_f1_per_class": "two-class F1 per class",
+    "f1_half": "F1 at 0.5",
+    "two_class_f1_half": "two-class F1 at 0.5",
+    "stop_mAP": "mAP on stop, in training",
+}
+#: What is said of a circumstance, by what it bears on.
+SAID = {
+    "machine": "on another machine",
+    "packages": "with other versions of packages",
+    "code": "with other code",
+    "threads": "with another number of threads",
+    "backend": "with another Keras backend",
+}
+#: Packages that one sentence names at most.
+NAMED = 6
+
+
+def environment(changed: Sequence[Circumstance]) -> pd.DataFrame:
+    """Return what in the environment differs, one row a thing."""
+    columns = ["what", "recorded", "now", "bits may differ"]
+    rows = [[c.what, c.recorded, c.now, "yes" if c.bears else "no"] for c in changed]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def scores(found: Reproduction) -> pd.DataFrame:
+    """Return one row a part: how many scores and bits differ, and the largest difference."""
+    columns = ["part", "scores", "that differ", "bits that differ", "largest difference"]
+    rows = [[s.part, s.n_scores, s.n_differing, s.n_bits, s.largest] for s in found.scores]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def metrics(found: Reproduction) -> pd.DataFrame:
+    """Return one row a metric: recorded, now, difference."""
+    columns = ["metric", "recorded", "now", "difference"]
+    rows = [[_heading(m), m.recorded, m.now, m.difference] for m in found.metrics]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _heading(metric: Metric) -> str:
+    return HEADINGS.get(metric.name, metric.name)
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Write numbers out: differences in two digits, however small, values in six decimals."""
+    shown: dict[str, list] = {}
+    for name in frame.columns:
+        small = "difference" in name
+        write: Callable[[float], str] = "{:.2g}".format if small else "{:.6f}".format
+        shown[name] = [write(v) if isinstance(v, float) else v for v in frame[name]]
+    return pd.DataFrame(shown)
+
+
+def score_notes(found: Reproduction) -> list[str]:
+    """Say what the recorded scores leave open."""
+    held = [part.part for part in found.scores]
+    notes = []
+    if not held:
+        same = "the same in every bit" if found.same_file else "not the same"
+        notes.append(
+            f"no scores are published; by the SHA-256 in the record, those of all parts are {same}"
+        )
+    elif len(held) < 4:
+        notes.append(f"scores are published for {', '.join(held)} alone")
+    if all(metric.name == "stop_mAP" for metric in found.metrics):
+        notes.append("no metrics on test are published: judged by mAP on stop, in training")
+    return notes
+
+
+def advice(record: Record, changed: Sequence[Circumstance]) -> list[str]:
+    """Say what to do about an environment that is not as recorded."""
+    said = []
+    other = [c for c in changed if c.bears == "packages"]
+    if other:
+        named = [f"{c.what} is {c.now}, recorded {c.recorded}" for c in other[:NAMED]]
+        more = f", and {len(other) - NAMED} more" if len(other) > NAMED else ""
+        said.append(
+            f"The lock differs: {'; '.join(named)}{more}. Install the recorded versions with "
+            f"`pip install -r requirements.lock`{_under(other)}"
+        )
+    if any(c.bears == "code" for c in changed):
+        commit = record.git.get("commit")
+        where = f"`git checkout {commit[:10]}` gives it" if commit else "its commit is not known"
+        said.append(f"The code is not the recorded one, so this is not the same run: {where}")
+    return said
+
+
+def _under(other: Sequence[Circumstance]) -> str:
+    """Name the Python that the recorded versions need, if it is another one."""
+    python = next((c.recorded for c in other if c.what == "Python"), None)
+    return f" under Python {'.'.join(python.split('.')[:2])}" if python else ""
+
+
+def surroundings(changed: Sequence[Circumstance]) -> str:
+    """Return where it was run again, as in ``on another machine, with other code``."""
+    bears = [c.bears for c in changed]
+    said = [text for name, text in SAID.items() if name in bears]
+    return ", ".join(said) or "on the same machine with the same code and packages"
+
+
+def verdict(found: Reproduction) -> str:
+    """Return the last sentence: reproduced, how closely, or what speaks against it."""
+    where = surroundings(found.circumstances)
+    if found.identical:
+        return f"reproduced to the last bit, {'' if found.exact else 'though '}{where}"
+    name, difference = _heading(found.judged), abs(found.judged.difference)
+    if found.reproduced:
+        close = f"reproduced within {found.tolerance:g} mAP, {where}"
+        return f"{close}: {name} differs by {difference:.2g}"
+    if not found.exact:
+        kind = "networks" if found.record.backend else "models without a network"
+        return (
+            f"not reproduced: {where}, {name} differs by {difference:.2g}, more than the "
+            f"{found.tolerance:g} that {kind} may"
+        )
+    return f"not reproduced: {where} every bit should be the same, but {_against(found)}"
+
+
+def _against(found: Reproduction) -> str:
+    count = sum(part.n_differing for part in found.scores)
+    if count:
+        total, bits = (sum(getattr(s, n) for s in found.scores) for n in ("n_scores", "n_bits"))
+        largest = max(part.largest for part in found.scores)
+        return f"{count:,} of {total:,} scores differ, in {bits:,} bits, by up to {largest:.2g}"
+    worst = max(found.metrics, key=lambda metric: abs(metric.difference))
+    if not worst.difference:
+        return "the scores are not those whose SHA-256 was recorded"
+    return f"{_heading(worst)} differs by {abs(worst.difference):.2g}"
