@@ -9,15 +9,14 @@ import pytest
 from scipy.stats import kendalltau
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from benchmark.analysis.audits.store_audit import mask_audit, protocol_audit, store_audit
+from benchmark.analysis.audits import mask_audit, protocol_audit, store_audit
 from benchmark.analysis.comparison import evaluate
 from benchmark.contracts.dataset import CLASSES
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import DataError, ProtocolError
 from benchmark.runs.store import Labels
 from benchmark.scoring import metrics
-from reports.tables import audits
-from reports.tables.text import text
+from reports.tables import audits, text
 
 VOICE = CLASSES.index("voice")
 

@@ -12,7 +12,7 @@ from benchmark.analysis.comparison import _newest, check_comparable, evaluate
 from benchmark.errors import ProtocolError
 from benchmark.plugins.checks import make_part
 from benchmark.runs.store import Labels
-from reports.tables.text import text
+from reports.tables import text
 
 
 @pytest.mark.parametrize(

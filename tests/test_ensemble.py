@@ -21,8 +21,8 @@ from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.protocol import PARTS, PROTOCOLS
 from benchmark.runs.store import Labels, Store
 from benchmark.scoring.metrics import mean_average_precision
+from reports.tables import comparison as comparison_tables
 from reports.tables import ensembles as report
-from reports.tables.comparison import comparison as comparison_tables
 
 CLASSES = tuple("abcd")
 

@@ -123,7 +123,7 @@ def test_a_result_that_was_sent_before_the_limit_counts(monkeypatch):
     assert next(events).kind == "started"
     jobs.wait_for(lambda: not active_children())
     later = time.monotonic() + 4000  # who asks is late, the job wasn't
-    monkeypatch.setattr("benchmark.executor.time.monotonic", lambda: later)
+    monkeypatch.setattr("benchmark.workers.processes.time.monotonic", lambda: later)
     assert [(e.kind, e.value) for e in events] == [
         ("stage", 1),
         ("stage", 2),

@@ -1,9 +1,11 @@
 """What the project promises about itself: documents, pins, start-up."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -89,26 +91,60 @@ def test_help_imports_nothing_heavy():
     assert out.stdout.strip().endswith("heavy: []")
 
 
-def floor_of(path: Path) -> int:
-    floors = {
-        1: "errors contracts relevance training augmentation metrics features environment "
-        "executor cluster",
-        2: "models datasets protocol registry thresholds record checks",
-        3: "run store published studies",
-        4: "analysis tuning ensemble reproduce",
-        5: "suite reports",
-        6: "screen cli __main__",
-    }
-    names = [p.removesuffix(".py") for p in path.relative_to(ROOT).parts]
-    own = names[1] if names[0] == "benchmark" and len(names) > 1 else names[0]
-    return next((floor for floor, members in floors.items() if own in members.split()), 0)
+#: From the ground up. A file may import from its own floor and from those below.
+FLOORS = (
+    "benchmark/errors",
+    "benchmark/scoring",
+    "benchmark/contracts",
+    "benchmark/protocol",
+    "benchmark/features",
+    "benchmark/bases",
+    "models",
+    "benchmark/datasets",
+    "benchmark/plugins",
+    "benchmark/workers",
+    "benchmark/runs",
+    "benchmark/tuning",
+    "benchmark/analysis",
+    "reports",
+    "benchmark/cli",
+    "benchmark/__main__",
+)
+
+
+def floor_of(module: str) -> int:
+    path = module.replace(".", "/")
+    return max(i for i, floor in enumerate(FLOORS) if f"{path}/".startswith(f"{floor}/"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield every module of this project that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.partition(".")[0] in ("benchmark", "models", "reports", "polytimbre"):
+                yield name
+
+
+def upward(path: Path) -> list[str]:
+    """Return what a file imports from a floor above its own."""
+    own = floor_of(path.relative_to(ROOT).with_suffix("").as_posix())
+    return [
+        name for name in imports(path) if name != "benchmark.__version__" and floor_of(name) > own
+    ]
 
 
 @pytest.mark.parametrize("package", ["benchmark", "models", "reports"])
 def test_imports_run_down_the_floors(package):
-    for path in sorted((ROOT / package).rglob("*.py")):
-        for module in re.findall(
-            r"^\s*from ((?:benchmark|models|reports)\S*) import", path.read_text(), re.M
-        ):
-            target = ROOT / (module.replace(".", "/") + ".py")
-            assert floor_of(target) <= floor_of(path) or target.stem == "benchmark", (path, module)
+    files = [
+        p
+        for p in sorted((ROOT / package).rglob("*.py"))
+        if p.name != "__init__.py" or p.parent.name not in ("benchmark",)
+    ]
+    above = {p.relative_to(ROOT).as_posix(): upward(p) for p in files}
+    assert {path: names for path, names in above.items() if names} == {}

@@ -81,5 +81,5 @@ def test_source_hash_sees_code_and_not_words(tmp_path, monkeypatch):
         '"""Doc."""\n# why\nclass Plugin:\n    """Doc."""\n\n    x = 1  # so\n'
     )
     assert hashed(plain) != hashed(plain.replace("1", "2"))
-    imports = "from benchmark import metrics\n" + plain
+    imports = "from benchmark.scoring import metrics\n" + plain
     assert hashed(imports) != hashed(plain)

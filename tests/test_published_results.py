@@ -8,8 +8,7 @@ import pytest
 
 from benchmark.runs.published import DEFAULT, sets
 from reports import paper, publish
-from reports.tables import results
-from reports.tables.text import text
+from reports.tables import results, text
 
 SOURCE = DEFAULT.parent / "paper.typ"
 README = DEFAULT.parent.parent / "README.md"

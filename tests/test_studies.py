@@ -13,10 +13,10 @@ import pytest
 
 from benchmark.errors import ProtocolError, StoreError, UnknownNameError
 from benchmark.runs.store import Store
+from benchmark.tuning import history as study_history
+from benchmark.tuning import storage as storages
+from benchmark.tuning import studies
 from benchmark.tuning.studies import Study, StudySpec
-from benchmark.tuning.trials import history as study_history
-from benchmark.tuning.trials import storage as storages
-from benchmark.tuning.trials import studies
 
 SPEC = StudySpec(
     dataset="tiny",
@@ -329,7 +329,7 @@ def test_a_storage_that_never_answers_is_given_up(silent_port, monkeypatch):
     [
         ("postgresql://user:secret@host:port/x", "can't be used"),
         ("postgrsql://user:secret@host/x", "postgrsql"),
-        ("/proc/nowhere/study.journal", "No such file or directory"),
+        ("/proc/nowhere/studies.journal", "No such file or directory"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused(address, named):

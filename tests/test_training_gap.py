@@ -26,8 +26,8 @@ from benchmark.runs.store import Labels
 from benchmark.scoring import metrics
 from benchmark.scoring.bootstrap import basic_interval
 from reports.tables import learning_curve as learning_curve_tables
+from reports.tables import text
 from reports.tables import training_gap as gap_tables
-from reports.tables.text import text
 
 CLASSES = ("a", "b", "c")
 N = {"fit": 300, "stop": 40, "select": 120, "test": 120}
@@ -337,7 +337,7 @@ from benchmark.analysis import calibration, comparison, learning_curve, training
 from benchmark.runs.request import DataRequest
 from benchmark.runs.run import execute
 from benchmark.runs.store import Store
-from reports.tables.text import text
+from reports.tables import text
 from reports.tables import training_gap as gap_tables
 from reports.tables import learning_curve as learning_curve_tables
 

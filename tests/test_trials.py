@@ -2,7 +2,7 @@
 
 from tiny_studies import HERE, TUNE, held, journal, kill, outcomes, states, trials, wait_for
 
-from benchmark.tuning.trials import studies
+from benchmark.tuning import studies
 
 #: A model whose trials end in as many ways as a trial can.
 FATE = """
@@ -65,14 +65,14 @@ def job(key, function, args, seconds):
     assert seconds == 0.1 * 4 + 60
     return Job(key, function, args, 3 if args[0].params.get("fate") == "hangs" else seconds)
 
-tuning.Job = job
-request, caps = RunRequest(DataRequest("tiny"), "fate"), tuning.Caps(0.1, 1000)
-with tuning.open_study(None, request, caps, None, Store(Path(sys.argv[1]))) as study:
+trials.Job = job
+request, caps = RunRequest(DataRequest("tiny"), "fate"), trials.Caps(0.1, 1000)
+with trials.open_study(None, request, caps, None, Store(Path(sys.argv[1]))) as study:
     study.plan(1)
     for fate in ("raises", "nan", "exits", "hangs", "large", "slow"):
         study.optuna.enqueue_trial({"fate": fate})
     study.plan(7)
-    list(tuning.run(study, request, caps, Processes(2)))
+    list(trials.run(study, request, caps, Processes(2)))
 """
 
 
@@ -136,11 +136,11 @@ from benchmark.runs.store import Store
 
 clock = SimpleNamespace(**vars(time))
 clock.now, clock.monotonic = 0.0, lambda: clock.now
-tuning.time = clock
-request, caps = RunRequest(DataRequest("tiny"), "dial"), tuning.Caps()
-with tuning.open_study(None, request, caps, None, Store(Path(sys.argv[1]))) as study:
+trials.time = clock
+request, caps = RunRequest(DataRequest("tiny"), "dial"), trials.Caps()
+with trials.open_study(None, request, caps, None, Store(Path(sys.argv[1]))) as study:
     study.plan(9)
-    for event in tuning.run(study, request, caps, InProcess(), timeout=25):
+    for event in trials.run(study, request, caps, InProcess(), timeout=25):
         clock.now += 10 * (event.kind == "done")
     print(study.unfinished())
 """,
@@ -156,9 +156,10 @@ def test_bad_trials_are_pruned_by_the_stop_part_alone(polytimbre):
         """
 import json, sys
 import numpy as np
-from benchmark import protocol, run
+from benchmark import protocol
+from benchmark.runs import request as run
 from benchmark.plugins import registry
-from benchmark.tuning import study
+from benchmark.tuning import studies
 from benchmark.cli import main
 from benchmark.contracts.dataset import Dataset
 from benchmark.contracts.seeds import derive_seed
@@ -180,7 +181,7 @@ try:
 except SystemExit as end:
     assert not end.code
 fit, stop, select = map(division.part, protocol.PARTS[:3])
-for trial in studies.read("tiny-dial", f"{sys.argv[-1]}/study.journal").trials:
+for trial in studies.read("tiny-dial", f"{sys.argv[-1]}/studies.journal").trials:
     model = registry.models().get("dial").from_params(**trial.user_attrs["params"])
     model.fit(fit, stop, seed=derive_seed(0, "model"))
     stop_mAP, select_mAP = (

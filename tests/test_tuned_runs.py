@@ -7,8 +7,8 @@ import optuna
 import pytest
 
 from benchmark.runs.store import Store
-from benchmark.tuning.trials import history as study_history
-from benchmark.tuning.trials import studies
+from benchmark.tuning import history as study_history
+from benchmark.tuning import studies
 from reports.tables import studies as report
 
 TINY = ("--dataset", "tiny")
@@ -137,7 +137,8 @@ from pathlib import Path
 from benchmark.workers.threads import SINGLE_THREAD
 
 os.environ.update(SINGLE_THREAD)
-from benchmark import run
+from benchmark.runs import run
+from benchmark.runs.request import DataRequest
 from benchmark.protocol import PARTS
 
 fits = []
@@ -156,7 +157,7 @@ settings = {
 }
 for name, params in settings.items():
     fits.clear()
-    request = run.RunRequest(run.DataRequest("tiny"), name, params=params, refit=True)
+    request = run.RunRequest(DataRequest("tiny"), name, params=params, refit=True)
     record = run.execute(request, Path(sys.argv[1]))
     (n_base, base), (n_refit, refit) = fits
     all_training = sum(record.clips[part] for part in PARTS[:3])

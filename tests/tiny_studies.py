@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 from benchmark.errors import PolytimbreError
-from benchmark.tuning.trials import studies
+from benchmark.tuning import studies
 
 TUNE = ("tune", "--dataset", "tiny", "--model", "dial")
 HERE = ("--workers", 0)

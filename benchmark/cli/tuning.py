@@ -107,12 +107,12 @@ def _tune_one(
     """Run one study and show what it found; say whether any trial is complete."""
     from benchmark.cli.screen import console, follow_study
     from benchmark.tuning import history as study_history
-    from benchmark.tuning import trials
+    from benchmark.tuning.trials import run
     from reports.tables import studies as report
 
     with opened:
         opened.plan(trials)
-        events = trials.run(opened, request, caps, executor, timeout)
+        events = run(opened, request, caps, executor, timeout)
         try:
             follow_study(opened, events, console())
         except KeyboardInterrupt:

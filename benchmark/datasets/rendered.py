@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
 from benchmark.errors import DataError, UnknownNameError
 
-#: The committed features; ``benchmark/features/rendering`` rebuilds them bit for bit.
+#: The committed features; ``benchmark/datasets/rendering`` rebuilds them bit for bit.
 FILE = Path(__file__).with_name("rendered.npz")
 #: General MIDI has neither, so nothing is known about them.
 UNPLAYABLE = ("mandolin", "ukulele")

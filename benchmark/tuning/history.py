@@ -96,7 +96,7 @@ def read(name: str, address: str) -> StudyHistory:
     ----------
     name : str
     address : str
-        Of its storage; see :func:`benchmark.tuning.trials.studies.open_storage`.
+        Of its storage; see :func:`benchmark.tuning.storage.open_storage`.
 
     Raises
     ------

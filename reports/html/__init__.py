@@ -114,7 +114,7 @@ def _plan(
         drawn[one.name] = figures({one.name: results.read(one.results())}, made / "figures")
 
     def draw_networks() -> None:
-        drawn[""] = networks(architectures(sets), made / "figures")
+        drawn[""] = networks(drawn_networks(sets), made / "figures")
 
     return [
         *(Step(f"check {one.name}", partial(check, one)) for one in sets.values()),
@@ -129,7 +129,7 @@ def _plan(
     ]
 
 
-def architectures(sets: dict[str, PublishedSet]) -> list[architectures.Architecture]:
+def drawn_networks(sets: dict[str, PublishedSet]) -> list[architectures.Architecture]:
     """Return the published networks: the defaults, and those tuned on each data set."""
     found: dict[str, architectures.Architecture] = {}
     for one in sets.values():

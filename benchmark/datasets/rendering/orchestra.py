@@ -95,7 +95,7 @@ def plan_clip(voices: tuple[np.ndarray, ...], rng: np.random.Generator) -> list[
     Parameters
     ----------
     voices : tuple of ndarray, each of shape (n_notes, 3)
-        From :func:`~benchmark.features.rendering.scores.read_voices`.
+        From :func:`~benchmark.datasets.rendering.scores.read_voices`.
     rng : numpy.random.Generator
 
     Returns
