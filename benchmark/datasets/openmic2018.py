@@ -38,8 +38,8 @@ import numpy as np
 
 from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
 from benchmark.datasets.reading.archive import download, part_of, unpacked, verify
-from benchmark.datasets.reading.npz import NpzReader
 from benchmark.errors import DataError, UnknownNameError
+from benchmark.reading.npz import NpzReader
 
 ARCHIVE = "openmic-2018-v1.0.0.tgz"
 URL = f"https://zenodo.org/records/1432913/files/{ARCHIVE}"
