@@ -28,7 +28,9 @@ MAX_FILE_BYTES = 1 << 33
 MAX_CHARACTERS = 256
 
 #: Kinds of dtypes by numpy's code, as people say them.
-_SAID = {"i": "int", "u": "uint", "f": "float", "b": "bool", "U": "str", "O": "object"}
+_SAID = {
+    "i": "int", "u": "uint", "f": "float", "b": "bool", "U": "str", "S": "str", "O": "object"
+}  # fmt: skip
 
 #: An array's dtype, and its shape: an axis is a length, or a name that stands for one.
 Expected = tuple[str, tuple[int | str, ...]]
@@ -156,15 +158,15 @@ class NpzReader:
         name : str
         kind : str
             Codes of the accepted dtype kinds, as in ``"f"`` or ``"iu"``, or one dtype, as in
-            ``"u1"``.
+            ``"u1"``. Bytes pass for text, ``"U"``, and come back as text.
         shape : tuple of int
             The only accepted shape: it bounds the memory.
         """
         with self._open(name) as (stream, stored, dtype):
-            self._check(name, stored, shape, dtype, kind)
+            self._check(name, stored, shape, dtype, f"{kind}S" if kind == "U" else kind)
             array = np.empty(shape, dtype)
             self._fill(stream, memoryview(array.reshape(-1).view(np.uint8)))
-            return array
+            return array.astype(str) if dtype.kind == "S" else array
 
     def read_as_uint8(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """Return an integer array of any width as uint8, never holding the wide copy.
@@ -202,11 +204,9 @@ class NpzReader:
             The number of entries that the array must have.
         """
         with self._open(name) as (stream, stored, dtype):
-            self._check(name, stored, (length,), dtype, "OU")
-            if dtype.kind == "U":
-                array = np.empty(length, dtype)
-                self._fill(stream, memoryview(array.view(np.uint8)))
-                return array.tolist()
+            self._check(name, stored, (length,), dtype, "OUS")
+            if dtype.kind != "O":
+                return self.read(name, "U", (length,)).tolist()
             limit = 1024 + 40 * length
             data = stream.read(limit + 1)
         if len(data) > limit:
@@ -237,9 +237,10 @@ class NpzReader:
         if stored != shape:
             self.fail(f"array {name!r} must have shape {shape}, got {stored}")
         if dtype.kind not in kind or (kind[-1].isdigit() and dtype.str[1:] != kind):
-            wanted = np.dtype(kind) if kind[-1].isdigit() else " or ".join(_SAID[c] for c in kind)
+            kinds = dict.fromkeys(_SAID[code] for code in kind) if kind[-1].isalpha() else {}
+            wanted = " or ".join(kinds) or np.dtype(kind)
             self.fail(f"array {name!r} must be {wanted}, got {dtype}")
-        if dtype.kind == "U" and dtype.itemsize > 4 * MAX_CHARACTERS:
+        if dtype.kind in "US" and dtype.itemsize > 4 * MAX_CHARACTERS:
             self.fail(f"array {name!r} has texts of more than {MAX_CHARACTERS} characters")
 
     @staticmethod
