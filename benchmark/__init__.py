@@ -3,6 +3,6 @@
 import os
 
 #: Keras takes its backend when it is first imported, by whichever plugin; JAX unless told.
-os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or "jax"
 
 __version__ = "0.1.0"
