@@ -265,11 +265,9 @@ def test_the_public_api_leads_to_where_its_names_live(hashed, monkeypatch):
 
     from benchmark.bases.network import NeuralNetwork
 
-    api, table = ModuleType("polytimbre"), ModuleType("benchmark.api")
-    table.EXPORTS = {"Network": "benchmark.bases.network:NeuralNetwork"}
+    api = ModuleType("polytimbre")
     api.Network = NeuralNetwork
     monkeypatch.setitem(sys.modules, "polytimbre", api)
-    monkeypatch.setitem(sys.modules, "benchmark.api", table)
     body = "class Plugin({}):\n    name = 'n'\n"
     through = hashed.text("import polytimbre as pt\n" + body.format("pt.Network"))
     direct = "from benchmark.bases.network import NeuralNetwork\n"

@@ -4,13 +4,14 @@ import ast
 import pkgutil
 import sys
 from functools import lru_cache
+from importlib import import_module
 from typing import NamedTuple
 
 from benchmark import bases, contracts, scoring
 from benchmark.plugins.source import FUNCTIONS, Position, Source, imports_in, is_module, text_of
 
-#: The public API's module, and the one whose table `EXPORTS` says where its names live.
-API, EXPORTS_IN = "polytimbre", "benchmark.api"
+#: The public API's module: its names are classes and functions that live elsewhere.
+API = "polytimbre"
 #: In place of a name: everything that the module defines.
 WHOLE = "*"
 IMPORTERS = ("import_module", "__import__")
@@ -79,8 +80,9 @@ class Names:
     def member(self, module: str, name: str) -> list[Target]:
         """Return what `name` is in `module`; the whole module where that can't be told."""
         if module == API:
-            exports = getattr(sys.modules.get(EXPORTS_IN), "EXPORTS", {})
-            module, _, name = exports.get(name, f"{EXPORTS_IN}:{name}").partition(":")
+            value = getattr(import_module(API), name, None)
+            module = getattr(value, "__module__", None) or API
+            name = getattr(value, "__qualname__", name)
         source = self.source(module)
         if source is not None and (targets := self.top_level(source, name)):
             return targets
