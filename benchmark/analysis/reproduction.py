@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmark.analysis.comparison import evaluate
 from benchmark.errors import DataError, PolytimbreError, ProtocolError, StoreError
-from benchmark.plugins import registry
+from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PARTS, PROTOCOLS, Division
 from benchmark.runs import environment
 from benchmark.runs.published import PublishedSet
@@ -219,7 +219,7 @@ def plan(record: Record, data_root: Path | None = None) -> Plan:
     check_data(record, division)
     spec, identity = specify(request, division, WORKER_THREADS)
     label = f"{spec.label} seed {spec.seed}"
-    source = registry.source_hash(type(model))
+    source = source_hash(type(model))
     return Plan(request, identity, label, tuple(circumstances(record, source, model.libraries)))
 
 
@@ -294,7 +294,7 @@ def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list
     ----------
     record : Record
     source : str
-        The model's :func:`benchmark.plugins.registry.source_hash` now.
+        The model's :func:`benchmark.plugins.identity.source_hash` now.
     libraries : sequence of str
         Distributions that the model rests on.
     """
