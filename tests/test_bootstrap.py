@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as sk
 
 from benchmark.errors import ProtocolError
@@ -249,11 +250,13 @@ def test_p_values_stay_in_range():
 
 
 @pytest.mark.parametrize("n_seeds", [2, 3, 5])
-def test_seed_weights_give_the_variance_of_a_mean_over_seeds(n_seeds):
+def test_seed_weights_spread_a_mean_as_students_t(n_seeds):
     values = np.random.default_rng(0).normal(size=n_seeds)
     weights = np.concatenate([seed_weights(n_seeds, 0, b, 0) for b in range(400)], axis=1)
     np.testing.assert_allclose(weights.sum(axis=0), 1)
-    assert (values @ weights).var() == pytest.approx(values.var(ddof=1) / n_seeds, rel=0.05)
+    standard_error = values.std(ddof=1) / np.sqrt(n_seeds)
+    t = (values @ weights - values.mean()) / standard_error
+    assert stats.kstest(t, stats.t(n_seeds - 1).cdf).statistic < 0.01
     assert (seed_weights(1, 0, 0, 0) == 1).all()
 
 
@@ -264,5 +267,7 @@ def test_seeds_widen_the_interval_and_their_spread_is_told_apart():
     result = bootstrap(truth, mask, [scores[0], noisy], n_resamples=1999)
     assert np.isnan(result.seed_sd[0])
     np.testing.assert_array_equal(result.values[:, 0], result.clip_values[:, 0])
-    expected = np.hypot(result.sampling_sd[1], result.seed_sd[1] / np.sqrt(3))
-    assert result.values[:, 1].std() == pytest.approx(expected, rel=0.1)
+    seeds_alone = stats.t.ppf(0.75, 2) * result.seed_sd[1] / np.sqrt(3)
+    low, high = np.quantile(result.values[:, 1], [0.25, 0.75])
+    clips_alone = stats.norm.ppf(0.75) * result.sampling_sd[1]
+    assert (high - low) / 2 == pytest.approx(np.hypot(seeds_alone, clips_alone), rel=0.1)
