@@ -11,9 +11,11 @@ from benchmark.errors import ProtocolError
 from benchmark.scoring import metrics
 from benchmark.scoring.bootstrap import (
     BLOCK,
+    Bootstrap,
     basic_interval,
     bootstrap,
     clip_draws,
+    effective_groups,
     p_value,
     seed_weights,
 )
@@ -271,3 +273,40 @@ def test_seeds_widen_the_interval_and_their_spread_is_told_apart():
     low, high = np.quantile(result.values[:, 1], [0.25, 0.75])
     clips_alone = stats.norm.ppf(0.75) * result.sampling_sd[1]
     assert (high - low) / 2 == pytest.approx(np.hypot(seeds_alone, clips_alone), rel=0.1)
+
+
+def test_the_interval_of_a_class_stays_in_range_and_widens_with_seeds():
+    truth, mask, scores = make(n=150, c=4, prevalence=0.08, seeds=4)
+    still = np.repeat(scores[0][:1], 4, axis=0)  # four seeds alike
+    perfect = truth.astype(float)
+    result = bootstrap(truth, mask, [still, scores[1], perfect], n_resamples=499)
+    lower, upper = result.class_interval()
+    assert ((lower > 0) & (upper < 1))[:2].all()
+    assert (lower[2] == upper[2]).all()
+    assert (lower[2] == 1).all()
+    one = bootstrap(truth, mask, [still[0]], n_resamples=499).class_interval()
+    np.testing.assert_allclose([lower[0], upper[0]], [one[0][0], one[1][0]])
+    inner, outer = result.class_interval(0.8)
+    assert ((lower < inner) & (outer < upper))[:2].all()
+    narrow = Bootstrap("average_precision", *(getattr(result, name) for name in (
+        "scored", "run_values", "class_values", "clip_values", "class_bias")),
+        result.class_clip_sd / 2).class_interval()  # fmt: skip
+    assert (narrow[1] - narrow[0] < upper - lower)[:2].all()
+
+
+def test_bias_and_standard_error_of_clips_are_those_of_the_resamples():
+    truth, mask, scores = make(n=80, prevalence=0.1, seeds=1)
+    result = bootstrap(truth, mask, scores, n_resamples=BLOCK + 5)
+    drawn = result.class_values
+    np.testing.assert_allclose(
+        result.class_bias, np.nanmean(drawn, axis=0) - result.class_estimate, atol=1e-12
+    )
+    np.testing.assert_allclose(result.class_clip_sd, np.nanstd(drawn, axis=0, ddof=1), atol=1e-12)
+    np.testing.assert_allclose(result.corrected, 2 * result.estimate - result.values.mean(axis=0))
+
+
+def test_effective_number_of_groups():
+    assert effective_groups(np.array(["a", "b", "c", "c", "b", "a"])) == pytest.approx(3)
+    assert effective_groups(np.repeat(["a", "b", "c"], [98, 1, 1])) == pytest.approx(
+        1.041, abs=1e-3
+    )

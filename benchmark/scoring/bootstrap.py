@@ -7,7 +7,10 @@ Intervals are *basic* (reverse percentile) ones. Average precision is biased upw
 bootstrap: a positive drawn twice stands next to itself in the ranking. A percentile interval
 shifts by that bias once more, in the wrong direction, and misses the true value far too often;
 a basic interval takes the bias away. On simulated clips with 60 positives a class, 95 % intervals
-of mAP cover it in 94 % of cases (percentile ones: 77 to 83 %).
+of mAP cover it in 94 % of cases (percentile ones: 77 to 83 %). One class with some ten positives
+is another matter: its average precision is far from normal and basic intervals cover it in 84 % of
+cases. The interval of a class is therefore symmetric in log odds, around the value less its
+bootstrap bias; it covers in 92 to 94 %.
 
 A model's training seeds are weighted at random (:func:`seed_weights`), as widely as so few seeds
 leave their mean uncertain: with three seeds that is Student's t with two degrees of freedom.
@@ -22,6 +25,7 @@ B. Efron and R. J. Tibshirani, *An Introduction to the Bootstrap*, Chapman & Hal
 A. C. Davison and D. V. Hinkley, *Bootstrap Methods and their Application*, Cambridge
 University Press, 1997: sections 5.2 (basic interval), 4.2 (Monte Carlo p-value), 3.8 (nested
 data).
+L. Kish, *Survey Sampling*, Wiley, 1965: the effective number of groups.
 R. A. Fisher, "The fiducial argument in statistical inference", *Annals of Eugenics* 6 (4),
 391-398, 1935: the distribution of a difference of means with unknown, unequal variances.
 """
@@ -67,6 +71,20 @@ def clip_draws(n_groups: int, seed: int, block: int) -> np.ndarray:
     return rng.integers(0, n_groups, size=(BLOCK, n_groups), dtype=np.uint32)
 
 
+def effective_groups(groups: np.ndarray) -> float:
+    """Return how many groups of equal size would tell as much as these of unequal sizes.
+
+    The square of the number of clips over the sum of the squared sizes of the groups (Kish).
+
+    Parameters
+    ----------
+    groups : ndarray, shape (n_clips,)
+        Name of each clip's group.
+    """
+    sizes = np.unique(groups, return_counts=True)[1]
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
+
+
 def seed_weights(n_seeds: int, seed: int, block: int, model: int) -> np.ndarray:
     """Return the weight of each of a model's training seeds in each resample of a block.
 
@@ -104,6 +122,9 @@ class Bootstrap:
         its positives or all its negatives, which happens to all models in the same resamples.
     clip_values : ndarray, shape (n_resamples, n_models)
         Resampled macro values with every seed kept: clips are the only source of spread.
+    class_bias, class_clip_sd : ndarray, shape (n_models, n_classes)
+        Bias and standard error of each class's value from clips alone; NaN for a class that is not
+        scored. Where they are None there are no intervals of classes.
     """
 
     metric: str
@@ -111,6 +132,8 @@ class Bootstrap:
     run_values: tuple[np.ndarray, ...]
     class_values: np.ndarray
     clip_values: np.ndarray
+    class_bias: np.ndarray | None = None
+    class_clip_sd: np.ndarray | None = None
 
     @cached_property
     def class_estimate(self) -> np.ndarray:
@@ -156,6 +179,20 @@ class Bootstrap:
         return self.values_over_clips.std(axis=0, ddof=1)
 
     @cached_property
+    def bias(self) -> np.ndarray:
+        """By how much the macro values of few clips tend to be too high, shape (n_models,).
+
+        The bootstrap's own estimate, from clips alone: the mean resampled value minus the value.
+        With 60 positives a class it finds some 80 % of the bias of mAP, with 9 to 23 about half.
+        """
+        return self.values_over_clips.mean(axis=0) - self.estimate
+
+    @property
+    def corrected(self) -> np.ndarray:
+        """Macro values less their bias, shape (n_models,)."""
+        return self.estimate - self.bias
+
+    @cached_property
     def seed_sd(self) -> np.ndarray:
         """Standard deviation of the macro value between seeds, shape (n_models,).
 
@@ -170,19 +207,27 @@ class Bootstrap:
         return lower.clip(0, 1), upper.clip(0, 1)
 
     def class_interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Basic interval of each class's value, clipped to [0, 1].
+        """Interval of each class's value, symmetric in log odds around the value less its bias.
 
         Returns
         -------
         lower, upper : ndarray, shape (n_models, n_classes)
             NaN for a class that is not scored.
         """
-        lower = np.full_like(self.class_estimate, np.nan)
-        upper = lower.copy()
-        lower[:, self.scored], upper[:, self.scored] = basic_interval(
-            self.class_estimate[:, self.scored], self.class_values[:, :, self.scored], level
-        )
-        return lower.clip(0, 1), upper.clip(0, 1)
+        from scipy import stats  # half a second: imported where it is used
+        from scipy.special import expit, logit
+
+        squares = (stats.norm.ppf((1 + level) / 2) * self.class_clip_sd) ** 2
+        for m, values in enumerate(self.run_values):
+            if (n := len(values)) > 1:
+                t = stats.t.ppf((1 + level) / 2, n - 1)
+                squares[m] += t**2 * values.var(axis=0, ddof=1) / n
+        centre = (self.class_estimate - self.class_bias).clip(1e-6, 1 - 1e-6)
+        half = np.sqrt(squares) / (centre * (1 - centre))
+        ends = (expit(logit(centre) + side * half) for side in (-1, 1))
+        # what doesn't vary at all, as a perfect ranking, stays what it is
+        lower, upper = (np.where(half == 0, self.class_estimate, end) for end in ends)
+        return lower, upper
 
 
 def basic_interval(
@@ -349,23 +394,46 @@ def _resample(
     n_blocks = -(-n_resamples // BLOCK)
     class_values = np.empty((n_blocks * BLOCK, len(plans), len(scored)))
     clip_values = np.empty((n_blocks * BLOCK, len(plans)))
+    moments = np.empty((3, n_blocks, len(plans), len(scored)))
+    once = np.ones((labels.n_groups, 1), labels.dtype)
+    run_values = tuple(np.stack([run.evaluate(once)[:, 0] for run in runs]) for runs in plans)
 
     def evaluate(block: int) -> None:
         counts = count_draws(clip_draws(labels.n_groups, seed, block), labels.dtype)
         rows = slice(block * BLOCK, (block + 1) * BLOCK)
         for m, runs in enumerate(plans):
             values = np.stack([run.evaluate(counts) for run in runs])
-            clip_values[rows, m] = values[:, scored].mean(axis=(0, 1))
+            over_clips = values.mean(axis=0)
+            clip_values[rows, m] = over_clips[scored].mean(axis=0)
+            deviation = over_clips[:, : n_resamples - rows.start].T - run_values[m].mean(axis=0)
+            moments[:, block, m] = _moments(deviation)
             weights = seed_weights(len(runs), seed, block, m)
             class_values[rows, m] = (values * weights[:, None]).sum(axis=0).T
 
-    once = np.ones((labels.n_groups, 1), labels.dtype)
-    run_values = tuple(np.stack([run.evaluate(once)[:, 0] for run in runs]) for runs in plans)
     with ThreadPoolExecutor(n_threads or _n_processors()) as pool:
         list(pool.map(evaluate, range(n_blocks)))
     return Bootstrap(
-        metric, scored, run_values, class_values[:n_resamples], clip_values[:n_resamples]
+        metric,
+        scored,
+        run_values,
+        class_values[:n_resamples],
+        clip_values[:n_resamples],
+        *_mean_and_sd(moments.sum(axis=1)),
     )
+
+
+def _moments(deviation: np.ndarray) -> np.ndarray:
+    """Return number, sum and sum of squares of what is not NaN, down the first axis."""
+    known = ~np.isnan(deviation)
+    deviation = np.where(known, deviation, 0)
+    return np.stack([known.sum(axis=0), deviation.sum(axis=0), (deviation**2).sum(axis=0)])
+
+
+def _mean_and_sd(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what sums of :func:`_moments` amount to; NaN of fewer than two values."""
+    number, total, squares = np.where(moments[0] > 1, moments, np.nan)
+    mean = total / number
+    return mean, np.sqrt((squares - number * mean**2).clip(0) / (number - 1))
 
 
 def _n_processors() -> int:
