@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score
 from test_store import make_record
 
-from benchmark.analysis.comparison import _newest, check_comparable, evaluate
+from benchmark.analysis.comparison import Entry, _newest, check_comparable, evaluate
+from benchmark.analysis.inference import tuned_and_default
 from benchmark.errors import ProtocolError
 from benchmark.plugins.checks import make_part
 from benchmark.runs.store import Labels
@@ -52,6 +53,28 @@ def test_default_tuned_and_refitted_runs_stand_side_by_side():
     assert [label for label, _ in groups] == ["guess", "guess tuned", "guess tuned refit"]
     assert [group for _, group in groups] == [[runs[1]], [runs[3]], [runs[4]]]
     assert left_out == 2  # of older code, and of an earlier choice of the same study
+
+
+def test_a_tuned_model_is_tested_against_its_own_default():
+    first = make_record()
+
+    def entry(n_members=1, **changes):
+        records = [replace(first, spec=replace(first.spec, **changes))] * n_members
+        return Entry("", records, [None], None)
+
+    tuned = {"study": "made-guess", "trial": 3}
+    entries = [
+        entry(**tuned),
+        entry(),
+        entry(**tuned, refit=True),  # its default wasn't refitted
+        entry(preset="published"),
+        entry(model="other"),
+        entry(model="other", params={"depth": 9}),  # which of the two is the default?
+        entry(model="other", **tuned),
+        entry(model="third", **tuned),
+        entry(model="third", n_members=2),  # an ensemble
+    ]
+    assert tuned_and_default(entries) == [(0, 1)]
 
 
 def make_labels(n, seed):
