@@ -293,8 +293,10 @@ class Runs:
             record = Record.from_json(content.decode("utf-8"))
         except FormatError as error:
             raise RunError(run_id, str(error), damaged=False) from error
-        except (StoreError, UnicodeDecodeError) as error:
+        except StoreError as error:
             raise RunError(run_id, str(error), damaged=True) from error
+        except UnicodeDecodeError as error:
+            raise RunError(run_id, "its record is not UTF-8 text", damaged=True) from error
         if record.run_id != run_id:
             problem = f"its folder holds the record of run {record.run_id}"
             raise RunError(run_id, problem, damaged=True)

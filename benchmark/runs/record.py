@@ -283,8 +283,7 @@ def _check(content: dict[str, Any], number: int) -> None:
         ]
     for name, value, kind in held:
         if not _is(value, kind):
-            wanted = getattr(kind, "__name__", None) if get_origin(kind) is None else None
-            raise StoreError(f"the field {name!r} of its record must be {wanted or kind}")
+            raise StoreError(f"the field {name!r} of its record must be {_in_words(kind)}")
     if content["status"] not in ("finished", "failed"):
         raise StoreError(f"the status in its record is {content['status']!r}")
     if len({len(column) for column in content["history"].get("stages", {}).values()}) > 1:
@@ -292,6 +291,20 @@ def _check(content: dict[str, Any], number: int) -> None:
     for name in content["files"]:
         if not is_inside(name):
             raise StoreError(f"its record names a file outside its folder, {name!r}")
+
+
+def _in_words(kind: Any) -> str:
+    """Return what a type hint says in words, as in "text or null"."""
+    words = {
+        str: "text", int: "a whole number", float: "a number", bool: "true or false",
+        dict: "a mapping", list: "a list", type(None): "null", Any: "anything",
+    }  # fmt: skip
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return " or ".join(map(_in_words, args))
+    if args and args[-1] is not Any:
+        return f"{words[origin]} whose values are {_in_words(args[-1])}"
+    return words[origin or kind]
 
 
 def _is(value: Any, kind: Any) -> bool:
