@@ -1,5 +1,6 @@
 """What the documents show: files, commands and links, each held to what it says."""
 
+import ast
 import csv
 import re
 import shlex
@@ -144,6 +145,12 @@ def test_the_python_lines_of_the_front_page_run(tmp_path):
     assert done.returncode == 0, done.stderr
     assert 0.6 < float(done.stdout) < 0.65
     assert (tmp_path / "comparison.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_python_code_in_a_document_can_be_read(document):
+    for source in blocks(document, "python"):
+        ast.parse(source)
 
 
 def shown_commands() -> list[tuple[str, str]]:
