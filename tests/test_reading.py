@@ -231,16 +231,24 @@ def test_what_failed_without_a_record_is_not_to_be_shown(polytimbre):
 
 
 def test_a_model_that_ends_the_process_or_cannot_read_a_file_is_that_models_failure(polytimbre):
-    for name, line in (("quits", "raise SystemExit(0)"), ("reads", "open('/nowhere/at/all')")):
+    for name, method, line in (
+        ("quits", "fit", "raise SystemExit(0)"),
+        ("reads", "fit", "open('/nowhere/at/all')"),
+        ("fills", "save", "raise OSError(28, 'No space left on device')"),
+    ):
         source = (
             f"from tiny_plugins import Guess\nclass Own(Guess):\n    name = {name!r}\n"
-            f"    def fit(self, *parts, **rest):\n        {line}\n"
+            f"    def {method}(self, *parts, **rest):\n        {line}\n"
         )
         polytimbre.add_plugin(name, source, "polytimbre.models", name, "Own")
-    run = ("run", *TINY, "--seed", 0, "--model", "quits", "--model", "reads", "--model", "guess")
-    assert "2 of 3 runs failed" in polytimbre(*run, code=2)
+    models = [f"--model={name}" for name in ("quits", "reads", "fills", "guess")]
+    out = polytimbre("run", *TINY, "--seed", 0, *models, code=2)
+    assert "3 of 4 runs failed" in out
+    assert f"the store {polytimbre.store} is full (No space left on device)" in " ".join(
+        out.split()
+    )
     errors = {r.spec.model: r.error for r in Store(polytimbre.store)}
-    assert errors["guess"] is None
+    assert errors.keys() == {"quits", "reads", "guess"} and errors["guess"] is None
     assert "SystemExit" in errors["quits"] and "/nowhere/at/all" in errors["reads"]
 
 

@@ -1,4 +1,4 @@
-"""What a run is asked for by, and the data, division and model that this means."""
+"""Requests for runs, and the data, the division and the model that they ask for."""
 
 import json
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class DataRequest:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One run as it was asked for; small enough to send to another process.
+    """What one run is to be computed from; small enough to send to another process.
 
     `fraction` is the share of the fit part's groups that is trained on, in (0, 1]; the
     other parts, and the fit part that is scored, stay whole. `protocol` is one of
