@@ -326,7 +326,7 @@ def test_a_record_without_its_share_is_refused():
     assert Record.from_json(text).spec.fraction == 1
     content = json.loads(text)
     del content["digest"], content["spec"]["fraction"]
-    with pytest.raises(StoreError, match="its spec is not one of format"):
+    with pytest.raises(StoreError, match="lacks the field 'spec.fraction'"):
         Record.from_json(json.dumps({**content, "digest": digest(content)}))
 
 
