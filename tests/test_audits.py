@@ -189,7 +189,11 @@ def test_labels_are_read_by_partition(tmp_path):
         ({"keys": np.array(["a"] * 4), "label": np.zeros((4, 20), np.int8)}, "each once"),
         ({"keys": np.array([1, 2, 3, 4]), "label": np.zeros((4, 20), np.int8)}, "of str"),
         ({"test_keys": ["000000_0", "elsewhere"]}, "must hold all 2 clips"),
-        ({"keys": np.array(["a"] * 4, object), "label": np.zeros((4, 20))}, "can't be read"),
+        (
+            {"keys": np.array(["a"] * 4, object), "label": np.zeros((4, 20))},
+            "'sample_key' must be str",
+        ),
+        ({"keys": np.array([], "U5"), "label": np.zeros((0, 20), np.int8)}, "a clip or more"),
     ],
 )
 def test_bad_labels_are_one_clear_sentence(tmp_path, kwargs, sentence):
@@ -199,13 +203,13 @@ def test_bad_labels_are_one_clear_sentence(tmp_path, kwargs, sentence):
 
 def test_missing_files_are_one_clear_sentence(tmp_path):
     path = write_labels(tmp_path)
-    with pytest.raises(DataError, match=r"none\.npz can't be read"):
+    with pytest.raises(DataError, match=r"none\.npz is missing"):
         protocol_audit.read_labels(tmp_path / "none.npz")
     (tmp_path / "partitions" / "split01_test.csv").unlink()
     with pytest.raises(DataError, match=r"split01_test\.csv"):
         protocol_audit.read_labels(path)
     path.write_bytes(b"not a zip file")
-    with pytest.raises(DataError, match="can't be read"):
+    with pytest.raises(DataError, match="not a readable .npz file"):
         protocol_audit.read_labels(path)
 
 

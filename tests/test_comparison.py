@@ -8,7 +8,14 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score
 from test_store import make_record
 
-from benchmark.analysis.comparison import check_comparable, evaluate, newest, on_newest_data
+from benchmark.analysis.comparison import (
+    Entry,
+    check_comparable,
+    evaluate,
+    newest,
+    on_newest_data,
+)
+from benchmark.analysis.inference import tuned_and_default
 from benchmark.errors import ProtocolError
 from benchmark.plugins.checks import make_part
 from benchmark.runs.reading import StoredLabels
@@ -66,6 +73,28 @@ def test_the_version_that_was_asked_for_last_is_shown():
     assert newest(runs, lambda r: again.get(id(r), r.created)) == [("guess", old)]
     other = replace(first, spec=replace(first.spec, fingerprint="g"), created="2026-01-04")
     assert on_newest_data([*runs, other], lambda record: record.created) == [other]
+
+
+def test_a_tuned_model_is_tested_against_its_own_default():
+    first = make_record()
+
+    def entry(n_members=1, **changes):
+        records = [replace(first, spec=replace(first.spec, **changes))] * n_members
+        return Entry("", records, [None], None)
+
+    tuned = {"study": "made-guess", "trial": 3}
+    entries = [
+        entry(**tuned),
+        entry(),
+        entry(**tuned, refit=True),  # its default wasn't refitted
+        entry(preset="published"),
+        entry(model="other"),
+        entry(model="other", params={"depth": 9}),  # which of the two is the default?
+        entry(model="other", **tuned),
+        entry(model="third", **tuned),
+        entry(model="third", n_members=2),  # an ensemble
+    ]
+    assert tuned_and_default(entries) == [(0, 1)]
 
 
 def make_labels(n, seed):

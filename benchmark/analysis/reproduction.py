@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmark.analysis.comparison import evaluate
 from benchmark.errors import PolytimbreError, ProtocolError, StoreError
-from benchmark.plugins import registry
+from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PARTS, name_of
 from benchmark.runs import environment
 from benchmark.runs.published import PublishedSet
@@ -225,7 +225,7 @@ def prepare(record: Record, data_root: Path | None = None) -> Rerun:
     check_data(record, division)
     spec, identity = specify(request, division, WORKER_THREADS)
     label = f"{spec.label} seed {spec.seed}"
-    source = registry.source_hash(type(model))
+    source = source_hash(type(model))
     return Rerun(request, identity, label, tuple(circumstances(record, source, model.libraries)))
 
 
@@ -272,7 +272,7 @@ def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list
     ----------
     record : Record
     source : str
-        The model's :func:`benchmark.plugins.registry.source_hash` now.
+        The model's :func:`benchmark.plugins.identity.source_hash` now.
     libraries : sequence of str
         Distributions that the model rests on.
     """

@@ -206,6 +206,8 @@ class DatasetPlugin(ABC):
     splits: ClassVar[tuple[str, ...]] = ("official",)
     #: Whether `load` needs ``--data-root``; embedded data sets do not.
     needs_root: ClassVar[bool] = True
+    #: Name of the data set that holds the same clips with every label observed, if there is one.
+    complete: ClassVar[str | None] = None
 
     @abstractmethod
     def load(self, root: Path | None, split: str) -> Dataset:

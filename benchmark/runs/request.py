@@ -17,6 +17,7 @@ from benchmark.errors import (
     UnknownNameError,
 )
 from benchmark.plugins import registry
+from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PROTOCOLS, Division, divide
 from benchmark.runs import environment
 from benchmark.runs.record import Record, RunSpec, run_id
@@ -205,7 +206,7 @@ def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunS
         preset=request.preset,
         params=json.loads(json.dumps(model.get_params())),
         seed=request.seed if model.seeded else 0,
-        source=registry.source_hash(type(model)),
+        source=source_hash(type(model)),
         fraction=float(request.fraction),
         study=request.chosen and request.chosen.study,
         trial=request.chosen and request.chosen.trial,
