@@ -13,6 +13,7 @@ from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import (
     DataError,
     PluginError,
+    PolytimbreError,
     ProtocolError,
     UnknownNameError,
 )
@@ -150,7 +151,7 @@ def make_model(request: RunRequest) -> Model:
     cls = registry.models().get(request.model)
     try:
         return cls.from_params(request.preset, **request.params)
-    except UnknownNameError:
+    except PolytimbreError:
         raise
     except Exception as error:
         raise PluginError(f"model {request.model!r} can't be made: {error}") from error
