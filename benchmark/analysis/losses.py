@@ -47,7 +47,9 @@ class Losses:
     class_values: np.ndarray
 
     @classmethod
-    def of(cls, labels: StoredLabels, scores: list[np.ndarray], n_resamples: int, seed: int) -> "Losses":
+    def of(
+        cls, labels: StoredLabels, scores: list[np.ndarray], n_resamples: int, seed: int
+    ) -> "Losses":
         """Sum losses and labels by group; a resample adds up the groups it drew."""
         groups, group_of = np.unique(labels.groups, return_inverse=True)
         n_clips = len(labels)
