@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import typer.main
 from conftest import Command
+from test_project import FLOORS
 
 from benchmark.cli import app
 from benchmark.contracts.model import Model
@@ -213,10 +214,13 @@ def test_every_plugin_that_comes_along_is_in_the_table(document, plugins, packag
     assert sorted(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)[: len(own)]) == sorted(own)
 
 
-def test_every_folder_is_in_the_list_of_folders():
+def test_the_list_of_folders_is_complete_and_in_the_order_of_the_floors():
     listing = next(b for b in blocks("benchmark/README.md", "") if b.startswith("cli/"))
-    listed = re.findall(r"^(\S+)", listing, re.MULTILINE)
+    listed = [name.strip("/").removesuffix(".py") for name in re.findall(r"(?m)^(\S+)", listing)]
+    floors = [floor.removeprefix("benchmark/") for floor in FLOORS if floor.startswith("benchmark")]
+    assert listed == [name for name in reversed(floors) if not name.startswith("__")]
     folder = ROOT / "benchmark"
-    packages = {f"{p.parent.name}/" for p in folder.glob("*/__init__.py")}
-    modules = {p.name for p in folder.glob("*.py") if not p.name.startswith("__")}
-    assert set(listed) == packages | modules
+    there = {p.parent.name for p in folder.glob("*/__init__.py")} | {
+        p.stem for p in folder.glob("*.py")
+    }
+    assert set(listed) == {name for name in there if not name.startswith("__")}
