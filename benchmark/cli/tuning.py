@@ -19,6 +19,7 @@ from benchmark.cli.common import (
     open_store,
     parse_params,
     print_table,
+    read_runs,
     warn,
 )
 from benchmark.errors import PolytimbreError, ProtocolError
@@ -144,7 +145,7 @@ def study(
     from benchmark.tuning import studies
     from reports.tables import studies as report
 
-    address = studies.address_of(storage, open_store(store))
+    address = studies.address_of(storage, read_runs(store))
     if name is None:
         print("\n".join(studies.names(address)))
         return

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmark.errors import PolytimbreError, StoreError, UnknownNameError
 from benchmark.reading.files import open_binary
-from benchmark.runs.store import Store
+from benchmark.runs.reading import Runs
 
 #: Seconds within which a storage has to answer.
 PATIENCE = 8.0
@@ -21,7 +21,7 @@ PATIENCE = 8.0
 MAX_JOURNAL_BYTES = 1 << 30
 
 
-def address_of(address: str | None, store: Store) -> str:
+def address_of(address: str | None, store: Runs) -> str:
     """Return a storage's address: the journal file beside the store if none was named."""
     if address is None:
         return str(store.path / "studies.journal")

@@ -19,10 +19,10 @@ from benchmark.datasets.openmic2018 import MAX_CLIPS, MAX_LIST_BYTES
 from benchmark.errors import DataError, ProtocolError
 from benchmark.reading.files import read_text
 from benchmark.reading.npz import load_npz
-from benchmark.runs.store import Labels, Store
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.scoring.metrics import macro
 
-Parts = Mapping[str, Labels]
+Parts = Mapping[str, StoredLabels]
 
 #: The published protocol keeps the clips whose label of this class was observed.
 FILTER_CLASS = "voice"
@@ -61,8 +61,8 @@ CLAIM = Claim(
 class OpenMICLabels:
     """OpenMIC-2018's labels by official partition; `train` may hold only some of its clips."""
 
-    train: Labels
-    test: Labels
+    train: StoredLabels
+    test: StoredLabels
 
 
 def read_labels(path: Path) -> OpenMICLabels:
@@ -111,10 +111,10 @@ def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return keys, label
 
 
-def _labels(keys: np.ndarray, label: np.ndarray, rows: np.ndarray) -> Labels:
+def _labels(keys: np.ndarray, label: np.ndarray, rows: np.ndarray) -> StoredLabels:
     keys, label = keys[rows], label[rows]
     # the artists are not in this file, and nothing here is divided by group
-    return Labels((label == 1).astype(np.float32), label != 0, keys, keys, CLASSES)
+    return StoredLabels((label == 1).astype(np.float32), label != 0, keys, keys, classes=CLASSES)
 
 
 def openmic_labels(dataset: Dataset) -> OpenMICLabels:
@@ -122,7 +122,7 @@ def openmic_labels(dataset: Dataset) -> OpenMICLabels:
     return OpenMICLabels(partition_labels(dataset, "train"), partition_labels(dataset, "test"))
 
 
-def published_labels(labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+def published_labels(labels: StoredLabels) -> tuple[np.ndarray, np.ndarray]:
     """Return what the published protocol takes for the truth.
 
     OpenMIC stores a relevance of 0.5 where a label was not observed, and the published script
@@ -181,7 +181,7 @@ def published_scores(
     Parameters
     ----------
     scores : mapping of str to ndarray, shape (n_clips, n_classes)
-    labels : mapping of str to Labels
+    labels : mapping of str to StoredLabels
         By part, as `scores`: ``"select"`` and `part` are needed.
     part : str
 
@@ -377,7 +377,7 @@ class ModelAudit:
 
 def audit_models(
     comparison: Comparison,
-    store: Store,
+    store: Runs,
     labels_by_part: Parts,
     *,
     mask_seed: int | None = None,
@@ -389,8 +389,8 @@ def audit_models(
     ----------
     comparison : Comparison
         Its entries are scored, on its part.
-    store : Store
-    labels_by_part : mapping of str to Labels
+    store : Runs
+    labels_by_part : mapping of str to StoredLabels
         Of the comparison's division; ``"select"`` and the part are needed.
     mask_seed : int, optional
         Lays an OpenMIC-like mask over complete labels first, drawn from this seed.
@@ -426,7 +426,7 @@ def audit_models(
     )
 
 
-def _row(entry: Entry, store: Store, labels: Parts, part: str, as_published: bool) -> Row:
+def _row(entry: Entry, store: Runs, labels: Parts, part: str, as_published: bool) -> Row:
     published, corrected = [], []
     for record in entry.records:
         found = store.labels(record.spec.division_id)
