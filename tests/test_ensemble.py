@@ -19,7 +19,8 @@ from benchmark.analysis.ensembles import (
 from benchmark.analysis.inference import infer
 from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.protocol import PARTS, PROTOCOLS
-from benchmark.runs.store import Labels, Store
+from benchmark.runs.reading import StoredLabels
+from benchmark.runs.store import Store
 from benchmark.scoring.metrics import mean_average_precision
 from reports.tables import comparison as comparison_tables
 from reports.tables import ensembles as report
@@ -33,7 +34,7 @@ def make_labels(n_clips=400, seed=0, group_size=2, observed=0.7):
     y_true = np.float32(rng.random(y_mask.shape) < 0.25) * y_mask
     keys = np.array([f"clip{i:04d}" for i in range(n_clips)])
     groups = np.array([f"group{i // group_size:04d}" for i in range(n_clips)])
-    return Labels(y_true, y_mask, keys, groups, CLASSES)
+    return StoredLabels(y_true, y_mask, keys, groups, classes=CLASSES)
 
 
 def made_scores(labels, noise, seed):
@@ -187,7 +188,7 @@ def fill(path, runs, labels=PART_LABELS):
     }
     np.savez(path / "labels" / "d.npz", classes=np.array(CLASSES), **arrays)
     for number, (model, seed, noise, changes, base) in enumerate(runs):
-        record = make_record(f"{number:016d}", clips={"test": 100}, base=base)
+        record = make_record(f"{number:016d}", clips=dict.fromkeys(PARTS, 200), base=base)
         record.seconds = {"fit": 10.0 + number, "predict": 1.0}
         changes = {"protocol_id": PROTOCOLS["default"].id, **changes}
         spec = replace(record.spec, model=model, seed=seed, **changes)
@@ -221,7 +222,7 @@ def test_one_ensemble_a_seed(tmp_path):
     ]  # fmt: skip
     # fit takes 10 s and one more each run: seed r of two models, and the one run of the third
     assert average.entry.seconds("fit") == pytest.approx((10 + 11 + 12 + 13 + 14 + 15 + 3 * 16) / 3)
-    assert average.entry.milliseconds_per_clip() == pytest.approx(30)
+    assert average.entry.milliseconds_per_clip() == pytest.approx(15)
     assert average.entry.scores.shape == (3, 200, 4)
     best = max(found.singles.values())
     assert found.chosen.select_mAP.mean() > best
@@ -292,8 +293,8 @@ def test_refusals(tmp_path):
     flat = fill(tmp_path / "flat", [*runs_of("flat", [0], 0), *runs_of("even", [0], 0)])
     with pytest.raises(ProtocolError, match="nothing to combine: .* flat, even|even, flat"):
         replay(flat)
-    mixed = fill(tmp_path / "mixed", [*POOL, *runs_of("late", [0], 1, division_id="another")])
-    with pytest.raises(ProtocolError, match="can't be compared, their division differs"):
+    mixed = fill(tmp_path / "mixed", [*POOL, *runs_of("late", [0], 1, split="another")])
+    with pytest.raises(ProtocolError, match="can't be compared, their split differs"):
         replay(mixed)
 
 

@@ -21,9 +21,9 @@ from benchmark.contracts.model import History, Stage
 from benchmark.errors import ProtocolError, StoreError
 from benchmark.plugins.checks import make_part
 from benchmark.protocol import divide
+from benchmark.runs.reading import StoredLabels
 from benchmark.runs.record import Record, RunSpec, digest
 from benchmark.runs.request import training_rows
-from benchmark.runs.store import Labels
 from benchmark.scoring import metrics
 from benchmark.scoring.bootstrap import basic_interval
 from reports.tables import learning_curve as learning_curve_tables
@@ -45,7 +45,9 @@ def make_labels(seed=0):
             y[:, 2] = 0
         keys = np.array([f"{part}{i:03d}" for i in range(n)])
         groups = np.array([f"{part}{i // 2:03d}" for i in range(n)])
-        labels[part] = Labels(np.where(mask, y, np.float32(0)), mask, keys, groups, CLASSES)
+        labels[part] = StoredLabels(
+            np.where(mask, y, np.float32(0)), mask, keys, groups, classes=CLASSES
+        )
     return labels
 
 
@@ -185,7 +187,7 @@ def test_loss_interval_has_the_width_of_the_sampling_error():
     n = 500
     truth = (rng.random((n, 2)) < 0.5).astype(np.float32)
     names = np.arange(n).astype(str)
-    labels = Labels(truth, np.ones((n, 2), bool), names, names, ("a", "b"))
+    labels = StoredLabels(truth, np.ones((n, 2), bool), names, names, classes=("a", "b"))
     score = rng.random((1, n, 2))
     found = Losses.of(labels, [score], 1000, 0)
     loss = entry_loss(truth, score[0], labels.y_mask)
@@ -330,7 +332,7 @@ def test_a_record_without_its_share_is_refused():
     assert Record.from_json(text).spec.fraction == 1
     content = json.loads(text)
     del content["digest"], content["spec"]["fraction"]
-    with pytest.raises(StoreError, match="its spec is not one of format"):
+    with pytest.raises(StoreError, match="lacks the field 'spec.fraction'"):
         Record.from_json(json.dumps({**content, "digest": digest(content)}))
 
 

@@ -21,8 +21,8 @@ from benchmark.analysis.comparison import Entry, compare
 from benchmark.analysis.training_gap import Interval
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
-from benchmark.runs.store import Labels, Store
 from benchmark.scoring.bootstrap import basic_interval, bootstrap, p_value
 from benchmark.scoring.ranking import holm
 
@@ -91,7 +91,7 @@ class LearningCurve:
 
 
 def measure(
-    store: Store,
+    store: Runs,
     dataset: str | None = None,
     models: Sequence[str] | None = None,
     *,
@@ -102,7 +102,7 @@ def measure(
 
     Parameters
     ----------
-    store : Store
+    store : Runs
     dataset : str, optional
         Needed where the store holds runs of several.
     models : sequence of str, optional
@@ -186,8 +186,8 @@ def training_mAP(record: Record) -> float:
 def _curve(
     label: str,
     by_fraction: dict[float, list[Record]],
-    store: Store,
-    labels: Labels,
+    store: Runs,
+    labels: StoredLabels,
     n_resamples: int,
     seed: int,
 ) -> LearningCurve:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from benchmark.runs.store import Labels
+from benchmark.runs.reading import StoredLabels
 
 #: Resamples that are drawn at a time.
 _BLOCK = 100
@@ -47,7 +47,9 @@ class Losses:
     class_values: np.ndarray
 
     @classmethod
-    def of(cls, labels: Labels, scores: list[np.ndarray], n_resamples: int, seed: int) -> "Losses":
+    def of(
+        cls, labels: StoredLabels, scores: list[np.ndarray], n_resamples: int, seed: int
+    ) -> "Losses":
         """Sum losses and labels by group; a resample adds up the groups it drew."""
         groups, group_of = np.unique(labels.groups, return_inverse=True)
         n_clips = len(labels)

@@ -28,8 +28,8 @@ from benchmark.analysis.threshold_policies import N_TRIALS, SPACE, TUNED, Choice
 from benchmark.analysis.training_gap import Interval
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
-from benchmark.runs.store import Labels, Store
 from benchmark.scoring.bootstrap import (
     BLOCK,
     Bootstrap,
@@ -38,8 +38,7 @@ from benchmark.scoring.bootstrap import (
     p_value,
     seed_weights,
 )
-from benchmark.scoring.counting import Labels as Columns
-from benchmark.scoring.counting import count_draws
+from benchmark.scoring.counting import ObservedColumns, count_draws
 from benchmark.scoring.metrics import decisions, macro
 from benchmark.scoring.ranking import holm
 
@@ -196,8 +195,8 @@ def _means_of_runs(choices: Sequence[Sequence[Choice]]) -> np.ndarray:
 
 def measure(
     entries: Sequence[Entry],
-    store: Store,
-    labels: dict[str, Labels],
+    store: Runs,
+    labels: dict[str, StoredLabels],
     *,
     n_trials: int = N_TRIALS,
     n_resamples: int = 2000,
@@ -211,9 +210,9 @@ def measure(
     ----------
     entries : sequence of Entry
         Of one comparison.
-    store : Store
+    store : Runs
         Holds their scores.
-    labels : dict of str to Labels
+    labels : dict of str to StoredLabels
         By part.
     n_trials : int
         Strengths tried for each calibration of each run.
@@ -271,7 +270,7 @@ def measure(
     )
 
 
-def _other_clips(select: Labels, seed: int) -> Iterable[np.ndarray]:
+def _other_clips(select: StoredLabels, seed: int) -> Iterable[np.ndarray]:
     """Draw the select part's groups with replacement, `N_REFITS` times; yield their clips."""
     numbers = np.unique(select.groups, return_inverse=True)[1]
     members = [np.flatnonzero(numbers == g) for g in range(numbers.max() + 1)]
@@ -281,12 +280,12 @@ def _other_clips(select: Labels, seed: int) -> Iterable[np.ndarray]:
         yield np.concatenate([members[g] for g in drawn])
 
 
-def _macro_f1(labels: Labels, decided: np.ndarray) -> list[float]:
+def _macro_f1(labels: StoredLabels, decided: np.ndarray) -> list[float]:
     """Return the macro F1 of each policy's decisions, shape (n_policies,)."""
     return [macro(decisions(labels.y_positive, yes, labels.y_mask).f1) for yes in decided]
 
 
-def _tells(store: Store, entry: Entry, labels: Labels) -> bool:
+def _tells(store: Runs, entry: Entry, labels: StoredLabels) -> bool:
     """Whether some class's observed clips get different scores."""
     scores = np.where(labels.y_mask, store.scores(entry.records[0])["select"], np.nan)
     observed = scores[:, labels.y_mask.any(axis=0)]
@@ -301,7 +300,7 @@ class _Yes:
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, columns: Columns, group: np.ndarray, decided: np.ndarray) -> "_Yes":
+    def of(cls, columns: ObservedColumns, group: np.ndarray, decided: np.ndarray) -> "_Yes":
         """Collect decisions of shape (n_draws, n_policies, n_clips, n_classes)."""
         shape = (*decided.shape[:2], decided.shape[3], 2)
         rows, groups = [], []
@@ -323,7 +322,7 @@ class _Yes:
 
 
 def resample(
-    labels: Labels, decided: Sequence[Sequence[np.ndarray]], n_resamples: int, seed: int
+    labels: StoredLabels, decided: Sequence[Sequence[np.ndarray]], n_resamples: int, seed: int
 ) -> Bootstrap:
     """Resample clips by group, and each model's seeds, and score its decisions by F1.
 
@@ -333,7 +332,7 @@ def resample(
 
     Parameters
     ----------
-    labels : Labels
+    labels : StoredLabels
     decided : sequence of sequence of ndarray of bool
         By model and training seed, each of shape (n_draws, n_policies, n_clips, n_classes). F1
         is averaged over draws.
@@ -347,7 +346,7 @@ def resample(
     group = np.unique(labels.groups, return_inverse=True)[1]
     y_positive, y_mask = labels.y_positive, labels.y_mask
     scored = (y_positive & y_mask).any(axis=0) & (~y_positive & y_mask).any(axis=0)
-    columns = Columns.of(y_positive, y_mask & scored, group)
+    columns = ObservedColumns.of(y_positive, y_mask & scored, group)
     kinds = [2 * c + hit for c, (_, hit) in enumerate(columns.columns)]
     truth = columns.matrix(np.concatenate(kinds), 2 * len(scored))
     plans = [[_Yes.of(columns, group, run) for run in runs] for runs in decided]

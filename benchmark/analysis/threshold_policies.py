@@ -38,7 +38,7 @@ import numpy as np
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.protocol import stratify
-from benchmark.runs.store import Labels
+from benchmark.runs.reading import StoredLabels
 from benchmark.scoring.metrics import Ranking, decisions, macro
 from benchmark.scoring.thresholds import CALIBRATIONS, RULES, Optima, Policy, calibrator, decide
 
@@ -68,12 +68,12 @@ SPACE = tuple(
 TUNED = "tuned"
 
 
-def folds(labels: Labels, n_folds: int = N_FOLDS, seed: int = 0) -> np.ndarray:
+def folds(labels: StoredLabels, n_folds: int = N_FOLDS, seed: int = 0) -> np.ndarray:
     """Cut a part into folds by group, stratified over observed labels.
 
     Parameters
     ----------
-    labels : Labels
+    labels : StoredLabels
     n_folds : int
         Fewer where there are fewer groups.
     seed : int
@@ -104,13 +104,13 @@ def folds(labels: Labels, n_folds: int = N_FOLDS, seed: int = 0) -> np.ndarray:
     return np.unique(fold, return_inverse=True)[1][group_of]
 
 
-def take(labels: Labels, rows: np.ndarray) -> Labels:
+def take(labels: StoredLabels, rows: np.ndarray) -> StoredLabels:
     """Return the labels of some clips."""
     fields = ("y_true", "y_mask", "keys", "groups")
-    return Labels(*(getattr(labels, name)[rows] for name in fields), labels.classes)
+    return StoredLabels(*(getattr(labels, name)[rows] for name in fields), labels.classes)
 
 
-def draw_folds(labels: Labels, seed: int = 0) -> list[np.ndarray]:
+def draw_folds(labels: StoredLabels, seed: int = 0) -> list[np.ndarray]:
     """Cut a part into folds `N_REPEATS` times; see :func:`folds`."""
     return [folds(labels, seed=derive_seed(seed, "folds", n)) for n in range(N_REPEATS)]
 
@@ -159,14 +159,16 @@ class CrossFit:
 
     Parameters
     ----------
-    labels : Labels
+    labels : StoredLabels
         Of the select part.
     y_score : ndarray, shape (n_clips, n_classes)
     draws : sequence of ndarray of int, shape (n_clips,)
         Folds, as :func:`folds` returns them.
     """
 
-    def __init__(self, labels: Labels, y_score: np.ndarray, draws: Sequence[np.ndarray]) -> None:
+    def __init__(
+        self, labels: StoredLabels, y_score: np.ndarray, draws: Sequence[np.ndarray]
+    ) -> None:
         self._known = labels.y_positive, y_score, labels.y_mask
         self._draws = draws
         self._held: dict[str, list[_Held]] = {}
@@ -244,7 +246,7 @@ class Choice:
         return _decide(self._fitted, self.policies, y_score)
 
     def decide_anew(
-        self, labels: Labels, on_select: np.ndarray, rows: np.ndarray, y_score: np.ndarray
+        self, labels: StoredLabels, on_select: np.ndarray, rows: np.ndarray, y_score: np.ndarray
     ) -> np.ndarray:
         """Decide clips by every policy, fitted on other select clips.
 
@@ -252,7 +254,7 @@ class Choice:
 
         Parameters
         ----------
-        labels : Labels
+        labels : StoredLabels
             Of select.
         on_select : ndarray, shape (n_select, n_classes)
             Scores.
@@ -268,7 +270,7 @@ class Choice:
         return _decide(_fit(labels, on_select, rows), self.policies, y_score)
 
 
-def _fit(labels: Labels, y_score: np.ndarray, rows: np.ndarray | slice) -> dict[str, Fitted]:
+def _fit(labels: StoredLabels, y_score: np.ndarray, rows: np.ndarray | slice) -> dict[str, Fitted]:
     """Fit every calibration, and the optima after it, on some clips."""
     known = labels.y_positive[rows], y_score[rows], labels.y_mask[rows]
     return {name: Fitted.of(name, *known) for name in CALIBRATIONS}
@@ -287,7 +289,7 @@ def _decide(
 
 
 def choose(
-    labels: Labels,
+    labels: StoredLabels,
     y_score: np.ndarray,
     draws: Sequence[np.ndarray] | None = None,
     *,
@@ -298,7 +300,7 @@ def choose(
 
     Parameters
     ----------
-    labels : Labels
+    labels : StoredLabels
         Of the select part.
     y_score : ndarray, shape (n_clips, n_classes)
         Scores in [0, 1].
@@ -353,7 +355,7 @@ def _best(
 
 
 def _decide_nested(
-    labels: Labels, y_score: np.ndarray, fold: np.ndarray, n_trials: int, seed: int
+    labels: StoredLabels, y_score: np.ndarray, fold: np.ndarray, n_trials: int, seed: int
 ) -> np.ndarray:
     """Decide each clip by what was searched and fitted on the other folds.
 

@@ -7,6 +7,7 @@ import typer
 
 from benchmark.cli import analyses, ensembles, publishing, runs, thresholds, tuning
 from benchmark.cli.data import data_app
+from benchmark.cli.forget import forget
 from benchmark.cli.paper import paper
 from benchmark.cli.report import report
 from benchmark.cli.reproduce import reproduce
@@ -31,6 +32,7 @@ for command in (
     thresholds.thresholds,
     ensembles.ensemble,
     analyses.audit,
+    forget,
     publishing.publish,
     reproduce,
     report,

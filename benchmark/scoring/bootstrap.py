@@ -46,7 +46,7 @@ from benchmark.scoring.arguments import (
     scored_classes,
     spread_thresholds,
 )
-from benchmark.scoring.counting import DecisionPlan, Labels, RankingPlan, count_draws
+from benchmark.scoring.counting import DecisionPlan, ObservedColumns, RankingPlan, count_draws
 
 #: Resamples evaluated side by side, so that sums run over contiguous counts that stay in a
 #: processor's cache. Part of the seeding: a change here changes the resamples.
@@ -374,7 +374,7 @@ def bootstrap(
     check_labels(y_positive, y_mask)
     models = check_scores(scores, y_mask)
     scored = scored_classes(y_positive, y_mask, classes)
-    labels = Labels.of(y_positive, y_mask & scored, group_numbers(groups, len(y_mask)))
+    labels = ObservedColumns.of(y_positive, y_mask & scored, group_numbers(groups, len(y_mask)))
     if metric == "f1":
         plans = [
             [DecisionPlan.of(labels, run, cut) for run, cut in zip(score, cuts, strict=True)]
@@ -388,7 +388,7 @@ def bootstrap(
 
 def _resample(
     plans: list[list[RankingPlan]] | list[list[DecisionPlan]],
-    labels: Labels,
+    labels: ObservedColumns,
     metric: str,
     scored: np.ndarray,
     n_resamples: int,
