@@ -12,6 +12,7 @@ from benchmark.scoring.ranking import (
     WinTieLoss,
     critical_difference,
     pairwise,
+    resamples_needed,
     win_tie_loss,
 )
 from benchmark.scoring.thresholds import POLICIES
@@ -28,11 +29,14 @@ class Inference:
     pairs : Pairwise or None
         Of mAP; None for a single entry.
     level : float
+    asked : int
+        Resamples that were asked for; where they are too few for the tests, more are drawn.
     """
 
     resampled: dict[str, Bootstrap]
     pairs: Pairwise | None
     level: float
+    asked: int
 
     @property
     def n_resamples(self) -> int:
@@ -68,7 +72,9 @@ def infer(
     Parameters
     ----------
     result : Comparison
-    n_resamples, seed : int
+    n_resamples : int
+        Raised to what Holm's correction needs, over all pairs of models and over all classes.
+    seed : int
         See :func:`benchmark.scoring.bootstrap.bootstrap`.
     level : float
         Of intervals; tests are at one minus it.
@@ -76,10 +82,16 @@ def infer(
     Raises
     ------
     ProtocolError
-        For too few resamples, or no class that can be scored.
+        If no class can be scored.
     """
+    asked = n_resamples
     labels, entries = result.labels, result.entries
     scores = [entry.scores for entry in entries]
+    if len(entries) > 1:
+        n_tests = max(len(entries) * (len(entries) - 1) // 2, len(labels.classes))
+        needed = resamples_needed(n_tests, level)
+        if asked < needed:  # in thousands: the least number leaves every p at the very level
+            n_resamples = -(-needed // 1000) * 1000
     common = {"groups": labels.groups, "n_resamples": n_resamples, "seed": seed}
     resampled = {"mAP": bootstrap(labels.y_positive, labels.y_mask, scores, **common)}
     for policy in POLICIES:
@@ -91,4 +103,5 @@ def infer(
         resampled,
         pairs=pairwise(resampled["mAP"], level) if len(entries) > 1 else None,
         level=level,
+        asked=asked,
     )

@@ -15,15 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.analysis.comparison import evaluate
+from benchmark.analysis.training_curves import at_best
 from benchmark.errors import DataError, PolytimbreError, ProtocolError, StoreError
 from benchmark.plugins import registry
-from benchmark.protocol import PARTS, PROTOCOLS, Division
+from benchmark.protocol import PARTS, Division, name_of
 from benchmark.runs import environment
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import Record
 from benchmark.runs.request import Chosen, DataRequest, RunRequest, divide_for, make_model, specify
 from benchmark.runs.store import Store
+from benchmark.scoring.evaluation import evaluate
 from benchmark.workers.jobs import WORKER_THREADS
 
 #: By how much mAP on test may differ in another environment.
@@ -242,8 +243,8 @@ def request_of(record: Record, data_root: Path | None = None) -> RunRequest:
             f"{_name(record)} failed ({record.error}): there is no result to reproduce. "
             "Run it again with `polytimbre run`"
         )
-    protocols = [name for name, known in PROTOCOLS.items() if known.id == spec.protocol_id]
-    if not protocols:
+    protocol = name_of(spec.protocol_id)
+    if protocol is None:
         raise ProtocolError(
             f"{_name(record)} rests on protocol {spec.protocol_id}, which this code does not "
             "have: check out the commit that it was recorded at"
@@ -258,7 +259,7 @@ def request_of(record: Record, data_root: Path | None = None) -> RunRequest:
         preset=spec.preset,
         params=spec.params,
         fraction=spec.fraction,
-        protocol=protocols[0],
+        protocol=protocol,
         chosen=chosen,
         refit=spec.refit,
     )
@@ -275,13 +276,13 @@ def check_data(record: Record, division: Division) -> None:
     spec, data = record.spec, division.dataset
     if data.fingerprint != spec.fingerprint:
         raise DataError(
-            f"{_name(record)} can't be reproduced on other data: the content of {data.name!r}, "
-            f"split {data.split!r}, has fingerprint {data.fingerprint[:16]}, recorded is "
-            f"{spec.fingerprint[:16]}. Get the data that it was recorded on"
+            f"{_name(record)} rests on other data: the content of data set {data.name!r}, split "
+            f"{data.split!r}, has the fingerprint {data.fingerprint[:16]}, recorded is "
+            f"{spec.fingerprint[:16]}. Check --data-root"
         )
     if division.id != spec.division_id:
         raise ProtocolError(
-            f"{_name(record)} can't be reproduced: the data are the same, but their division "
+            f"{_name(record)} rests on another division: the data are the same, but their division "
             f"into parts is {division.id} now, recorded is {spec.division_id}. Check out the "
             "commit that it was recorded at"
         )
@@ -361,8 +362,8 @@ def compare(
     else:
         recorded = _tabled(source, record)
     metrics = [Metric(n, recorded[n], summary[n]) for n in summary if recorded.get(n) is not None]
-    reached = [_reached(one) for one in (record, again)]
-    if None not in reached:
+    reached = [at_best(one, "stop_mAP") for one in (record, again)]
+    if not any(map(math.isnan, reached)):
         metrics.append(Metric("stop_mAP", *reached))
     return Reproduction(record, again, changed, scores, metrics)
 
@@ -392,10 +393,3 @@ def _tabled(source: Store, record: Record) -> dict[str, float]:
     table = source.results().get("runs", {"columns": [], "rows": []})
     rows = (dict(zip(table["columns"], row, strict=True)) for row in table["rows"])
     return next((row for row in rows if row["run"] == record.run_id), {})
-
-
-def _reached(record: Record) -> float | None:
-    """Return mAP on stop at the stage that a model stands at."""
-    stages = record.history.get("stages", {})
-    reached = dict(zip(stages.get("number", ()), stages.get("stop_mAP", ()), strict=True))
-    return reached.get(record.history.get("best"))

@@ -33,14 +33,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmark.contracts.seeds import derive_seed
-from benchmark.errors import ProtocolError
-from benchmark.protocol import stratify
+from benchmark.protocol import folds
 from benchmark.runs.store import Labels
 from benchmark.scoring.metrics import Ranking, decisions, macro
 from benchmark.scoring.thresholds import CALIBRATIONS, RULES, Optima, Policy, calibrator, decide
 
-#: Folds that the select part is cut into, and how often it is.
-N_FOLDS, N_REPEATS = 5, 3
+#: How often the select part is cut into folds.
+N_REPEATS = 3
 
 #: Strengths tried for each calibration, unless told otherwise.
 N_TRIALS = 30
@@ -62,44 +61,8 @@ SPACE = tuple(
 TUNED = "tuned"
 
 
-def folds(labels: Labels, n_folds: int = N_FOLDS, seed: int = 0) -> np.ndarray:
-    """Cut a part into folds by group, stratified over observed labels.
-
-    Parameters
-    ----------
-    labels : Labels
-    n_folds : int
-        Fewer where there are fewer groups.
-    seed : int
-        Breaks ties.
-
-    Returns
-    -------
-    ndarray of int, shape (n_clips,)
-        Fold of each clip, from 0; no fold is empty.
-
-    Raises
-    ------
-    ProtocolError
-        If there is only one group.
-    """
-    groups, group_of = np.unique(labels.groups, return_inverse=True)
-    if len(groups) < 2:
-        raise ProtocolError(
-            f"cross-fitting takes at least 2 groups in the select part, it has {len(groups)}. "
-            "Use a data set with more groups"
-        )
-    kinds = [labels.y_positive, labels.y_mask & ~labels.y_positive, np.ones((len(labels), 1))]
-    known = np.concatenate(kinds, axis=1)
-    counts = np.zeros((len(groups), known.shape[1]))
-    np.add.at(counts, group_of, known)
-    n_folds = min(n_folds, len(groups))
-    fold = stratify(counts, np.full(n_folds, 1 / n_folds), np.random.default_rng(seed))
-    return np.unique(fold, return_inverse=True)[1][group_of]
-
-
 def draw_folds(labels: Labels, seed: int = 0) -> list[np.ndarray]:
-    """Cut a part into folds `N_REPEATS` times; see :func:`folds`."""
+    """Cut a part into folds `N_REPEATS` times; see :func:`benchmark.protocol.folds`."""
     return [folds(labels, seed=derive_seed(seed, "folds", n)) for n in range(N_REPEATS)]
 
 
@@ -276,20 +239,20 @@ def choose(
     """
     y_positive, y_mask = labels.y_positive, labels.y_mask
     crossed = CrossFit(labels, y_score, draws or draw_folds(labels, seed))
-    found = {
+    policies = {
         policy.name: _search(crossed, policy, n_trials, seed) if policy.rule == "shrunk" else policy
         for policy in SPACE
     }
-    cross_fitted = {name: crossed.f1(policy) for name, policy in found.items()}
+    cross_fitted = {name: crossed.f1(policy) for name, policy in policies.items()}
     best = max(cross_fitted, key=cross_fitted.__getitem__)  # the first of equal ones
-    found[TUNED], cross_fitted[TUNED] = found[best], cross_fitted[best]
+    policies[TUNED], cross_fitted[TUNED] = policies[best], cross_fitted[best]
     fitted = {name: Fitted.of(name, y_positive, y_score, y_mask) for name in CALIBRATIONS}
-    decided = _decide(fitted, found, y_score)
+    decided = _decide(fitted, policies, y_score)
     return Choice(
-        policies=found,
-        in_sample={n: _f1(y_positive, [y], y_mask) for n, y in zip(found, decided, strict=True)},
+        policies=policies,
+        in_sample={n: _f1(y_positive, [y], y_mask) for n, y in zip(policies, decided, strict=True)},
         cross_fitted=cross_fitted,
-        held_out=np.stack([crossed.decide(policy) for policy in found.values()], axis=1),
+        held_out=np.stack([crossed.decide(policy) for policy in policies.values()], axis=1),
         _fitted=fitted,
     )
 

@@ -87,6 +87,26 @@ def turn(records: Sequence[Record]) -> Turn | None:
     )
 
 
+def at_best(record: Record, name: str) -> float:
+    """Return a curve's value at the stage that a run's model stands at.
+
+    Parameters
+    ----------
+    record : Record
+    name : str
+        Such as ``"fit_mAP"``; see :class:`benchmark.contracts.model.Stage`.
+
+    Returns
+    -------
+    float
+        NaN for a model that reports no stage.
+    """
+    stages = record.history.get("stages", {})
+    reached = dict(zip(stages.get("number", ()), stages.get(name, ()), strict=True))
+    value = reached.get(record.history.get("best"))
+    return float("nan") if value is None else float(value)
+
+
 def curves(records: Sequence[Record]) -> dict[str, Any]:
     """Average the histories of one model's seeds, stage by stage.
 
@@ -109,13 +129,13 @@ def curves(records: Sequence[Record]) -> dict[str, Any]:
         for number, *values in columns:
             reached.setdefault(int(number), []).append(values)
     numbers = sorted(reached)
-    found: dict[str, Any] = {
+    averaged: dict[str, Any] = {
         "unit": records[0].history.get("unit", ""),
         "number": np.array(numbers, dtype=int),
         "seeds": np.array([len(reached[n]) for n in numbers], dtype=int),
     }
     for i, name in enumerate(Stage._fields[1:]):
         values = [np.array([row[i] for row in reached[n]]) for n in numbers]
-        found[name] = np.array([v.mean() for v in values])
-        found[f"{name} sd"] = np.array([v.std(ddof=1) if len(v) > 1 else np.nan for v in values])
-    return found
+        averaged[name] = np.array([v.mean() for v in values])
+        averaged[f"{name} sd"] = np.array([v.std(ddof=1) if len(v) > 1 else np.nan for v in values])
+    return averaged

@@ -94,7 +94,7 @@ class PartScores:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Drop:
     """What is lost from one part to the next, positive where the next is worse.
 
     Attributes
@@ -124,7 +124,7 @@ class Gap:
         Classes left out of every mAP, as one of the parts can't score them.
     parts : dict of str to PartScores
         By part: ``"fit"``, ``"select"``, ``"test"``.
-    optimism, shift : Step
+    optimism, shift : Drop
         From fit to select, and from select to test.
     turned : Turn or None
         None for a model that reports no stage.
@@ -134,8 +134,8 @@ class Gap:
     classes: tuple[str, ...]
     unscored: list[str]
     parts: dict[str, PartScores]
-    optimism: Step
-    shift: Step
+    optimism: Drop
+    shift: Drop
     turned: Turn | None
 
     @property
@@ -319,7 +319,7 @@ class _Losses:
             size = min(_BLOCK, n_resamples - first)
             drawn = rng.multinomial(len(groups), even, size=size).astype(np.float64)
             blocks.append(_mean_losses(drawn, sums, counts))
-        values, class_values = (np.concatenate(found) for found in zip(*blocks, strict=True))
+        values, class_values = (np.concatenate(drawn) for drawn in zip(*blocks, strict=True))
         return cls(
             [runs.sum(axis=(1, 2)) / observed for runs in by_run],
             value[0],
@@ -363,22 +363,22 @@ def _part_scores(ap: Bootstrap, losses: _Losses, model: int, common: np.ndarray)
 
 def _step(
     ap: Bootstrap, next_ap: Bootstrap, loss: _Losses, next_loss: _Losses, m: int, common: np.ndarray
-) -> Step:
+) -> Drop:
     """Return what model `m` loses from one part to the next."""
     drawn = ap.class_values[:, m][:, common] - next_ap.class_values[:, m][:, common]
     runs, next_runs = ap.run_values[m][:, common], next_ap.run_values[m][:, common]
-    found = runs.mean(axis=0) - next_runs.mean(axis=0)
+    lost = runs.mean(axis=0) - next_runs.mean(axis=0)
     n_classes = ap.run_values[m].shape[1]
     risen = next_loss.class_value[m] - loss.class_value[m]
     known = np.flatnonzero(~np.isnan(risen))
     risen_drawn = next_loss.class_values[:, m][:, known] - loss.class_values[:, m][:, known]
-    return Step(
+    return Drop(
         # a resample that lost a class gives NaN, which the interval leaves out
-        mAP=_interval(found.mean(), drawn.mean(axis=1)),
+        mAP=_interval(lost.mean(), drawn.mean(axis=1)),
         loss=_interval(
             next_loss.value[m] - loss.value[m], next_loss.values[:, m] - loss.values[:, m]
         ),
-        class_ap=_spread(_interval(found, drawn), common, n_classes),
+        class_ap=_spread(_interval(lost, drawn), common, n_classes),
         class_loss=_spread(_interval(risen[known], risen_drawn), known, n_classes),
     )
 
@@ -390,10 +390,10 @@ def _interval(value: Any, values: np.ndarray) -> Interval:
     return Interval(value, lower, upper)
 
 
-def _spread(found: Interval, classes: np.ndarray, n_classes: int) -> Interval:
+def _spread(interval: Interval, classes: np.ndarray, n_classes: int) -> Interval:
     """Put an interval of some classes into arrays of all, NaN elsewhere."""
     arrays = []
-    for values in (found.value, found.lower, found.upper):
+    for values in (interval.value, interval.lower, interval.upper):
         array = np.full(n_classes, np.nan)
         array[classes] = values
         arrays.append(array)

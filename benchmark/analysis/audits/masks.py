@@ -1,0 +1,133 @@
+"""Masks that leave labels unobserved, as many a class as in OpenMIC-2018.
+
+References
+----------
+E. J. Humphrey, S. Durand and B. McFee, "OpenMIC-2018: An Open Dataset for Multiple Instrument
+Recognition", ISMIR 2018.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.contracts.dataset import Dataset
+from benchmark.contracts.seeds import derive_seed
+from benchmark.errors import ProtocolError
+from benchmark.runs.store import Labels
+
+#: Clips of OpenMIC-2018's test partition (``split01``), and how many of them are observed to
+#: hold, and not to hold, each of `CLASSES`. Source: Zenodo record 1432913. Measured with
+#: ``openmic_labels.read_labels("labels.npz").test``: ``y_positive.sum(axis=0)`` and
+#: ``(y_mask & ~y_positive).sum(axis=0)``.
+OPENMIC_CLIPS = 5085
+OPENMIC_PRESENT = (
+    115, 140, 134, 226, 137, 297, 278, 175, 286, 211,
+    193, 121, 285, 305, 268, 228, 318, 182, 394, 224,
+)  # fmt: skip
+OPENMIC_ABSENT = (
+    423, 338, 329, 259, 503, 139, 146, 387, 150, 267,
+    434, 310, 130, 324, 112, 492, 467, 408, 237, 150,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """Observed positives and observed negatives of each class per clip, each (n_classes,)."""
+
+    present: np.ndarray
+    absent: np.ndarray
+
+
+#: OpenMIC-2018's rates on its test partition.
+OPENMIC_RATES = Rates(
+    np.array(OPENMIC_PRESENT) / OPENMIC_CLIPS, np.array(OPENMIC_ABSENT) / OPENMIC_CLIPS
+)
+
+
+def observation_chances(
+    y_positive: np.ndarray, rates: Rates, share: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return with which probability a positive, and a negative, of each class is observed.
+
+    Arguments as of :func:`openmic_like_mask`. Each array has shape (n_classes,). Capped at 1:
+    a class with fewer positives than the rate asks for has all observed.
+
+    Raises
+    ------
+    ProtocolError
+        If the rates are of another number of classes, or `share` is not positive.
+    """
+    n_classes = y_positive.shape[1]
+    if len(rates.present) != n_classes:
+        raise ProtocolError(
+            f"the rates are of {len(rates.present)} classes, the labels of {n_classes}; "
+            "an OpenMIC-like mask needs OpenMIC's classes in its order"
+        )
+    if not share > 0:
+        raise ProtocolError(f"the share of OpenMIC's rates must be above 0, got {share}")
+    prevalence = y_positive.mean(axis=0)
+    chances = []
+    for rate, available in ((rates.present, prevalence), (rates.absent, 1 - prevalence)):
+        wanted = np.divide(share * rate, available, out=np.zeros(n_classes), where=available > 0)
+        chances.append(np.minimum(wanted, 1))
+    return chances[0], chances[1]
+
+
+def openmic_like_mask(
+    y_positive: np.ndarray, rates: Rates = OPENMIC_RATES, seed: int = 0, share: float = 1.0
+) -> np.ndarray:
+    """Draw which labels are observed, as many positives and negatives a class as in OpenMIC.
+
+    Parameters
+    ----------
+    y_positive : ndarray of bool, shape (n_clips, n_classes)
+        Complete labels.
+    rates : Rates
+    seed : int
+        Masks of one seed are nested: a larger share only adds labels.
+    share : float
+        Scales both rates.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_clips, n_classes)
+        True where the label is observed.
+    """
+    present, absent = observation_chances(y_positive, rates, share)
+    rng = np.random.default_rng(derive_seed(seed, "openmic-like mask"))
+    return rng.random(y_positive.shape) < np.where(y_positive, present, absent)
+
+
+def mask_labels(labels: Labels, mask: np.ndarray) -> Labels:
+    """Return `labels` with only those observed that are observed and in `mask`."""
+    observed = labels.y_mask & mask
+    y_true = np.where(observed, labels.y_true, np.float32(0))
+    return Labels(y_true, observed, labels.keys, labels.groups, labels.classes)
+
+
+def partition_labels(dataset: Dataset, partition: str = "test") -> Labels:
+    """Return the labels of a data set's ``"train"`` or ``"test"`` partition."""
+    return _take(dataset, np.flatnonzero(dataset.partition == partition))
+
+
+def _take(source: Dataset | Labels, rows: np.ndarray) -> Labels:
+    fields = ("y_true", "y_mask", "keys", "groups")
+    return Labels(*(getattr(source, name)[rows] for name in fields), source.classes)
+
+
+def align(labels: Labels, keys: np.ndarray) -> Labels:
+    """Return the labels of the clips named by `keys`, in that order.
+
+    Raises
+    ------
+    ProtocolError
+        If a clip is not there.
+    """
+    row_of = {key: row for row, key in enumerate(labels.keys.tolist())}
+    missing = [key for key in keys.tolist() if key not in row_of]
+    if missing:
+        raise ProtocolError(
+            f"{len(missing)} of {len(keys)} scored clips have no complete labels, first "
+            f"{missing[0]!r}: these are not the same clips"
+        )
+    return _take(labels, np.array([row_of[key] for key in keys.tolist()], dtype=int))
