@@ -9,14 +9,18 @@ import pytest
 from scipy.stats import kendalltau
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from benchmark.analysis.audits import mask_audit, protocol_audit, store_audit
-from benchmark.analysis.comparison import evaluate
+from benchmark.analysis.audits import mask_audit, masks, openmic_labels, protocol_audit
+from benchmark.analysis.derivation import Analysis
 from benchmark.contracts.dataset import CLASSES
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import DataError, ProtocolError
 from benchmark.runs.store import Labels
 from benchmark.scoring import metrics
-from reports.tables import audits, text
+from benchmark.scoring.evaluation import evaluate
+from reports.tables import mask_audit as mask_tables
+from reports.tables import protocol_audit as model_tables
+from reports.tables import published_claim, text
+from reports.tables.declaration import tables
 
 VOICE = CLASSES.index("voice")
 
@@ -172,7 +176,7 @@ def test_labels_are_read_by_partition(tmp_path):
     label[0, :3] = (1, -1, 0)
     label[3, 5] = 1
     keys = np.array(["b", "a", "d", "c"])
-    read = protocol_audit.read_labels(write_labels(tmp_path, label, keys, ["c", "b"]))
+    read = openmic_labels.read_labels(write_labels(tmp_path, label, keys, ["c", "b"]))
     assert read.test.keys.tolist() == ["b", "c"] and read.train.keys.tolist() == ["a", "d"]
     assert read.test.y_mask.sum() == 3 and read.train.y_mask.sum() == 0
     assert read.test.y_positive[0, 0] and not read.test.y_positive[0, 1]
@@ -192,19 +196,19 @@ def test_labels_are_read_by_partition(tmp_path):
 )
 def test_bad_labels_are_one_clear_sentence(tmp_path, kwargs, sentence):
     with pytest.raises(DataError, match=sentence):
-        protocol_audit.read_labels(write_labels(tmp_path, **kwargs))
+        openmic_labels.read_labels(write_labels(tmp_path, **kwargs))
 
 
 def test_missing_files_are_one_clear_sentence(tmp_path):
     path = write_labels(tmp_path)
     with pytest.raises(DataError, match=r"none\.npz can't be read"):
-        protocol_audit.read_labels(tmp_path / "none.npz")
+        openmic_labels.read_labels(tmp_path / "none.npz")
     (tmp_path / "partitions" / "split01_test.csv").unlink()
     with pytest.raises(DataError, match=r"split01_test\.csv"):
-        protocol_audit.read_labels(path)
+        openmic_labels.read_labels(path)
     path.write_bytes(b"not a zip file")
     with pytest.raises(DataError, match="can't be read"):
-        protocol_audit.read_labels(path)
+        openmic_labels.read_labels(path)
 
 
 def test_label_audit_counts_every_label_once(tmp_path):
@@ -212,14 +216,14 @@ def test_label_audit_counts_every_label_once(tmp_path):
     assert found.n_test == found.n_train == 20
     assert (found.present + found.absent + found.missing == found.n_kept).all()
     assert found.missing[VOICE] == 0
-    assert audits.label_sentences(found)
+    assert published_claim.label_sentences(found)
 
 
 def test_the_real_labels(real_data):
     found = protocol_audit.audit_labels(real_data / "openmic2018" / "labels.npz")
     assert (found.n_test, found.n_train, found.n_kept) == (5085, 2223, 374)
-    assert found.all_present.tolist() == list(mask_audit.OPENMIC_PRESENT)
-    assert found.all_absent.tolist() == list(mask_audit.OPENMIC_ABSENT)
+    assert found.all_present.tolist() == list(masks.OPENMIC_PRESENT)
+    assert found.all_absent.tolist() == list(masks.OPENMIC_ABSENT)
     yes = found.strategy("always yes")
     assert (found.present[VOICE], found.absent[VOICE], found.missing[VOICE]) == (224, 150, 0)
     support = found.present + found.missing
@@ -232,7 +236,7 @@ def test_the_real_labels(real_data):
     share = found.all_present / (found.all_present + found.all_absent)
     assert yes.corrected["precision"] == pytest.approx(share.mean())
     assert yes.corrected["mAP"] == pytest.approx(share.mean())
-    text = " ".join(audits.label_sentences(found))
+    text = " ".join(published_claim.label_sentences(found))
     assert "374 of the 5085" in text and "3 of 3 classes" in text
 
 
@@ -264,7 +268,9 @@ def test_models_are_scored_under_both_protocols_and_averaged_over_seeds():
     assert found.yes.published["recall"] == 1
     assert found.n_kept == stage.labels["test"].y_mask[:, VOICE].sum()
     assert not found.drawn
-    assert any("Precision of random_forest against cnn" in s for s in audits.model_sentences(found))
+    assert any(
+        "Precision of random_forest against cnn" in s for s in model_tables.model_sentences(found)
+    )
 
 
 def test_a_mask_is_laid_over_complete_labels_and_extra_entries_are_marked():
@@ -279,10 +285,10 @@ def test_a_mask_is_laid_over_complete_labels_and_extra_entries_are_marked():
     assert found.drawn and found.n_kept < 300
     assert [row.as_published for row in found.rows] == [False, False, True]
     assert found.rows[0].corrected == again.rows[0].corrected
-    frame = audits.model_tables(found)[0][1]
+    frame = model_tables.model_table(found)
     assert frame["model"].tolist()[-2:] == ["cnn (trained as published)", "always yes"]
     assert frame["mAP rank*"].tolist() == ["1", "2", "3", "–"]
-    text = " ".join(audits.model_sentences(found))
+    text = " ".join(model_tables.model_sentences(found))
     assert "cnn trained as published has rank" in text
 
 
@@ -290,7 +296,7 @@ def test_a_model_trained_as_published_is_held_against_its_own_parameters():
     stage = Stage({"cnn tuned": 2.0, "cnn": 1.5, "xgboost tuned": 1.0})
     extra = [stage.entry("cnn", 0.5), stage.entry("xgboost", 0.4)]
     found = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels, extra=extra)
-    said = [s for s in audits.model_sentences(found) if "trained as published has" in s]
+    said = [s for s in model_tables.model_sentences(found) if "trained as published has" in s]
     assert "; cnn, trained on observed labels" in said[0]
     assert "; xgboost tuned, trained on observed labels" in said[1]  # the next best there is
 
@@ -309,17 +315,17 @@ def test_a_single_model_has_no_tau_but_sentences():
     extra = [stage.entry("xgboost", 1.0)]  # trained as published, without a twin
     found = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels)
     assert np.isnan(found.tau("f1"))
-    assert "not defined" in " ".join(audits.model_sentences(found))
+    assert "not defined" in " ".join(model_tables.model_sentences(found))
     found = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels, extra=extra)
-    assert "xgboost trained as published" in " ".join(audits.model_sentences(found))
+    assert "xgboost trained as published" in " ".join(model_tables.model_sentences(found))
 
 
 def test_masks_have_openmic_s_rates():
     y = np.random.default_rng(0).random((40_000, 20)) < 0.3
-    mask = mask_audit.openmic_like_mask(y, seed=1)
+    mask = masks.openmic_like_mask(y, seed=1)
     for found, wanted in (
-        ((mask & y).mean(axis=0), mask_audit.OPENMIC_RATES.present),
-        ((mask & ~y).mean(axis=0), mask_audit.OPENMIC_RATES.absent),
+        ((mask & y).mean(axis=0), masks.OPENMIC_RATES.present),
+        ((mask & ~y).mean(axis=0), masks.OPENMIC_RATES.absent),
     ):
         # five standard errors of a count of 40,000
         assert (np.abs(found - wanted) < 5 * np.sqrt(wanted / 40_000)).all()
@@ -327,20 +333,20 @@ def test_masks_have_openmic_s_rates():
 
 def test_masks_are_nested_deterministic_and_capped():
     y = np.random.default_rng(0).random((3000, 20)) < 0.01  # fewer positives than observed
-    small, large = (mask_audit.openmic_like_mask(y, seed=1, share=s) for s in (0.1, 4.0))
+    small, large = (masks.openmic_like_mask(y, seed=1, share=s) for s in (0.1, 4.0))
     assert (large | ~small).all() and large.sum() > small.sum()
     assert large[y].all()
-    np.testing.assert_array_equal(small, mask_audit.openmic_like_mask(y, seed=1, share=0.1))
-    assert (small != mask_audit.openmic_like_mask(y, seed=2, share=0.1)).any()
+    np.testing.assert_array_equal(small, masks.openmic_like_mask(y, seed=1, share=0.1))
+    assert (small != masks.openmic_like_mask(y, seed=2, share=0.1)).any()
     y[:, 3] = False
-    present, absent = mask_audit.observation_chances(y, mask_audit.OPENMIC_RATES)
-    assert present[3] == 0 and absent[3] == pytest.approx(mask_audit.OPENMIC_RATES.absent[3])
+    present, absent = masks.observation_chances(y, masks.OPENMIC_RATES)
+    assert present[3] == 0 and absent[3] == pytest.approx(masks.OPENMIC_RATES.absent[3])
 
 
 @pytest.mark.parametrize(("classes", "share", "says"), [(5, 1, "classes"), (20, 0, "above 0")])
 def test_masks_that_make_no_sense_are_refused(classes, share, says):
     with pytest.raises(ProtocolError, match=says):
-        mask_audit.openmic_like_mask(np.zeros((9, classes), bool), share=share)
+        masks.openmic_like_mask(np.zeros((9, classes), bool), share=share)
 
 
 def direct_values(labels, mask, entries, store):
@@ -366,18 +372,17 @@ def test_mask_audit_is_the_metrics_rescored():
     found = mask_audit.audit_masks(full, models, shares=(2.0, 1.0), draws=3, seed=5)
     assert [level.share for level in found.levels] == [1.0, 2.0]
     np.testing.assert_allclose(found.full, direct_values(full, full.y_mask, entries, stage.store))
-    masks = [
-        mask_audit.openmic_like_mask(full.y_positive, seed=derive_seed(5, "draw", i))
-        for i in range(3)
+    drawn = [
+        masks.openmic_like_mask(full.y_positive, seed=derive_seed(5, "draw", i)) for i in range(3)
     ]
-    direct = np.array([direct_values(full, m, entries, stage.store) for m in masks])
+    direct = np.array([direct_values(full, m, entries, stage.store) for m in drawn])
     level = found.reference
     np.testing.assert_allclose(level.values, direct)
     np.testing.assert_allclose(found.bias(level), direct.mean(axis=0) - found.full)
     np.testing.assert_allclose(level.spread(), direct.std(axis=0, ddof=1))
     tau = [kendalltau(found.full[0], values[0]).statistic for values in direct]
     np.testing.assert_allclose(level.tau[:, 0], tau)
-    assert level.labels == pytest.approx(np.mean([m.sum(axis=0).mean() for m in masks]))
+    assert level.labels == pytest.approx(np.mean([m.sum(axis=0).mean() for m in drawn]))
     again = mask_audit.audit_masks(full, models, shares=(1.0,), draws=3, seed=5)
     np.testing.assert_array_equal(again.reference.values, level.values)
 
@@ -387,16 +392,16 @@ def test_a_given_mask_is_matched_by_key():
     observed = stage.labels["test"]
     models = mask_audit.scored_models(stage.comparison.entries, stage.store)
     shuffled = np.random.default_rng(0).permutation(300)
-    full = mask_audit.align(observed, observed.keys[shuffled])
-    masked = mask_audit.mask_labels(
-        observed, mask_audit.openmic_like_mask(observed.y_positive, seed=1, share=2)
+    full = masks.align(observed, observed.keys[shuffled])
+    masked = masks.mask_labels(
+        observed, masks.openmic_like_mask(observed.y_positive, seed=1, share=2)
     )
     found = mask_audit.audit_given_mask(full, masked, models)
     (level,) = found.levels
     expected = direct_values(observed, masked.y_mask, stage.comparison.entries, stage.store)
     np.testing.assert_allclose(level.values[0], expected)
     assert level.share is None and np.isnan(level.spread()).all()
-    text = " ".join(audits.mask_sentences(found))
+    text = " ".join(mask_tables.mask_sentences(found))
     assert "on the observed ones" in text and "OpenMIC's rates" not in text
 
 
@@ -439,12 +444,12 @@ def test_a_mask_that_leaves_nothing_to_score_is_left_out_of_the_means():
     stage = Stage({"a": 2.0, "b": 0.5}, n=40)
     full = stage.labels["test"]
     models = mask_audit.scored_models(stage.comparison.entries, stage.store)
-    rates = mask_audit.Rates(np.full(20, 0.001), np.full(20, 0.001))
+    rates = masks.Rates(np.full(20, 0.001), np.full(20, 0.001))
     found = mask_audit.audit_masks(full, models, rates=rates, shares=(1,), draws=20)
     empty = np.isnan(found.reference.values).any(axis=(1, 2))
     assert empty.any()
     assert found.reference.agreeing().max() <= (~empty).mean()
-    assert all("nan" not in s for s in audits.mask_sentences(found)[-3:])
+    assert all("nan" not in s for s in mask_tables.mask_sentences(found)[-3:])
 
 
 def test_every_table_renders():
@@ -452,30 +457,30 @@ def test_every_table_renders():
     models = mask_audit.scored_models(stage.comparison.entries, stage.store)
     found = mask_audit.audit_masks(stage.labels["test"], models, shares=(0.5, 1), draws=3)
     both = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels, mask_seed=0)
-    for title, frame in (*audits.mask_tables(found), *audits.model_tables(both)):
-        assert title in text.text(frame, "markdown", title, [])
-        assert text.text(frame, "json", title, [])
+    analysis = Analysis(stage.store)
+    analysis.comparison, analysis.trained_as_published = stage.comparison, []
+    analysis.mask_audit, analysis.protocol_audit = found, both
+    names = ("protocol_audit", "protocol_averages", "kept", "mask_audit", "mask_levels")
+    for name in names:
+        result = tables()[name].make(analysis)
+        assert result.title in text.text(result.frame, "markdown", result.title, [])
+        assert text.text(result.frame, "json", result.title, [])
+        assert list(result.frame[list(tables()[name].keys)].columns)
 
 
 @pytest.mark.parametrize(
     ("observed", "models", "complete", "given"),
     [(1, 1, False, None), (1, 2, False, False), (0.5, 2, False, None), (0.5, 2, True, True)],
 )
-def test_masks_are_audited_where_labels_and_models_allow(
-    monkeypatch, observed, models, complete, given
-):
+def test_masks_are_audited_where_labels_and_models_allow(observed, models, complete, given):
     """Masks are drawn over complete labels, given where those are known, and rank two models."""
     stage = Stage(dict.fromkeys(("cnn", "xgboost")[:models], 1.0), observed)
-
-    def compare(store, dataset, protocol="default"):
-        if protocol == "published":
-            raise ProtocolError("nothing was trained as published")
-        return stage.comparison
-
-    monkeypatch.setattr(store_audit.comparison, "compare", compare)
     known = stage.labels["test"]
+    analysis = Analysis(stage.store)
+    analysis.comparison, analysis.trained_as_published = stage.comparison, []
     full = replace(known, y_mask=np.ones_like(known.y_mask)) if complete else None
-    found, masks = store_audit.audit(stage.store, "made", full)
-    assert len(found.rows) == models
-    assert (masks is None) == (given is None)
-    assert masks is None or (masks.levels[0].share is None) == given
+    analysis.complete_labels = full
+    audit = analysis.mask_audit
+    assert len(analysis.protocol_audit.rows) == models
+    assert (audit is None) == (given is None)
+    assert audit is None or (audit.levels[0].share is None) == given

@@ -8,10 +8,11 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score
 from test_store import make_record
 
-from benchmark.analysis.comparison import _newest, check_comparable, evaluate
+from benchmark.analysis.comparison import _newest, check_comparable
 from benchmark.errors import ProtocolError
 from benchmark.plugins.checks import make_part
 from benchmark.runs.store import Labels
+from benchmark.scoring.evaluation import evaluate
 from reports.tables import text
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.analysis.derivation import Analysis
 from benchmark.errors import PolytimbreError, StoreError
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs.published import PublishedSet
@@ -17,6 +18,8 @@ from reports import paper
 from reports.paper import claims, formats
 from reports.paper.source import Source
 from reports.tables import results
+from reports.tables.declaration import Result, Results, facts_of
+from reports.tables.runs import RUNS
 
 PAPER = Path(__file__).parent.parent / "paper"
 CLASSES = ("cello", "flute", "violin")
@@ -91,7 +94,7 @@ def seal(folder: Path, runs: list[str]) -> None:
     (folder / "set.json").write_text(json.dumps({**content, "digest": digest(content)}))
 
 
-def tables(runs: pd.DataFrame) -> results.Results:
+def tables(runs: pd.DataFrame) -> Results:
     """Derive what the sample names from the table of runs."""
     means = runs.groupby("model", sort=False)["mAP"].mean()
     rows = [
@@ -108,9 +111,9 @@ def tables(runs: pd.DataFrame) -> results.Results:
         for i, c in enumerate(CLASSES)
     ]
     frames = {"comparison": rows, "pairs": [pair], "per_class": by_class}
-    made = {name: results.Result(name, pd.DataFrame(frame)) for name, frame in frames.items()}
+    made = {name: Result(name, pd.DataFrame(frame)) for name, frame in frames.items()}
     odd = pd.DataFrame([{"model": "ensemble average", "mAP": 0.9}])
-    return {**made, "ensembles": results.Result("ensembles", odd)}
+    return {**made, "ensembles": Result("ensembles", odd)}
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +139,8 @@ def published(tmp_path_factory) -> Path:
     np.savez(folder / "labels" / f"{'d' * 16}.npz", **arrays)
     (folder / "results.json").write_text("{}")
     seal(folder, ids)
-    found = results.runs(PublishedSet(folder), "tiny")
+    analysis = Analysis(PublishedSet(folder), "tiny")
+    found = {"runs": RUNS.make(analysis, facts_of(analysis))}
     found |= tables(found["runs"].frame)
     (folder / "results.json").write_text(results.write(found))
     seal(folder, ids)
@@ -158,12 +162,12 @@ def draw(found):
 def _one_figure(monkeypatch):
     from reports import figures
 
-    plans = (
-        figures.Plan("comparison", ("comparison",), draw),
-        figures.Plan("empty", ("pairs",), lambda found: None),
-        figures.Plan("absent", ("gap",), draw),
-    )
-    monkeypatch.setattr(figures, "PLANS", plans)
+    plots = [
+        figures.Plot("comparison", ("comparison",), draw),
+        figures.Plot("empty", ("pairs",), lambda found: None),
+        figures.Plot("absent", ("gap",), draw),
+    ]
+    monkeypatch.setattr(figures, "plots", lambda: plots)
 
 
 class Desk:
@@ -252,7 +256,7 @@ def test_changed_scores_are_scored_again(desk):
     np.savez(path, **changed)
     desk.reseal()
     problems = desk.fails()
-    assert any("scored again: table 'runs'" in p and "The network reaches" in p for p in problems)
+    assert any("does not follow from its scores: table 'runs'" in p and "The network reaches" in p for p in problems)
 
 
 def test_a_missing_run_is_named(desk):

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from tiny_studies import wait_for
 
-from benchmark.analysis.comparison import evaluate
 from benchmark.analysis.reproduction import (
     Circumstance,
     Metric,
@@ -23,6 +22,7 @@ from benchmark.runs import environment
 from benchmark.runs.published import FORMAT
 from benchmark.runs.record import Record, RunSpec, digest
 from benchmark.runs.store import Store, sha256
+from benchmark.scoring.evaluation import evaluate
 from benchmark.workers.jobs import WORKER_THREADS
 from reports.tables import reproduction as report
 
@@ -141,7 +141,7 @@ def test_changed_code_and_changed_data(polytimbre):
     assert "not reproduced: with other code, mAP differs by" in out
     plugins.write_text(source.replace("make_part(240, 5)", "make_part(240, 6)"))
     out = polytimbre("reproduce", record.run_id, code=2)
-    assert "can't be reproduced on other data: the content of 'tiny'" in out
+    assert "rests on other data: the content of data set 'tiny'" in out
     plugins.write_text(source.replace("stages", "steps"))
     out = polytimbre("reproduce", record.run_id, code=2)
     assert "can't be made by this code: unknown parameter of model guess 'stages'" in out

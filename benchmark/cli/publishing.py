@@ -101,17 +101,17 @@ def _chosen(
 
 
 def _check(results: Path, data_root: Path | None, store: "Store | None") -> None:
-    from reports import publish as publishing
+    from reports import verify
 
-    wrong = publishing.recheck(results, data_root, store, _follow("tables"))
+    wrong = verify.recheck(results, data_root, store, _follow("tables"))
     for name, sentences in wrong.items():
         for sentence in sentences:
             print(f"{name}: {sentence}")
         if not sentences:
             print(f"{name}: as published")
-    found = sum(map(len, wrong.values()))
-    if found:
-        raise PolytimbreError(f"{found} thing(s) in {results} are not as they were published")
+    count = sum(map(len, wrong.values()))
+    if count:
+        raise PolytimbreError(f"{count} thing(s) in {results} are not as they were published")
 
 
 def _follow(what: str) -> Any:
