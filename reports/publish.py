@@ -11,8 +11,8 @@ from benchmark.errors import ProtocolError, StoreError
 from benchmark.plugins import registry
 from benchmark.protocol import name_of
 from benchmark.runs.published import PublishedSet
+from benchmark.runs.reading import Runs
 from benchmark.runs.record import Record
-from benchmark.runs.store import Store
 from benchmark.tuning import history as study_history
 from reports import verify
 from reports.tables import results
@@ -25,7 +25,7 @@ LIMIT_MB = 30
 def publish(
     runs: Sequence[Record],
     audit: Sequence[Record],
-    store: Store,
+    store: Runs,
     target: Path,
     *,
     storage: str,
@@ -40,7 +40,7 @@ def publish(
         Of one data set, division and protocol.
     audit : sequence of Record
         Of the same clips, trained under another protocol: rows of the protocol audit alone.
-    store : Store
+    store : Runs
         Holds them.
     target : Path
         Folder of the published sets.
@@ -62,7 +62,7 @@ def publish(
     spec = runs[0].spec
     plugin = registry.datasets().get(spec.dataset)()
     if data_root is not None or not plugin.needs_root:
-        verify.division_of(runs[0], data_root)
+        verify.division_of(runs[0], data_root if plugin.needs_root else None)
     target.mkdir(parents=True, exist_ok=True)
     folder = target / f".{spec.dataset}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -104,20 +104,7 @@ def check(runs: Sequence[Record], audit: Sequence[Record]) -> None:
     ProtocolError
         Naming the run, and what to do.
     """
-    for record in (*runs, *audit):
-        name = f"run {record.run_id} ({record.spec.label} seed {record.spec.seed})"
-        if not record.finished:
-            raise ProtocolError(f"{name} failed: {record.error}. Run it again before publishing")
-        if record.git.get("commit") is None:
-            raise ProtocolError(
-                f"{name} was not made from a git checkout: nobody could find its code again. "
-                "Clone the repository and run it there"
-            )
-        if record.git["dirty"]:
-            raise ProtocolError(
-                f"{name} was made from a tree with changes that were not committed. Commit, and "
-                "run it again with --force"
-            )
+    _check_origin((*runs, *audit))
     protocols = {r.spec.protocol_id: r for r in runs}
     if len(protocols) > 1:
         told = [f"{r.run_id} under {name_of(p) or p[:16]}" for p, r in sorted(protocols.items())]
@@ -133,6 +120,35 @@ def check(runs: Sequence[Record], audit: Sequence[Record]) -> None:
                     f"run {record.run_id} is of another {name} than the runs it is to be "
                     "audited beside. Name runs of the same clips with --audit"
                 )
+
+
+def _check_origin(records: Sequence[Record]) -> None:
+    """Refuse runs that nobody could find the code of, all of them at once.
+
+    Raises
+    ------
+    ProtocolError
+        For one cause, naming all runs that it holds for, and what to do.
+    """
+    for record in records:
+        if not record.finished:
+            raise ProtocolError(f"{_name(record)} failed: {record.error}. Run it again first")
+    loose = [_name(record) for record in records if record.git.get("commit") is None]
+    if loose:
+        raise ProtocolError(
+            f"not made from a git checkout, so that nobody could find its code again: "
+            f"{', '.join(loose)}. Clone the repository and run there"
+        )
+    dirty = [_name(record) for record in records if record.git["dirty"]]
+    if dirty:
+        raise ProtocolError(
+            f"made from a tree with changes that were not committed: {', '.join(dirty)}. Commit, "
+            "and run again with --force"
+        )
+
+
+def _name(record: Record) -> str:
+    return f"run {record.run_id} ({record.spec.label} seed {record.spec.seed})"
 
 
 def _put(folder: Path, place: Path) -> PublishedSet:

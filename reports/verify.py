@@ -18,10 +18,12 @@ from benchmark.analysis.derivation import Analysis
 from benchmark.errors import DataError, PolytimbreError, ProtocolError, StoreError
 from benchmark.protocol import PROTOCOLS, Division
 from benchmark.runs import record as records
+from benchmark.runs.files import sha256
 from benchmark.runs.published import FORMAT, DamagedError, PublishedSet, sets
+from benchmark.runs.reading import Runs
 from benchmark.runs.record import Record
-from benchmark.runs.request import divide_for
-from benchmark.runs.store import Store, sha256
+from benchmark.runs.request import check_data, divide_for
+from benchmark.runs.store import Store
 from reports.tables import results
 from reports.tables.declaration import Results, facts_of
 from reports.tables.runs import RUNS
@@ -184,7 +186,7 @@ def _recomputed(source: PublishedSet, stored: Results) -> list[Damage]:
 
 
 def recheck(
-    path: Path, data_root: Path | None, store: Store | None = None, follow: Follow = iter
+    path: Path, data_root: Path | None, store: Runs | None = None, follow: Follow = iter
 ) -> dict[str, list[str]]:
     """Hold every published set against itself, and against what it was derived from.
 
@@ -224,12 +226,12 @@ def division_of(record: Record, data_root: Path | None) -> Division:
         Naming what is not as recorded.
     """
     division = divide_for(reproduction.request_of(record, data_root))
-    reproduction.check_data(record, division)
+    check_data(record, division)
     return division
 
 
 def _against_data(
-    one: PublishedSet, data_root: Path, store: Store | None, follow: Follow
+    one: PublishedSet, data_root: Path, store: Runs | None, follow: Follow
 ) -> list[str]:
     """Hold a set without scores against its data, and against the runs in a store."""
     stored = results.read(one.results())
@@ -253,7 +255,7 @@ def _against_data(
         return results.different(derived, stored)
 
 
-def copy_run(record: Record, store: Store, folder: Path) -> None:
+def copy_run(record: Record, store: Runs, folder: Path) -> None:
     """Copy what is published of a run: its record, its scores and its division's labels."""
     run = folder / "runs" / record.run_id
     run.mkdir(parents=True)

@@ -8,9 +8,10 @@ from conftest import install
 
 from benchmark.errors import UnknownNameError
 from benchmark.protocol import PROTOCOLS
+from benchmark.runs.files import sha256
 from benchmark.runs.published import DamagedError, PublishedSet, find, sets
 from benchmark.runs.record import Record, digest
-from benchmark.runs.store import Store, sha256
+from benchmark.runs.store import Store
 from reports.tables import results
 
 COMMIT = {"commit": "c" * 40, "dirty": False}
@@ -179,7 +180,7 @@ def test_of_data_that_may_not_be_shipped_the_tables_remain(polytimbre, tmp_path)
     (root / "other").write_text("")
     out = publish(polytimbre, "--check", "--data-root", root, code=2)
     assert (
-        "rests on other data: the content of data set 'distant'" in out
+        "made on other data: the fingerprint of data set 'distant'" in out
         and "Check --data-root" in out
     )
 

@@ -17,9 +17,9 @@ from test_figures import CLASSES, labelled, made
 from benchmark.analysis.derivation import Analysis
 from benchmark.errors import StoreError
 from benchmark.protocol import PROTOCOLS
+from benchmark.runs.files import sha256
 from benchmark.runs.published import DamagedError, PublishedSet, sets
 from benchmark.runs.record import Record, RunSpec, digest, run_id
-from benchmark.runs.store import sha256
 from reports import html, verify
 from reports.figures.style import Figure, family
 from reports.html import content, notebooks

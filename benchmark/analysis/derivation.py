@@ -4,7 +4,7 @@ A command makes one :class:`Analysis`; every table that it prints or publishes a
 A part is computed when it is first asked for, and kept.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -34,9 +34,9 @@ from benchmark.analysis.threshold_policies import N_TRIALS
 from benchmark.analysis.training_gap import Gap
 from benchmark.errors import ProtocolError
 from benchmark.plugins import registry
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
 from benchmark.runs.request import DataRequest, load
-from benchmark.runs.store import Labels, Store
 
 #: Resamples behind every published interval; enough for Holm's correction over 200 pairs.
 N_RESAMPLES = 10_000
@@ -45,9 +45,9 @@ N_RESAMPLES = 10_000
 class ReadOnce:
     """A store whose records, labels and scores are read once, however often they are asked for."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Runs) -> None:
         self._store = store
-        self._labels: dict[str, dict[str, Labels]] = {}
+        self._labels: dict[str, dict[str, StoredLabels]] = {}
         self._scores: dict[str, dict[str, np.ndarray]] = {}
 
     @cached_property
@@ -58,7 +58,10 @@ class ReadOnce:
         """Return all records; see :meth:`benchmark.runs.store.Store.records`."""
         return self._records
 
-    def labels(self, division_id: str) -> dict[str, Labels]:
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records())
+
+    def labels(self, division_id: str) -> dict[str, StoredLabels]:
         """Return a division's labels by part; see :meth:`benchmark.runs.store.Store.labels`."""
         if division_id not in self._labels:
             self._labels[division_id] = self._store.labels(division_id)
@@ -80,7 +83,7 @@ class Analysis:
 
     Parameters
     ----------
-    store : Store
+    store : Runs
     dataset : str, optional
         Needed where the store holds runs of several.
     models : sequence of str, optional
@@ -126,7 +129,7 @@ class Analysis:
         return self.comparison.without_refits()
 
     @cached_property
-    def labels(self) -> dict[str, Labels]:
+    def labels(self) -> dict[str, StoredLabels]:
         """Labels of the compared division, by part."""
         return self.store.labels(self.comparison.division_id)
 
@@ -180,7 +183,7 @@ class Analysis:
         return bool(self.labels[self.part].y_mask.all())
 
     @cached_property
-    def complete_labels(self) -> Labels | None:
+    def complete_labels(self) -> StoredLabels | None:
         """Test labels of the same clips with every label observed, if a data set holds them."""
         plugin = registry.datasets().plugins.get(self.comparison.dataset)
         if plugin is None or plugin.complete is None:

@@ -36,8 +36,8 @@ from scipy.special import expit, logit
 from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.protocol import folds
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
-from benchmark.runs.store import Labels, Store
 from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.metrics import macro, mean_average_precision
 
@@ -196,7 +196,7 @@ class Combined:
     select_mAP: float
 
 
-def combine(method: str, select: np.ndarray, test: np.ndarray, labels: Labels) -> Combined:
+def combine(method: str, select: np.ndarray, test: np.ndarray, labels: StoredLabels) -> Combined:
     """Combine runs by their scores and the labels of *select*.
 
     Parameters
@@ -205,7 +205,7 @@ def combine(method: str, select: np.ndarray, test: np.ndarray, labels: Labels) -
         One of `METHODS`.
     select, test : ndarray, shape (n_members, n_clips, n_classes)
         Scores in [0, 1] on both parts.
-    labels : Labels
+    labels : StoredLabels
         Of *select*.
 
     Raises
@@ -286,7 +286,7 @@ class _Run:
 
 
 def replay(
-    result: Comparison, store: Store, methods: Sequence[str] = METHODS, all_seeds: bool = False
+    result: Comparison, store: Runs, methods: Sequence[str] = METHODS, all_seeds: bool = False
 ) -> Replay:
     """Combine the stored runs of several models, and compare the results with them.
 
@@ -294,7 +294,7 @@ def replay(
     ----------
     result : Comparison
         Of the runs that may be combined, on the test part.
-    store : Store
+    store : Runs
         Holds their scores.
     methods : sequence of str
         Of `METHODS`.
@@ -341,7 +341,7 @@ def _stack(runs: list[_Run], part: str) -> np.ndarray:
     return np.stack([run.scores[part] for run in runs])
 
 
-def _pool(result: Comparison, store: Store) -> tuple[dict[str, list[_Run]], list[str]]:
+def _pool(result: Comparison, store: Runs) -> tuple[dict[str, list[_Run]], list[str]]:
     """Return the runs to combine by model, and who was left out."""
     bases = {record.base for entry in result.entries for record in entry.records}
     pool, flat, refitted = {}, [], []
@@ -401,7 +401,7 @@ def _by_seed(pool: dict[str, list[_Run]]) -> tuple[list[list[_Run]], list[str]]:
 
 
 def _ensemble(
-    method: str, replicates: list[list[_Run]], labels: dict[str, Labels], all_seeds: bool
+    method: str, replicates: list[list[_Run]], labels: dict[str, StoredLabels], all_seeds: bool
 ) -> Ensemble:
     combined = [
         combine(method, _stack(runs, "select"), _stack(runs, "test"), labels["select"])

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.analysis.comparison import Comparison, Entry
-from benchmark.analysis.training_curves import at_best
 from benchmark.analysis.training_gap import OPTIMISM_LIMIT, Interval
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
-from benchmark.runs.store import Labels, Store
 from benchmark.scoring.bootstrap import basic_interval, bootstrap
 
 #: Shares of the fit part's groups that a learning curve is made of.
@@ -87,7 +86,7 @@ class LearningCurve:
 
 
 def measure(
-    whole: Comparison, store: Store, *, n_resamples: int = 1000, seed: int = 0
+    whole: Comparison, store: Runs, *, n_resamples: int = 1000, seed: int = 0
 ) -> list[LearningCurve]:
     """Measure the learning curves of the stored runs.
 
@@ -95,7 +94,7 @@ def measure(
     ----------
     whole : Comparison
         Of runs that trained on all of the fit part.
-    store : Store
+    store : Runs
         Holds them, and those that trained on less.
     n_resamples, seed : int
         Of the bootstrap.
@@ -163,11 +162,17 @@ def _key(record: Record) -> tuple:
     return spec.model, spec.params, spec.source, record.versions, record.threads
 
 
+def _training_mAP(record: Record) -> float:
+    """Return the mAP on the clips trained on, at the stage the model stands at; or NaN."""
+    stage = record.stage_at_best()
+    return float("nan") if stage is None else float(stage["fit_mAP"])
+
+
 def _curve(
     label: str,
     by_fraction: dict[float, list[Record]],
-    store: Store,
-    labels: Labels,
+    store: Runs,
+    labels: StoredLabels,
     n_resamples: int,
     seed: int,
 ) -> LearningCurve:
@@ -190,7 +195,7 @@ def _curve(
         clips=np.array([seeds[0].clips["trained"] for seeds in runs]),
         seeds=np.array([len(seeds) for seeds in runs]),
         runs=[[record.run_id for record in seeds] for seeds in runs],
-        training_mAP=np.array([np.mean([at_best(r, "fit_mAP") for r in seeds]) for seeds in runs]),
+        training_mAP=np.array([np.mean([_training_mAP(r) for r in seeds]) for seeds in runs]),
         mAP=result.estimate,
         lower=lower,
         upper=upper,

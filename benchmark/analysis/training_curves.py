@@ -87,26 +87,6 @@ def turn(records: Sequence[Record]) -> Turn | None:
     )
 
 
-def at_best(record: Record, name: str) -> float:
-    """Return a curve's value at the stage that a run's model stands at.
-
-    Parameters
-    ----------
-    record : Record
-    name : str
-        Such as ``"fit_mAP"``; see :class:`benchmark.contracts.model.Stage`.
-
-    Returns
-    -------
-    float
-        NaN for a model that reports no stage.
-    """
-    stages = record.history.get("stages", {})
-    reached = dict(zip(stages.get("number", ()), stages.get(name, ()), strict=True))
-    value = reached.get(record.history.get("best"))
-    return float("nan") if value is None else float(value)
-
-
 def curves(records: Sequence[Record]) -> dict[str, Any]:
     """Average the histories of one model's seeds, stage by stage.
 

@@ -7,6 +7,7 @@ import typer
 
 from benchmark.cli import analyses, publishing, runs, tuning
 from benchmark.cli.data import data_app
+from benchmark.cli.forget import forget
 from benchmark.cli.paper import paper
 from benchmark.cli.report import report
 from benchmark.cli.reproduce import reproduce
@@ -32,6 +33,7 @@ for command in (
     analyses.ensemble,
     analyses.audit,
     analyses.table,
+    forget,
     publishing.publish,
     reproduce,
     report,

@@ -26,7 +26,8 @@ from benchmark.cli.common import (
     parse_params,
     print_result,
     print_table,
-    read_store,
+    read_runs,
+    seeds_of,
 )
 from benchmark.errors import ProtocolError
 
@@ -39,7 +40,7 @@ PerClass = Annotated[bool, typer.Option("--per-class", help="One row a class.")]
 def _analysis(store: Path | None, *args: Any, **settings: Any) -> "Analysis":
     from benchmark.analysis.derivation import Analysis
 
-    return Analysis(read_store(store), *args, **settings)
+    return Analysis(read_runs(store), *args, **settings)
 
 
 def _show(analysis: "Analysis", name: str, fmt: str) -> None:
@@ -124,7 +125,7 @@ def learning_curve(
     dataset: DatasetOption = "rendered",
     model: ModelsOption = None,
     seed: SeedOption = None,
-    seeds: SeedsOption = 3,
+    seeds: SeedsOption = None,
     param: ParamOption = None,
     data_root: RootOption = None,
     split: SplitOption = None,
@@ -143,7 +144,7 @@ def learning_curve(
     data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
     params, wanted = parse_params(param), []
     for fraction in FRACTIONS:
-        wanted += suite.requests(data, model, seed or range(seeds), params, fraction)
+        wanted += suite.requests(data, model, seeds_of(seed, seeds), params, fraction)
     compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
     analysis = _analysis(chosen.path, dataset, model, n_resamples=resamples)
     _show(analysis, "learning_curve", fmt)

@@ -7,12 +7,12 @@ import pandas as pd
 
 from benchmark.analysis.comparison import Entry
 from benchmark.analysis.derivation import Analysis
-from benchmark.runs.store import Labels
+from benchmark.runs.reading import StoredLabels
 from benchmark.scoring.thresholds import decide
 from reports.tables.declaration import Content, Table
 
 
-def _cooccurrence(labels_by_part: Mapping[str, Labels]) -> Content:
+def _cooccurrence(labels_by_part: Mapping[str, StoredLabels]) -> Content:
     labels = labels_by_part["test"]
     positive, observed = labels.y_positive.astype(int), labels.y_mask.astype(int)
     return Content(_pairs(labels.classes, positive.T @ positive, positive.T @ observed))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from benchmark.analysis.reproduction import Circumstance, Metric, Reproduction
+from benchmark.analysis.reproduction import Circumstance, Difference, Reproduction
 from benchmark.runs.record import Record
 from benchmark.scoring.evaluation import METRICS
 
@@ -39,11 +39,11 @@ def scores(outcome: Reproduction) -> pd.DataFrame:
 def metrics(outcome: Reproduction) -> pd.DataFrame:
     """Return one row a metric: recorded, now, difference."""
     columns = ["metric", "recorded", "now", "difference"]
-    rows = [[_heading(m), m.recorded, m.now, m.difference] for m in outcome.metrics]
+    rows = [[_heading(m), m.recorded, m.now, m.size] for m in outcome.differences]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _heading(metric: Metric) -> str:
+def _heading(metric: Difference) -> str:
     if metric.name in METRICS:
         return METRICS[metric.name].heading
     return STOP_MAP if metric.name == "stop_mAP" else metric.name
@@ -70,7 +70,7 @@ def score_notes(outcome: Reproduction) -> list[str]:
         )
     elif len(held) < 4:
         notes.append(f"scores are published for {', '.join(held)} alone")
-    if all(metric.name == "stop_mAP" for metric in outcome.metrics):
+    if all(metric.name == "stop_mAP" for metric in outcome.differences):
         notes.append("no metrics on test are published: judged by mAP on stop, in training")
     return notes
 
@@ -111,7 +111,7 @@ def verdict(outcome: Reproduction) -> str:
     where = surroundings(outcome.circumstances)
     if outcome.identical:
         return f"reproduced to the last bit, {'' if outcome.exact else 'though '}{where}"
-    name, difference = _heading(outcome.judged), abs(outcome.judged.difference)
+    name, difference = _heading(outcome.judged), abs(outcome.judged.size)
     if outcome.reproduced:
         close = f"reproduced within {outcome.tolerance:g} mAP, {where}"
         return f"{close}: {name} differs by {difference:.2g}"
@@ -130,7 +130,7 @@ def _against(outcome: Reproduction) -> str:
         total, bits = (sum(getattr(s, n) for s in outcome.scores) for n in ("n_scores", "n_bits"))
         largest = max(part.largest for part in outcome.scores)
         return f"{count:,} of {total:,} scores differ, in {bits:,} bits, by up to {largest:.2g}"
-    worst = max(outcome.metrics, key=lambda metric: abs(metric.difference))
-    if not worst.difference:
+    worst = max(outcome.differences, key=lambda metric: abs(metric.size))
+    if not worst.size:
         return "the scores are not those whose SHA-256 was recorded"
-    return f"{_heading(worst)} differs by {abs(worst.difference):.2g}"
+    return f"{_heading(worst)} differs by {abs(worst.size):.2g}"

@@ -7,7 +7,7 @@ from typing import Any
 from benchmark.analysis.audits.protocol_audit import LabelAudit
 from benchmark.analysis.derivation import Analysis
 from benchmark.errors import ProtocolError
-from benchmark.runs.store import Labels
+from benchmark.runs.reading import StoredLabels
 from benchmark.tuning.history import StudyHistory
 from reports.tables.declaration import Result, Results, Table, facts_of, tables
 
@@ -101,7 +101,7 @@ def derive(analysis: Analysis, follow: Callable[[list], Iterable] = iter) -> Res
     return {name: results[name] for name in tables() if name in results}
 
 
-def from_labels(labels: Mapping[str, Labels], facts: Mapping[str, Any]) -> Results:
+def from_labels(labels: Mapping[str, StoredLabels], facts: Mapping[str, Any]) -> Results:
     """Derive the tables that rest on labels alone, from those of each part."""
     return _made("labels", labels, facts)
 

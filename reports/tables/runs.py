@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis.derivation import Analysis
-from benchmark.runs.store import Labels
+from benchmark.runs.reading import StoredLabels
 from reports.tables.declaration import Content, Table
 
 
@@ -52,7 +52,7 @@ RUNS = Table(
 )
 
 
-def _parts(labels_by_part: dict[str, Labels]) -> Content:
+def _parts(labels_by_part: dict[str, StoredLabels]) -> Content:
     rows: list[dict[str, Any]] = []
     for part, labels in labels_by_part.items():
         observed, positive = labels.y_mask, labels.y_positive

@@ -27,7 +27,7 @@ from benchmark.analysis.audits.masks import (
 from benchmark.analysis.comparison import Entry
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
-from benchmark.runs.store import Labels, Store
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.scoring.metrics import Ranking, decisions, macro
 from benchmark.scoring.thresholds import decide
 
@@ -60,7 +60,7 @@ class ScoredModel:
     predictions: tuple[np.ndarray, ...]
 
 
-def scored_models(entries: Sequence[Entry], store: Store, part: str = "test") -> list[ScoredModel]:
+def scored_models(entries: Sequence[Entry], store: Runs, part: str = "test") -> list[ScoredModel]:
     """Return the stored scores of a comparison's entries and what they decide."""
     models = []
     for entry in entries:
@@ -192,14 +192,16 @@ class MaskAudit:
         return least
 
 
-def audit_given_mask(full: Labels, observed: Labels, models: Sequence[ScoredModel]) -> MaskAudit:
+def audit_given_mask(
+    full: StoredLabels, observed: StoredLabels, models: Sequence[ScoredModel]
+) -> MaskAudit:
     """Score the same runs on all labels and under the mask a data set came with.
 
     Parameters
     ----------
-    full : Labels
+    full : StoredLabels
         Complete labels, for instance those of ``rendered-full``; clips are matched by key.
-    observed : Labels
+    observed : StoredLabels
         The clips that `models` scored, partly observed.
     models : sequence of ScoredModel
 
@@ -222,7 +224,7 @@ def audit_given_mask(full: Labels, observed: Labels, models: Sequence[ScoredMode
 
 
 def audit_masks(
-    full: Labels,
+    full: StoredLabels,
     models: Sequence[ScoredModel],
     *,
     rates: Rates = OPENMIC_RATES,
@@ -234,7 +236,7 @@ def audit_masks(
 
     Parameters
     ----------
-    full : Labels
+    full : StoredLabels
         Complete labels of the clips that `models` scored.
     models : sequence of ScoredModel
     rates : Rates
@@ -265,7 +267,7 @@ def audit_masks(
 
 
 def _audit(
-    full: Labels, models: Sequence[ScoredModel], values: np.ndarray, levels: Sequence[Level]
+    full: StoredLabels, models: Sequence[ScoredModel], values: np.ndarray, levels: Sequence[Level]
 ) -> MaskAudit:
     known = full.y_mask.any(axis=0)
     present, labels = full.y_positive.sum(axis=0)[known], full.y_mask.sum(axis=0)[known]
@@ -280,7 +282,7 @@ def _audit(
     )
 
 
-def _full_values(full: Labels, models: Sequence[ScoredModel]) -> np.ndarray:
+def _full_values(full: StoredLabels, models: Sequence[ScoredModel]) -> np.ndarray:
     if len(models) < 2:
         raise ProtocolError(
             f"a ranking needs at least two models, got {len(models)}. Run more models first"
@@ -289,7 +291,7 @@ def _full_values(full: Labels, models: Sequence[ScoredModel]) -> np.ndarray:
 
 
 def _level(
-    full: Labels,
+    full: StoredLabels,
     masks: Sequence[np.ndarray],
     models: Sequence[ScoredModel],
     values_on_all: np.ndarray,

@@ -13,7 +13,7 @@ import numpy as np
 from benchmark.contracts.dataset import Dataset
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
-from benchmark.runs.store import Labels
+from benchmark.runs.reading import StoredLabels
 
 #: Clips of OpenMIC-2018's test partition (``split01``), and how many of them are observed to
 #: hold, and not to hold, each of `CLASSES`. Source: Zenodo record 1432913. Measured with
@@ -98,24 +98,24 @@ def openmic_like_mask(
     return rng.random(y_positive.shape) < np.where(y_positive, present, absent)
 
 
-def mask_labels(labels: Labels, mask: np.ndarray) -> Labels:
+def mask_labels(labels: StoredLabels, mask: np.ndarray) -> StoredLabels:
     """Return `labels` with only those observed that are observed and in `mask`."""
     observed = labels.y_mask & mask
     y_true = np.where(observed, labels.y_true, np.float32(0))
-    return Labels(y_true, observed, labels.keys, labels.groups, labels.classes)
+    return StoredLabels(y_true, observed, labels.keys, labels.groups, classes=labels.classes)
 
 
-def partition_labels(dataset: Dataset, partition: str = "test") -> Labels:
+def partition_labels(dataset: Dataset, partition: str = "test") -> StoredLabels:
     """Return the labels of a data set's ``"train"`` or ``"test"`` partition."""
     return _take(dataset, np.flatnonzero(dataset.partition == partition))
 
 
-def _take(source: Dataset | Labels, rows: np.ndarray) -> Labels:
+def _take(source: Dataset | StoredLabels, rows: np.ndarray) -> StoredLabels:
     fields = ("y_true", "y_mask", "keys", "groups")
-    return Labels(*(getattr(source, name)[rows] for name in fields), source.classes)
+    return StoredLabels(*(getattr(source, name)[rows] for name in fields), classes=source.classes)
 
 
-def align(labels: Labels, keys: np.ndarray) -> Labels:
+def align(labels: StoredLabels, keys: np.ndarray) -> StoredLabels:
     """Return the labels of the clips named by `keys`, in that order.
 
     Raises

@@ -7,8 +7,11 @@ import numpy as np
 
 from benchmark.analysis.audits.masks import partition_labels
 from benchmark.contracts.dataset import CLASSES, Dataset
+from benchmark.datasets.openmic2018 import MAX_CLIPS, MAX_LIST_BYTES
 from benchmark.errors import DataError
-from benchmark.runs.store import Labels
+from benchmark.reading.files import read_text
+from benchmark.reading.npz import load_npz
+from benchmark.runs.reading import StoredLabels
 
 #: File beside ``labels.npz`` that names the clips of the official test partition.
 TEST_KEYS = Path("partitions") / "split01_test.csv"
@@ -18,8 +21,8 @@ TEST_KEYS = Path("partitions") / "split01_test.csv"
 class OpenMICLabels:
     """OpenMIC-2018's labels by official partition; `train` may hold only some of its clips."""
 
-    train: Labels
-    test: Labels
+    train: StoredLabels
+    test: StoredLabels
 
 
 def read_labels(path: Path) -> OpenMICLabels:
@@ -39,12 +42,7 @@ def read_labels(path: Path) -> OpenMICLabels:
     """
     keys, label = _read_npz(Path(path))
     listed = Path(path).parent / TEST_KEYS
-    try:
-        test_keys = set(listed.read_text(encoding="utf-8").split())
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"the test clips' keys can't be read from {listed} ({error}); OpenMIC-2018 has it"
-        ) from error
+    test_keys = set(read_text(listed, MAX_LIST_BYTES, "OpenMIC-2018 has it").split())
     in_test = np.array([key in test_keys for key in keys.tolist()])
     if in_test.sum() != len(test_keys) or in_test.all() or not in_test.any():
         raise DataError(
@@ -55,28 +53,28 @@ def read_labels(path: Path) -> OpenMICLabels:
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    expected = {"sample_key": ("U", ("clips",)), "label": ("i1", ("clips", len(CLASSES)))}
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            keys, label = stored["sample_key"], stored["label"]
-    except Exception as error:  # zipfile, zlib and NumPy raise many kinds
+        arrays = load_npz(path, expected, clips=MAX_CLIPS)
+    except DataError as error:
         raise DataError(
-            f"the labels {path} can't be read ({error}); an .npz with the arrays sample_key and "
-            "label is needed"
+            f"{error}. Labels are an .npz with sample_key (n_clips,) of str and label "
+            f"(n_clips, {len(CLASSES)}) of int8"
         ) from error
-    shapes = keys.ndim == 1 and keys.dtype.kind == "U" and label.shape == (len(keys), len(CLASSES))
-    if not shapes or not np.isin(label, (-1, 0, 1)).all() or len(np.unique(keys)) != len(keys):
+    keys, label = arrays["sample_key"], arrays["label"]
+    if not len(keys) or not np.isin(label, (-1, 0, 1)).all() or len(np.unique(keys)) != len(keys):
         raise DataError(
-            f"the labels {path} must be sample_key (n_clips,) of str, each once, and label "
-            f"(n_clips, {len(CLASSES)}) of 1, -1 and 0; got {keys.dtype} {keys.shape} and "
-            f"{label.dtype} {label.shape}"
+            f"the labels {path} must hold a clip or more, each once, and labels of 1, -1 and 0; it "
+            f"has {len(keys)} clips, and labels from {label.min(initial=0)} to "
+            f"{label.max(initial=0)}"
         )
     return keys, label
 
 
-def _labels(keys: np.ndarray, label: np.ndarray, rows: np.ndarray) -> Labels:
+def _labels(keys: np.ndarray, label: np.ndarray, rows: np.ndarray) -> StoredLabels:
     keys, label = keys[rows], label[rows]
     # the artists are not in this file, and nothing here is divided by group
-    return Labels((label == 1).astype(np.float32), label != 0, keys, keys, CLASSES)
+    return StoredLabels((label == 1).astype(np.float32), label != 0, keys, keys, classes=CLASSES)
 
 
 def openmic_labels(dataset: Dataset) -> OpenMICLabels:

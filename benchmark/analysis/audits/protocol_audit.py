@@ -16,12 +16,12 @@ from benchmark.analysis.audits.openmic_labels import OpenMICLabels, read_labels
 from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
-from benchmark.runs.store import Labels, Store
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.metrics import macro
 from benchmark.scoring.thresholds import decide
 
-Parts = Mapping[str, Labels]
+Parts = Mapping[str, StoredLabels]
 
 #: The published protocol keeps the clips whose label of this class was observed.
 FILTER_CLASS = "voice"
@@ -58,7 +58,7 @@ CLAIM = Claim(
 )
 
 
-def published_labels(labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+def published_labels(labels: StoredLabels) -> tuple[np.ndarray, np.ndarray]:
     """Return what the published protocol takes for the truth.
 
     OpenMIC stores a relevance of 0.5 where a label was not observed, and the published script
@@ -117,7 +117,7 @@ def published_scores(
     Parameters
     ----------
     scores : mapping of str to ndarray, shape (n_clips, n_classes)
-    labels : mapping of str to Labels
+    labels : mapping of str to StoredLabels
         By part, as `scores`: ``"select"`` and `part` are needed.
     part : str
 
@@ -315,7 +315,7 @@ class ModelAudit:
 
 def audit_models(
     comparison: Comparison,
-    store: Store,
+    store: Runs,
     labels_by_part: Parts,
     *,
     mask_seed: int | None = None,
@@ -327,8 +327,8 @@ def audit_models(
     ----------
     comparison : Comparison
         Its entries are scored, on its part.
-    store : Store
-    labels_by_part : mapping of str to Labels
+    store : Runs
+    labels_by_part : mapping of str to StoredLabels
         Of the comparison's division; ``"select"`` and the part are needed.
     mask_seed : int, optional
         Lays an OpenMIC-like mask over complete labels first, drawn from this seed.
@@ -365,7 +365,7 @@ def audit_models(
 
 
 def _row(
-    entry: Entry, store: Store, labels: Parts, part: str, as_published: bool
+    entry: Entry, store: Runs, labels: Parts, part: str, as_published: bool
 ) -> UnderBothProtocols:
     published, corrected = [], []
     for record in entry.records:
