@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.analysis.derivation import Analysis
 from benchmark.errors import PolytimbreError, StoreError
-from benchmark.protocol import PROTOCOLS
+from benchmark.protocol import PARTS, PROTOCOLS
 from benchmark.runs.files import sha256
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import Record, RunSpec, digest, run_id
@@ -66,7 +66,7 @@ def make_record(model: str, seed: int, fingerprint: str = "f" * 64) -> Record:
     )  # fmt: skip
     return Record(
         run_id=run_id(spec, VERSIONS, 1), spec=spec, versions=VERSIONS, threads=1,
-        status="finished", created="2026-01-01T00:00:00", clips={"test": 40},
+        status="finished", created="2026-01-01T00:00:00", clips=dict.fromkeys(PARTS, 40),
         seconds={"fit": 1.25 + seed, "predict": 0.5, "warm_up": 0.0}, model_bytes=1000,
         peak_memory_mib=10.0, machine={"processor": "none"}, git={"commit": "c", "dirty": False},
     )  # fmt: skip
