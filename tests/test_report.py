@@ -82,7 +82,8 @@ def records(dataset, runs=3):
             found.append(
                 Record(
                     run_id=run_id(spec, {"python": "3.13"}, 1), spec=spec,
-                    versions={"python": "3.13"}, threads=1, clips=dict.fromkeys(PARTS, 40), status="finished",
+                    versions={"python": "3.13"}, threads=1, status="finished",
+                    clips=dict.fromkeys(PARTS, 40),
                     created="2026-01-01T00:00:00+00:00", seconds={"fit": 1.5, "predict": 0.5,
                     "warm_up": 0.0}, model_bytes=1000, peak_memory_mib=10.0,
                     machine={"processor": "a processor"}, git={"commit": COMMIT, "dirty": False},
