@@ -188,7 +188,7 @@ def fill(path, runs, labels=PART_LABELS):
     }
     np.savez(path / "labels" / "d.npz", classes=np.array(CLASSES), **arrays)
     for number, (model, seed, noise, changes, base) in enumerate(runs):
-        record = make_record(f"{number:016d}", clips={"test": 100}, base=base)
+        record = make_record(f"{number:016d}", clips=dict.fromkeys(PARTS, 200), base=base)
         record.seconds = {"fit": 10.0 + number, "predict": 1.0}
         changes = {"protocol_id": PROTOCOLS["default"].id, **changes}
         spec = replace(record.spec, model=model, seed=seed, **changes)
@@ -227,7 +227,7 @@ def test_one_ensemble_a_seed(tmp_path):
     ]  # fmt: skip
     # fit takes 10 s and one more each run: seed r of two models, and the one run of the third
     assert average.entry.seconds("fit") == pytest.approx((10 + 11 + 12 + 13 + 14 + 15 + 3 * 16) / 3)
-    assert average.entry.milliseconds_per_clip() == pytest.approx(30)
+    assert average.entry.milliseconds_per_clip() == pytest.approx(15)
     assert average.entry.scores.shape == (3, 200, 4)
     best = max(found.singles.values())
     assert found.chosen.select_mAP.mean() > best
@@ -298,8 +298,8 @@ def test_refusals(tmp_path):
     flat = fill(tmp_path / "flat", [*runs_of("flat", [0], 0), *runs_of("even", [0], 0)])
     with pytest.raises(ProtocolError, match="nothing to combine: .* flat, even|even, flat"):
         replay(flat)
-    mixed = fill(tmp_path / "mixed", [*POOL, *runs_of("late", [0], 1, division_id="another")])
-    with pytest.raises(ProtocolError, match="can't be compared, their division differs"):
+    mixed = fill(tmp_path / "mixed", [*POOL, *runs_of("late", [0], 1, split="another")])
+    with pytest.raises(ProtocolError, match="can't be compared, their split differs"):
         replay(mixed)
 
 
