@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, norm, rankdata
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from benchmark.analysis.audits import mask_audit, masks, openmic_labels, protocol_audit
@@ -391,6 +391,43 @@ def test_mask_audit_is_the_metrics_rescored():
     assert level.labels == pytest.approx(np.mean([m.sum(axis=0).mean() for m in drawn]))
     again = mask_audit.audit_masks(full, models, shares=(1.0,), draws=3, seed=5)
     np.testing.assert_array_equal(again.reference.values, level.values)
+
+
+def test_a_model_that_preselects_gets_the_clips_that_it_is_sure_of():
+    rng = np.random.default_rng(0)
+    n = 4000
+    y = rng.random((n, 20)) < 0.3
+    score = rng.random((n, 20)) ** 3
+    mask = masks.preselected_mask(y, score, seed=1)
+    wanted = np.round(masks.OPENMIC_RATES.present * n)
+    assert ((mask & y).sum(axis=0) == wanted).all()
+    np.testing.assert_array_equal(mask, masks.preselected_mask(y, score**2, seed=1))  # ranks
+    assert (mask != masks.preselected_mask(y, score, seed=2)).any()
+    # of a small share each standard deviation makes e times as many, which moves the mean by one
+    normal = norm.ppf(rankdata(score, axis=0) / (n + 1))
+    mask = masks.preselected_mask(y, score, masks.Rates(*np.full((2, 20), 0.005)))
+    for kind in (y, ~y):
+        assert normal[mask & kind].mean() == pytest.approx(1, abs=0.15)
+    rare = np.zeros((n, 20), bool)
+    rare[:5] = True
+    assert (masks.preselected_mask(rare, score) & rare).sum() == 5 * 20
+
+
+def test_ranks_of_the_model_that_preselects_and_wins_of_the_best_are_counted():
+    stage = Stage({"a": 2.0, "b": 2.0, "c": 2.0}, n=2500)
+    models = mask_audit.scored_models(stage.comparison.entries, stage.store)
+    found = mask_audit.audit_masks(stage.labels["test"], models, shares=(1.0,), draws=6)
+    chosen = found.preselected
+    assert chosen.level.values.shape == (6, 3, 3)
+    changes = []
+    for values, choosing in zip(chosen.level.values, (0, 0, 1, 1, 2, 2), strict=True):
+        after, before = (len(models) - rankdata(v, axis=1) for v in (values, found.full))
+        changes.append((after - before)[:, choosing])
+    np.testing.assert_allclose(chosen.rank_change, np.mean(changes, axis=0))
+    counted = found.same_winner(found.reference)
+    best = found.full.argmax(axis=1)
+    direct = [[v[m].argmax() == best[m] for m in range(3)] for v in found.reference.values]
+    np.testing.assert_allclose(counted, np.mean(direct, axis=0))
 
 
 def test_a_given_mask_is_matched_by_key():

@@ -465,6 +465,8 @@ def test_pairs_read_in_either_order_and_ensembles_rest_on_all_runs(desk):
         ("{a} > {b} > 0 and {w} == 'fitted' and {t} == true", True),
         ("-{a} < -({b} + 0.05)", True),
         ("{a} != {a}", False),
+        ("{w} == '{a} and'", False),
+        ("{a} > 0 and\n    {b} > 0", True),
     ],
 )
 def test_claims(assertion, expected):
@@ -474,7 +476,18 @@ def test_claims(assertion, expected):
 
 @pytest.mark.parametrize(
     "assertion",
-    ["{a}", "{a} > ", "{a} > 'x'", "{a} > {t}", "{a} > 1)", "a > 1", "{n} > 1", "__import__('os')"],
+    [
+        *("{a}", "{a} > ", "{a} > 'x'", "{a} > {t}", "{a} > 1)", "a > 1", "{n} > 1"),
+        *("__import__('os')", "__import__('os') == 1", "{a}.real > 0", "{a}[0] > 0", "{a} * 2 > 1"),
+        *(
+            "{a} > 1 or {a} < 1",
+            "{a} in {a}",
+            "[x for x in {a}] == 1",
+            "lambda: 1 == 1",
+            "{a} > 1j",
+        ),
+        *("(" * 5000 + "{a}", "{a} > " + "-" * 5000 + "1", "{a} > 1 if {a} > 1 else {a} < 1"),
+    ],
 )
 def test_what_is_no_claim_is_refused(assertion):
     stored = {"a": 0.6, "t": True, "n": None}

@@ -91,8 +91,8 @@ def reading(gains: Gains) -> list[str]:
         f"macro F1; cross-fitted: {N_FOLDS} folds of select by group, drawn {N_REPEATS} times; "
         "gains are over one global threshold, on held-out select clips and on test",
         interval_note(gains.on_test, gains.level),
-        f"p: of the test gain, Holm over {n_tests} policies; the luck of this one select part is "
-        "in no interval",
+        f"p: of the test gain, Holm over {n_tests} policies; intervals and p hold the luck of test "
+        "clips, of seeds and of the select clips that thresholds were fitted on",
     ]
     left_out = [m for m, tells in zip(gains.labels, gains.telling, strict=True) if not tells]
     if left_out and gains.average is not None:

@@ -12,7 +12,7 @@ M. G. Kendall, "A new measure of rank correlation", *Biometrika* 30, 1938.
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +23,7 @@ from benchmark.analysis.audits.masks import (
     align,
     observation_chances,
     openmic_like_mask,
+    preselected_mask,
 )
 from benchmark.analysis.comparison import Entry
 from benchmark.contracts.seeds import derive_seed
@@ -144,6 +145,21 @@ class Level:
 
 
 @dataclass(frozen=True, eq=False)
+class Preselected:
+    """What masks do whose clips were chosen by the scores of one of the models.
+
+    Attributes
+    ----------
+    level : Level
+    rank_change : ndarray, shape (n_metrics,)
+        Mean change of the rank of the model that chose; above 0 where it falls behind.
+    """
+
+    level: Level
+    rank_change: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class MaskAudit:
     """Metrics and rankings under masks against those on all labels.
 
@@ -159,6 +175,8 @@ class MaskAudit:
         Macro values on all labels, mean over seeds.
     levels : tuple of Level
         By rising share; one for a given mask.
+    preselected : Preselected or None
+        Under masks at OpenMIC's own rates whose clips a model chose; None for a given mask.
     """
 
     models: tuple[str, ...]
@@ -168,6 +186,18 @@ class MaskAudit:
     prevalence: float
     full: np.ndarray
     levels: tuple[Level, ...]
+    preselected: Preselected | None = None
+
+    def same_winner(self, level: Level) -> np.ndarray:
+        """Return the share of masks under which the best model on all labels is the best.
+
+        Returns
+        -------
+        ndarray, shape (n_metrics,)
+            A mask that leaves no class to score has no best model.
+        """
+        values = np.nan_to_num(level.values, nan=-1.0)
+        return (values.argmax(axis=2) == self.full.argmax(axis=1)).mean(axis=0)
 
     @property
     def reference(self) -> Level:
@@ -263,7 +293,33 @@ def audit_masks(
         chances = observation_chances(full.y_positive, rates, share)
         capped = int(((chances[0] == 1) | (chances[1] == 1))[full.y_mask.any(axis=0)].sum())
         levels.append(_level(full, masks, models, values, share, capped))
-    return _audit(full, models, values, levels)
+    chosen = _preselected(full, models, values, rates, draws, seed)
+    return replace(_audit(full, models, values, levels), preselected=chosen)
+
+
+def _preselected(
+    full: StoredLabels,
+    models: Sequence[ScoredModel],
+    values: np.ndarray,
+    rates: Rates,
+    draws: int,
+    seed: int,
+) -> Preselected:
+    """Let every model in turn choose the clips, `draws` times in all, or a few times more."""
+    each = -(-draws // len(models))
+    choosing = np.repeat(np.arange(len(models)), each)
+    masks = [
+        full.y_mask
+        & preselected_mask(
+            full.y_positive, models[m].scores[0], rates, derive_seed(seed, "preselection", n)
+        )
+        for n, m in enumerate(choosing.tolist())
+    ]
+    level = _level(full, masks, models, values, 1.0, 0)
+    ranks = (level.values[:, :, None] > level.values[..., None]).sum(axis=3)
+    before = (values[:, None] > values[..., None]).sum(axis=2)
+    change = ranks[np.arange(len(choosing)), :, choosing] - before[:, choosing].T
+    return Preselected(level, change.mean(axis=0))
 
 
 def _audit(

@@ -1,9 +1,15 @@
-"""Masks that leave labels unobserved, as many a class as in OpenMIC-2018.
+"""Masks that leave as many labels observed as OpenMIC-2018's.
+
+Given the label, either every clip has the same chance to be observed, or a model's scores have a
+say. OpenMIC's own clips were not drawn at random: a model chose, class by class, whom to ask about
+(Humphrey et al., 2018).
 
 References
 ----------
 E. J. Humphrey, S. Durand and B. McFee, "OpenMIC-2018: An Open Dataset for Multiple Instrument
 Recognition", ISMIR 2018.
+P. S. Efraimidis and P. G. Spirakis, "Weighted random sampling with a reservoir", *Information
+Processing Letters* 97 (5), 181-185, 2006.
 """
 
 from dataclasses import dataclass
@@ -96,6 +102,45 @@ def openmic_like_mask(
     present, absent = observation_chances(y_positive, rates, share)
     rng = np.random.default_rng(derive_seed(seed, "openmic-like mask"))
     return rng.random(y_positive.shape) < np.where(y_positive, present, absent)
+
+
+def preselected_mask(
+    y_positive: np.ndarray, y_score: np.ndarray, rates: Rates = OPENMIC_RATES, seed: int = 0
+) -> np.ndarray:
+    """Draw which labels are observed where a model chose the clips that people were asked about.
+
+    A clip whose score lies one standard deviation higher, once a class's scores are brought to a
+    normal distribution by their ranks, is observed e times as often. Positives and negatives of
+    each class are drawn apart, without replacement, as many as `rates` ask for and never more:
+    a class has no more observed positives than OpenMIC's.
+
+    Parameters
+    ----------
+    y_positive : ndarray of bool, shape (n_clips, n_classes)
+        Complete labels.
+    y_score : ndarray, shape (n_clips, n_classes)
+        Of the model that chooses.
+    rates : Rates
+    seed : int
+
+    Returns
+    -------
+    ndarray of bool, shape (n_clips, n_classes)
+        True where the label is observed.
+    """
+    from scipy.stats import norm, rankdata
+
+    n_clips = len(y_positive)
+    rng = np.random.default_rng(derive_seed(seed, "preselected mask"))
+    weight = norm.ppf(rankdata(y_score, axis=0) / (n_clips + 1))
+    # the highest sums of log weight and Gumbel noise are a weighted draw without replacement
+    key = weight + rng.gumbel(size=y_positive.shape)
+    mask = np.zeros(y_positive.shape, bool)
+    for kind, rate in ((y_positive, rates.present), (~y_positive, rates.absent)):
+        order = np.argsort(np.where(kind, -key, np.inf), axis=0, kind="stable")
+        wanted = np.minimum(np.round(rate * n_clips), kind.sum(axis=0))
+        mask[order, np.arange(mask.shape[1])] |= np.arange(n_clips)[:, None] < wanted
+    return mask
 
 
 def mask_labels(labels: StoredLabels, mask: np.ndarray) -> StoredLabels:
