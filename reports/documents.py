@@ -47,10 +47,12 @@ polytimbre publish --check      # derive every table again, and see what differs
 ```"""
 
 
-def write(folder: Path) -> None:
-    """Write all documents that are made from a folder of published sets."""
-    for path, written in made(folder).items():
+def write(folder: Path) -> list[Path]:
+    """Write all documents that are made from a folder of published sets; return their files."""
+    documents = made(folder)
+    for path, written in documents.items():
         path.write_text(written, encoding="utf-8")
+    return list(documents)
 
 
 def made(folder: Path) -> dict[Path, str]:

@@ -65,7 +65,8 @@ def publish(
         made = publishing.publish_labels(audit_labels(labels), target)
         print(f"published the audit of OpenMIC's labels in {made.path}")
     if not (run_id or dataset):
-        documents.write(target)
+        for path in documents.write(target):
+            print(f"wrote {path}")
         return
     chosen = read_runs(store)
     runs, audited = _chosen(chosen, run_id or [], dataset, audit or [])
