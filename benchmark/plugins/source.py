@@ -9,12 +9,15 @@ import ast
 import hashlib
 import importlib.util
 import io
+import linecache
 import sys
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from benchmark.errors import PluginError
 
@@ -34,7 +37,7 @@ def text_of(module: str) -> str | None:
     """Return a module's source text; None if there is no such module.
 
     A byte order mark, a coding line and any line ends are understood. A compiled module's text
-    is one line with its SHA-256.
+    is one line with its SHA-256; a notebook's is put together from what its cells define.
 
     Raises
     ------
@@ -49,8 +52,8 @@ def text_of(module: str) -> str | None:
     path = spec.origin if spec else getattr(loaded, "__file__", None)
     if spec and spec.submodule_search_locations is not None and not spec.has_location:
         return ""  # a folder without __init__.py
-    if path is None and loaded is None:
-        return None
+    if path is None:
+        return None if loaded is None else _typed(loaded)
     try:
         content = Path(path).read_bytes()
         if path.endswith(tuple(EXTENSION_SUFFIXES)):
@@ -61,6 +64,44 @@ def text_of(module: str) -> str | None:
             f"the source of the module {module!r} can't be read ({error}), so runs of its models "
             "can't be told apart: define a model in a Python file"
         ) from error
+
+
+def _typed(module: ModuleType) -> str:
+    """Return the text of a module without a file, a notebook's: each name as it is now."""
+    lines = []
+    for name, value in sorted(vars(module).items()):
+        origin = getattr(value, "__module__", module.__name__)
+        if name.startswith("_"):
+            continue
+        if isinstance(value, ModuleType):
+            lines.append(f"import {value.__name__} as {name}")
+        elif origin != module.__name__:
+            lines.append(f"from {origin} import {getattr(value, '__name__', name)} as {name}")
+        elif callable(value):
+            lines.append(_cell_text(value))
+        else:
+            lines.append(f"{name} = {value!r}")
+    return "\n".join(line for line in lines if _is_python(line))
+
+
+def _cell_text(value: Any) -> str:
+    """Return the text of a function or a class that was typed into a cell, if it is kept."""
+    for function in (value, *vars(value).values()):
+        code = getattr(function, "__code__", None)
+        text = "".join(linecache.getlines(code.co_filename)) if code is not None else ""
+        for node in reversed(ast.parse(text).body):
+            if getattr(node, "name", None) == value.__name__:
+                first = min(n.lineno for n in (node, *getattr(node, "decorator_list", ())))
+                return "\n".join(text.split("\n")[first - 1 : node.end_lineno])
+    return ""
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def is_module(name: str) -> bool:
