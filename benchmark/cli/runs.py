@@ -142,14 +142,16 @@ def show(run_id: str, store: StoreOption = None) -> None:
 
 def check(model: Annotated[str, typer.Argument(help="Model; see `list models`.")]) -> None:
     """Hold a model plugin against the model contract, rule by rule."""
-    from benchmark.workers.threads import single_threaded
+    import os
 
-    with single_threaded():  # as in a run; libraries read it when they are imported
-        from benchmark.plugins import registry
-        from benchmark.plugins.checks import check_model
+    from benchmark.workers.threads import SINGLE_THREAD
 
-        for rule in check_model(registry.models().get(model)):
-            print(f"holds: {rule}", flush=True)
+    os.environ.update(SINGLE_THREAD)  # as in a run; libraries read it when they are imported
+    from benchmark.plugins import registry
+    from benchmark.plugins.checks import check_model
+
+    for rule in check_model(registry.models().get(model)):
+        print(f"holds: {rule}", flush=True)
     print(f"model {model!r} holds to the contract")
 
 
