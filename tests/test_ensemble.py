@@ -249,6 +249,35 @@ def test_all_seeds_are_one_ensemble(tmp_path):
     assert chosen.entry.seconds("predict") == used
 
 
+def test_one_ensemble_of_all_seeds_is_held_against_averages_over_seeds(tmp_path):
+    store = fill(tmp_path, POOL)
+    found = replay(store, methods=["average"], all_seeds=True)
+    labels = {e.label for e in found.comparison.entries}
+    assert labels == {"good, all seeds", "other, all seeds", "once", "ensemble average, all seeds"}
+    assert all(len(entry.evaluations) == 1 for entry in found.comparison.entries)
+    single = {e.label: e for e in replay(store, methods=[]).comparison.entries}["good"]
+    averaged = {e.label: e for e in found.comparison.entries}["good, all seeds"]
+    expected = 1 / (1 + np.exp(-np.mean(log_odds(single.scores), axis=0)))
+    np.testing.assert_allclose(averaged.scores[0], expected, atol=1e-6)
+    assert averaged.mean("mAP") > single.mean("mAP")
+    assert any("intervals are of these runs" in note for note in found.comparison.notes)
+
+
+def test_tuned_networks_have_a_plain_average_of_their_own(tmp_path):
+    tuned = {"study": "s", "trial": 1}
+    runs = [
+        *runs_of("cnn", range(2), 1.0, **tuned), *runs_of("attention", range(2), 1.2, **tuned),
+        *runs_of("cnn", range(2), 1.5), *runs_of("xgboost", range(2), 1.1, **tuned),
+    ]  # fmt: skip
+    found = replay(fill(tmp_path, runs), methods=["average", "selected"])
+    *_, networks = found.ensembles
+    assert networks.entry.label == "ensemble average of tuned networks"
+    assert networks.members == ("cnn tuned", "attention tuned")
+    np.testing.assert_array_equal(networks.weights, np.full((2, 2), 0.5))
+    alone = replay(fill(tmp_path / "alone", runs[:4]), methods=["average"])
+    assert len(alone.ensembles) == 1  # it is the average already
+
+
 def test_labels_of_test_influence_no_score(tmp_path):
     test = PART_LABELS["test"]
     poisoned = {**PART_LABELS, "test": flip(test, np.ones(len(test), bool))}

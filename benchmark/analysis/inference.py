@@ -104,14 +104,14 @@ def tuned_and_default(entries: Sequence[Entry]) -> list[tuple[int, int]]:
     several sets of parameters of the user's own has no default here, as they look alike.
     """
     found: dict[tuple[str, bool], list[int]] = {}
+    tuned = []
     for i, entry in enumerate(entries):
         spec = entry.records[0].spec
-        if len(entry.records) == len(entry.evaluations) and spec.preset is None and not spec.study:
+        if not entry.label.startswith(spec.label):
+            continue  # an ensemble, whose first member says nothing about it
+        if spec.study:
+            tuned.append((i, (spec.model, spec.refit)))
+        elif spec.preset is None:
             found.setdefault((spec.model, spec.refit), []).append(i)
     defaults = {key: numbers[0] for key, numbers in found.items() if len(numbers) == 1}
-    specs = [entry.records[0].spec for entry in entries]
-    return [
-        (i, defaults[spec.model, spec.refit])
-        for i, spec in enumerate(specs)
-        if spec.study and (spec.model, spec.refit) in defaults
-    ]
+    return [(i, defaults[key]) for i, key in tuned if key in defaults]
