@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from benchmark.errors import ProtocolError
 from benchmark.scoring.metrics import POSITIVE_RELEVANCE
 
 PARTS = ("fit", "stop", "select", "test")
+
+#: Folds that the select part is cut into where something is fitted and judged on it.
+N_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,8 @@ PROTOCOLS = {"default": Protocol(), "published": Protocol(missing="present")}
 
 
 def name_of(protocol_id: str) -> str | None:
-    """Return the name in `PROTOCOLS` of a protocol, by its id; None if there is none."""
-    return next((name for name, known in PROTOCOLS.items() if known.id == protocol_id), None)
+    """Return the name in `PROTOCOLS` of the protocol with an id; None if this code has none."""
+    return next((name for name, one in PROTOCOLS.items() if one.id == protocol_id), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,23 +129,82 @@ def divide(dataset: Dataset, protocol: Protocol | None = None) -> Division:
     """
     protocol = protocol or Protocol()
     train = np.flatnonzero(dataset.partition == "train")
-    part = dataset.part(train)
-    labels = np.concatenate([part.y_positive, part.y_mask & ~part.y_positive], axis=1)
-    groups, group_of = np.unique(dataset.groups[train], return_inverse=True)
-    counts = np.zeros((len(groups), labels.shape[1] + 1))
-    np.add.at(counts, group_of, np.column_stack([labels, np.ones(len(train))]))
+    part, groups = dataset.part(train), dataset.groups[train]
     shares = np.array([protocol.fit, protocol.stop, protocol.select])
-    assigned = stratify(counts, shares, np.random.default_rng(protocol.seed))
-    part_of = assigned[group_of]
+    rng = np.random.default_rng(protocol.seed)
+    part_of = stratify_clips(groups, part.y_positive, part.y_mask, shares, rng)
     rows = {name: train[part_of == i] for i, name in enumerate(PARTS[:3])}
     rows["test"] = np.flatnonzero(dataset.partition == "test")
     for name in PARTS:
         if not len(rows[name]):
             raise ProtocolError(
                 f"data set {dataset.name!r}: no clip is left for the {name} part; "
-                f"{len(groups)} training group(s) are too few to divide"
+                f"{len(np.unique(groups))} training group(s) are too few to divide"
             )
     return Division(dataset, protocol, rows)
+
+
+def folds(labels: Any, n_folds: int = N_FOLDS, seed: int = 0) -> np.ndarray:
+    """Cut the select part into folds by group, stratified over observed labels.
+
+    Parameters
+    ----------
+    labels : Labels
+    n_folds : int
+        Fewer where there are fewer groups.
+    seed : int
+        Breaks ties.
+
+    Returns
+    -------
+    ndarray of int, shape (n_clips,)
+        Fold of each clip, from 0; no fold is empty.
+
+    Raises
+    ------
+    ProtocolError
+        If there is only one group.
+    """
+    n_groups = len(np.unique(labels.groups))
+    if n_groups < 2:
+        raise ProtocolError(
+            f"cross-fitting takes at least 2 groups in the select part, it has {n_groups}. "
+            "Use a data set with more groups"
+        )
+    n_folds = min(n_folds, n_groups)
+    shares, rng = np.full(n_folds, 1 / n_folds), np.random.default_rng(seed)
+    fold = stratify_clips(labels.groups, labels.y_positive, labels.y_mask, shares, rng)
+    return np.unique(fold, return_inverse=True)[1]
+
+
+def stratify_clips(
+    groups: np.ndarray,
+    y_positive: np.ndarray,
+    y_mask: np.ndarray,
+    shares: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Assign clips to parts by group, so that each part gets its share of every observed label.
+
+    Parameters
+    ----------
+    groups : ndarray, shape (n_clips,)
+        Clips of one group go to one part.
+    y_positive, y_mask : ndarray of bool, shape (n_clips, n_classes)
+        Observed positives and observed negatives are shared out alike.
+    shares, rng
+        See :func:`stratify`.
+
+    Returns
+    -------
+    ndarray of int, shape (n_clips,)
+        Part of each clip.
+    """
+    names, group_of = np.unique(groups, return_inverse=True)
+    known = np.column_stack([y_positive, y_mask & ~y_positive, np.ones(len(groups))])
+    counts = np.zeros((len(names), known.shape[1]))
+    np.add.at(counts, group_of, known)
+    return stratify(counts, shares, rng)[group_of]
 
 
 def stratify(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -9,14 +9,18 @@ import pytest
 from scipy.stats import kendalltau, norm, rankdata
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from benchmark.analysis.audits import mask_audit, masks, protocol_audit, store_audit
-from benchmark.analysis.comparison import evaluate
+from benchmark.analysis.audits import mask_audit, masks, openmic_labels, protocol_audit
+from benchmark.analysis.derivation import Analysis
 from benchmark.contracts.dataset import CLASSES
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import DataError, ProtocolError
 from benchmark.runs.reading import StoredLabels
 from benchmark.scoring import metrics
-from reports.tables import audits, text
+from benchmark.scoring.evaluation import evaluate
+from reports.tables import mask_audit as mask_tables
+from reports.tables import protocol_audit as model_tables
+from reports.tables import published_claim, text
+from reports.tables.declaration import tables
 
 VOICE = CLASSES.index("voice")
 
@@ -174,7 +178,7 @@ def test_labels_are_read_by_partition(tmp_path):
     label[0, :3] = (1, -1, 0)
     label[3, 5] = 1
     keys = np.array(["b", "a", "d", "c"])
-    read = protocol_audit.read_labels(write_labels(tmp_path, label, keys, ["c", "b"]))
+    read = openmic_labels.read_labels(write_labels(tmp_path, label, keys, ["c", "b"]))
     assert read.test.keys.tolist() == ["b", "c"] and read.train.keys.tolist() == ["a", "d"]
     assert read.test.y_mask.sum() == 3 and read.train.y_mask.sum() == 0
     assert read.test.y_positive[0, 0] and not read.test.y_positive[0, 1]
@@ -198,19 +202,19 @@ def test_labels_are_read_by_partition(tmp_path):
 )
 def test_bad_labels_are_one_clear_sentence(tmp_path, kwargs, sentence):
     with pytest.raises(DataError, match=sentence):
-        protocol_audit.read_labels(write_labels(tmp_path, **kwargs))
+        openmic_labels.read_labels(write_labels(tmp_path, **kwargs))
 
 
 def test_missing_files_are_one_clear_sentence(tmp_path):
     path = write_labels(tmp_path)
     with pytest.raises(DataError, match=r"none\.npz is missing"):
-        protocol_audit.read_labels(tmp_path / "none.npz")
+        openmic_labels.read_labels(tmp_path / "none.npz")
     (tmp_path / "partitions" / "split01_test.csv").unlink()
     with pytest.raises(DataError, match=r"split01_test\.csv"):
-        protocol_audit.read_labels(path)
+        openmic_labels.read_labels(path)
     path.write_bytes(b"not a zip file")
     with pytest.raises(DataError, match="not a readable .npz file"):
-        protocol_audit.read_labels(path)
+        openmic_labels.read_labels(path)
 
 
 def test_label_audit_counts_every_label_once(tmp_path):
@@ -218,7 +222,7 @@ def test_label_audit_counts_every_label_once(tmp_path):
     assert found.n_test == found.n_train == 20
     assert (found.present + found.absent + found.missing == found.n_kept).all()
     assert found.missing[VOICE] == 0
-    assert audits.label_sentences(found)
+    assert published_claim.label_sentences(found)
 
 
 def test_the_real_labels(real_data):
@@ -238,7 +242,7 @@ def test_the_real_labels(real_data):
     share = found.all_present / (found.all_present + found.all_absent)
     assert yes.corrected["precision"] == pytest.approx(share.mean())
     assert yes.corrected["mAP"] == pytest.approx(share.mean())
-    text = " ".join(audits.label_sentences(found))
+    text = " ".join(published_claim.label_sentences(found))
     assert "374 of the 5085" in text and "3 of 3 classes" in text
 
 
@@ -270,7 +274,9 @@ def test_models_are_scored_under_both_protocols_and_averaged_over_seeds():
     assert found.yes.published["recall"] == 1
     assert found.n_kept == stage.labels["test"].y_mask[:, VOICE].sum()
     assert not found.drawn
-    assert any("Precision of random_forest against cnn" in s for s in audits.model_sentences(found))
+    assert any(
+        "Precision of random_forest against cnn" in s for s in model_tables.model_sentences(found)
+    )
 
 
 def test_a_mask_is_laid_over_complete_labels_and_extra_entries_are_marked():
@@ -285,10 +291,10 @@ def test_a_mask_is_laid_over_complete_labels_and_extra_entries_are_marked():
     assert found.drawn and found.n_kept < 300
     assert [row.as_published for row in found.rows] == [False, False, True]
     assert found.rows[0].corrected == again.rows[0].corrected
-    frame = audits.model_tables(found)[0][1]
+    frame = model_tables.model_table(found)
     assert frame["model"].tolist()[-2:] == ["cnn (trained as published)", "always yes"]
     assert frame["mAP rank*"].tolist() == ["1", "2", "3", "–"]
-    text = " ".join(audits.model_sentences(found))
+    text = " ".join(model_tables.model_sentences(found))
     assert "cnn trained as published has rank" in text
 
 
@@ -296,7 +302,7 @@ def test_a_model_trained_as_published_is_held_against_its_own_parameters():
     stage = Stage({"cnn tuned": 2.0, "cnn": 1.5, "xgboost tuned": 1.0})
     extra = [stage.entry("cnn", 0.5), stage.entry("xgboost", 0.4)]
     found = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels, extra=extra)
-    said = [s for s in audits.model_sentences(found) if "trained as published has" in s]
+    said = [s for s in model_tables.model_sentences(found) if "trained as published has" in s]
     assert "; cnn, trained on observed labels" in said[0]
     assert "; xgboost tuned, trained on observed labels" in said[1]  # the next best there is
 
@@ -315,9 +321,9 @@ def test_a_single_model_has_no_tau_but_sentences():
     extra = [stage.entry("xgboost", 1.0)]  # trained as published, without a twin
     found = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels)
     assert np.isnan(found.tau("f1"))
-    assert "not defined" in " ".join(audits.model_sentences(found))
+    assert "not defined" in " ".join(model_tables.model_sentences(found))
     found = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels, extra=extra)
-    assert "xgboost trained as published" in " ".join(audits.model_sentences(found))
+    assert "xgboost trained as published" in " ".join(model_tables.model_sentences(found))
 
 
 def test_masks_have_openmic_s_rates():
@@ -429,8 +435,8 @@ def test_a_given_mask_is_matched_by_key():
     observed = stage.labels["test"]
     models = mask_audit.scored_models(stage.comparison.entries, stage.store)
     shuffled = np.random.default_rng(0).permutation(300)
-    full = mask_audit.align(observed, observed.keys[shuffled])
-    masked = mask_audit.mask_labels(
+    full = masks.align(observed, observed.keys[shuffled])
+    masked = masks.mask_labels(
         observed, masks.openmic_like_mask(observed.y_positive, seed=1, share=2)
     )
     found = mask_audit.audit_given_mask(full, masked, models)
@@ -438,7 +444,7 @@ def test_a_given_mask_is_matched_by_key():
     expected = direct_values(observed, masked.y_mask, stage.comparison.entries, stage.store)
     np.testing.assert_allclose(level.values[0], expected)
     assert level.share is None and np.isnan(level.spread()).all()
-    text = " ".join(audits.mask_sentences(found))
+    text = " ".join(mask_tables.mask_sentences(found))
     assert "on the observed ones" in text and "OpenMIC's rates" not in text
 
 
@@ -486,7 +492,7 @@ def test_a_mask_that_leaves_nothing_to_score_is_left_out_of_the_means():
     empty = np.isnan(found.reference.values).any(axis=(1, 2))
     assert empty.any()
     assert found.reference.agreeing().max() <= (~empty).mean()
-    assert all("nan" not in s for s in audits.mask_sentences(found)[-3:])
+    assert all("nan" not in s for s in mask_tables.mask_sentences(found)[-3:])
 
 
 def test_every_table_renders():
@@ -494,30 +500,30 @@ def test_every_table_renders():
     models = mask_audit.scored_models(stage.comparison.entries, stage.store)
     found = mask_audit.audit_masks(stage.labels["test"], models, shares=(0.5, 1), draws=3)
     both = protocol_audit.audit_models(stage.comparison, stage.store, stage.labels, mask_seed=0)
-    for title, frame in (*audits.mask_tables(found), *audits.model_tables(both)):
-        assert title in text.text(frame, "markdown", title, [])
-        assert text.text(frame, "json", title, [])
+    analysis = Analysis(stage.store)
+    analysis.comparison, analysis.trained_as_published = stage.comparison, []
+    analysis.mask_audit, analysis.protocol_audit = found, both
+    names = ("protocol_audit", "protocol_averages", "kept", "mask_audit", "mask_levels")
+    for name in names:
+        result = tables()[name].make(analysis)
+        assert result.title in text.text(result.frame, "markdown", result.title, [])
+        assert text.text(result.frame, "json", result.title, [])
+        assert list(result.frame[list(tables()[name].keys)].columns)
 
 
 @pytest.mark.parametrize(
     ("observed", "models", "complete", "given"),
     [(1, 1, False, None), (1, 2, False, False), (0.5, 2, False, None), (0.5, 2, True, True)],
 )
-def test_masks_are_audited_where_labels_and_models_allow(
-    monkeypatch, observed, models, complete, given
-):
+def test_masks_are_audited_where_labels_and_models_allow(observed, models, complete, given):
     """Masks are drawn over complete labels, given where those are known, and rank two models."""
     stage = Stage(dict.fromkeys(("cnn", "xgboost")[:models], 1.0), observed)
-
-    def compare(store, dataset, protocol="default"):
-        if protocol == "published":
-            raise ProtocolError("nothing was trained as published")
-        return stage.comparison
-
-    monkeypatch.setattr(store_audit.comparison, "compare", compare)
     known = stage.labels["test"]
+    analysis = Analysis(stage.store)
+    analysis.comparison, analysis.trained_as_published = stage.comparison, []
     full = replace(known, y_mask=np.ones_like(known.y_mask)) if complete else None
-    found, masks = store_audit.audit(stage.store, "made", full)
-    assert len(found.rows) == models
-    assert (masks is None) == (given is None)
-    assert masks is None or (masks.levels[0].share is None) == given
+    analysis.complete_labels = full
+    audit = analysis.mask_audit
+    assert len(analysis.protocol_audit.rows) == models
+    assert (audit is None) == (given is None)
+    assert audit is None or (audit.levels[0].share is None) == given

@@ -9,7 +9,7 @@ from benchmark.analysis import calibration
 from benchmark.analysis.calibration import reliability
 from benchmark.errors import ProtocolError
 from benchmark.runs.reading import StoredLabels
-from reports.tables import calibration as calibration_tables
+from reports.tables import calibration as tables
 
 
 def made(n_clips=400, n_classes=4, seed=0, dtype=np.float32):
@@ -89,20 +89,19 @@ def test_refusals():
 def test_a_model_is_averaged_over_its_seeds_and_put_into_tables():
     positive, score, mask = made()
     keys = np.array([f"clip{i}" for i in range(len(mask))])
-    labels = {
-        "test": StoredLabels(
-            positive.astype(np.float32), mask, keys, keys, classes=("a", "b", "c", "d")
-        )
-    }
+    relevance = positive.astype(np.float32)
+    labels = {"test": StoredLabels(relevance, mask, keys, keys, classes=("a", "b", "c", "d"))}
     other = made(seed=1)[1]
     store = SimpleNamespace(scores=lambda record: {"test": record})
     found = calibration.measure([SimpleNamespace(label="m", records=[score, other])], store, labels)
     each = [reliability(positive, s, mask) for s in (score, other)]
     np.testing.assert_allclose(found[0].class_brier, (each[0].brier + each[1].brier) / 2)
-    assert calibration_tables.calibration(found)["ECE"][0] == pytest.approx(
-        np.nanmean(found[0].class_ece)
-    )
-    assert calibration_tables.calibration_per_class(found)["class"].tolist() == ["a", "b", "c", "d"]
-    bins = calibration_tables.reliability(found)
-    assert bins.loc[bins["class"] == "all", "labels"].sum() == 2 * mask.sum()
+    analysis = SimpleNamespace(calibrations=found, comparison=SimpleNamespace(notes=[]))
+    ece = tables.CALIBRATION.make(analysis).frame["ECE"][0]
+    assert ece == pytest.approx(np.nanmean(found[0].class_ece))
+    by_class = tables.CALIBRATION_PER_CLASS.make(analysis).frame
+    assert by_class["class"].tolist() == ["a", "b", "c", "d"]
+    bins = tables.RELIABILITY.make(analysis).frame
+    assert bins["labels"].sum() == 2 * mask.sum()
+    assert tables.RELIABILITY_PER_CLASS.make(analysis).frame["labels"].sum() == 2 * mask.sum()
     assert bins["share of positives"].between(0, 1).all()

@@ -11,7 +11,6 @@ from test_store import make_record
 from benchmark.analysis.comparison import (
     Entry,
     check_comparable,
-    evaluate,
     newest,
     on_newest_data,
 )
@@ -19,6 +18,7 @@ from benchmark.analysis.inference import tuned_and_default
 from benchmark.errors import ProtocolError
 from benchmark.plugins.checks import make_part
 from benchmark.runs.reading import StoredLabels
+from benchmark.scoring.evaluation import evaluate
 from reports.tables import text
 
 

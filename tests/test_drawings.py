@@ -10,6 +10,12 @@ from models.cnn import CNN
 from reports.figures import architectures
 from reports.figures.architectures import Architecture
 
+#: Every default network, and its presets.
+DEFAULTS = [
+    Architecture(f"{cls.name}:{preset}" if preset else cls.name, cls.name, preset)
+    for cls in (Attention, CNN)
+    for preset in (None, *cls.presets)
+]
 #: What a tuned network may look like: two dimensions, several heads, many layers.
 TUNED = (
     Architecture("cnn tuned", "cnn", None, {"kind": "2d", "filters": [16], "pooling": "mean"}),
@@ -20,9 +26,7 @@ TUNED = (
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawings") / "new"
-    return folder, architectures.draw(
-        [*architectures.architectures([Attention, CNN]), *TUNED], folder
-    )
+    return folder, architectures.draw([*DEFAULTS, *TUNED], folder)
 
 
 def test_every_network_is_drawn_at_the_size_it_is_printed_with(drawn):
@@ -60,7 +64,7 @@ def test_bytes_repeat_and_keras_is_left_as_it_was(drawn, tmp_path):
     assert not hasattr(keras.layers.Layer, "output_shape")
 
 
-@pytest.mark.parametrize("one", [*architectures.architectures([Attention, CNN]), *TUNED],
+@pytest.mark.parametrize("one", [*DEFAULTS, *TUNED],
                          ids=lambda one: one.label)  # fmt: skip
 def test_sizes_touch_neither_each_other_nor_the_lines_to_them(one):
     network = architectures._stand_in(architectures._built(one, architectures.SHAPE))
@@ -76,7 +80,7 @@ def test_sizes_touch_neither_each_other_nor_the_lines_to_them(one):
 
 
 def test_every_kind_of_layer_has_a_name_and_a_colour():
-    for one in (*architectures.architectures([Attention, CNN]), *TUNED):
+    for one in (*DEFAULTS, *TUNED):
         network = architectures._stand_in(architectures._built(one, architectures.SHAPE))
         assert {type(layer).__name__ for layer in network.layers} <= set(architectures.COLOURS)
     assert architectures.kind("Conv1D") == architectures.kind("Conv2D") == "convolution"

@@ -8,13 +8,13 @@ import pytest
 from test_store import make_record
 
 from benchmark.analysis import ensembles
+from benchmark.analysis.comparison import compare
 from benchmark.analysis.ensembles import (
     METHODS,
     combine,
     folds,
     log_odds,
     mean_average_precisions,
-    replay,
 )
 from benchmark.analysis.inference import infer
 from benchmark.errors import ProtocolError, UnknownNameError
@@ -160,7 +160,7 @@ def test_folds_keep_groups_together_and_share_out_labels():
     positives = np.stack([labels.y_positive[fold == k].sum(axis=0) for k in range(5)])
     assert np.ptp(positives, axis=0).max() <= 0.15 * positives.mean() + 3
     one = replace(labels, groups=np.full(600, "one"))
-    with pytest.raises(ProtocolError, match="one group"):
+    with pytest.raises(ProtocolError, match="at least 2 groups"):
         folds(one)
 
 
@@ -202,6 +202,11 @@ def fill(path, runs, labels=PART_LABELS):
     return store
 
 
+def replay(store, models=None, **settings):
+    """Combine the stored runs of these models."""
+    return ensembles.replay(compare(store, models=models), store, **settings)
+
+
 def runs_of(model, seeds, noise, base=(None,) * 9, **changes):
     return [(model, seed, noise, changes, base[i]) for i, seed in enumerate(seeds)]
 
@@ -231,7 +236,7 @@ def test_one_ensemble_a_seed(tmp_path):
     assert "a member with every seed: once" in notes
     assert f"select chooses {found.chosen.entry.label}" in notes
     inferred = infer(found.comparison, 599)
-    assert set(comparison_tables.comparison(found.comparison, inferred)["seeds"]) == {1, 3}
+    assert set(comparison_tables.models_table(found.comparison, inferred)["seeds"]) == {1, 3}
 
 
 def test_all_seeds_are_one_ensemble(tmp_path):

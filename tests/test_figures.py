@@ -1,6 +1,7 @@
 """Figures: drawn from made-up tables, with every label in its place, the same bytes twice."""
 
 import os
+from dataclasses import replace
 from itertools import combinations
 
 import matplotlib
@@ -12,7 +13,7 @@ from PIL import Image
 
 from reports import figures
 from reports.figures import style
-from reports.tables.results import Result
+from reports.tables.declaration import Result
 
 FEW = ("cnn", "random_forest", "constant")
 MANY = (
@@ -59,9 +60,7 @@ def compared(models):
 def ranked(models):
     n = len(models)
     average = 1 + (n - 1) * np.sort(np.abs(np.sin(np.arange(n)))) ** 0.7
-    groups = [f"group {1 + i // 3}, group {2 + i // 3}" for i in range(n)]
-    frame = pd.DataFrame({"model": models, "average rank": average})
-    return frame.assign(**{"not told apart (Nemenyi)": groups})
+    return pd.DataFrame({"model": models, "average rank": average})
 
 
 def paired(models):
@@ -166,7 +165,7 @@ def masked(models):
 
 
 def masked_levels():
-    rows = [(x, m) for x in ("0.1", "0.25", "0.5", "1", "2", "4") for m in ("mAP", "F1", "ROC-AUC")]
+    rows = [(x, m) for x in (0.1, 0.25, 0.5, 1.0, 2.0, 4.0) for m in ("mAP", "F1", "ROC-AUC")]
     frame = pd.DataFrame(rows, columns=["x OpenMIC", "metric"])
     at = np.linspace(0.7, 0.95, len(frame))
     return frame.assign(
@@ -176,11 +175,12 @@ def masked_levels():
 
 def searched(models):
     frame = pd.DataFrame([(m, t) for m in models for t in range(16)], columns=["model", "trial"])
-    states = ("complete", "pruned", "complete (capped)", "failed")
+    states = ("complete", "pruned", "complete", "failed")
     state = np.where(frame["trial"] == 0, "complete", np.array(states)[frame["trial"] % 4])
     at = 0.55 + 0.01 * frame["trial"]
-    at[~pd.Series(state).str.startswith("complete")] = np.nan
-    frame = frame.assign(state=state, **{"select mAP": at})
+    at[state != "complete"] = np.nan
+    capped = frame["trial"] % 4 == 2
+    frame = frame.assign(state=state, capped=capped, **{"select mAP": at})
     return frame.assign(**{"best so far": frame.groupby("model")["select mAP"].cummax().ffill()})
 
 
@@ -193,7 +193,16 @@ def important(models):
 
 def made(models, classes=CLASSES, dataset="rendered"):
     """Every table that a data set may have, made up."""
-    title = f"{dataset}, test part, 1,464 clips"
+    known = {"dataset": dataset, "part": "test", "n_clips": 1464}
+    facts = {
+        "ranks": {
+            "critical_difference": 2.01,
+            "groups": [models[i : i + 4] for i in range(0, len(models) - 1, 3)],
+        },
+        "thresholds": {"mean": f"mean of {len(models)} models"},
+        "protocol_audit": {"yes": "always yes", "mask": "OpenMIC-like mask"},
+        "mask_audit": {"masks": "under 50 masks"}, "mask_levels": {"masks": "under 50 masks"},
+    }  # fmt: skip
     tuned = [m for m in models if m != "constant"][-5:]
     frames = {
         "comparison": compared(models), "ensembles": compared(models), "ranks": ranked(models),
@@ -207,10 +216,10 @@ def made(models, classes=CLASSES, dataset="rendered"):
         "protocol_audit": audited(models), "mask_audit": masked(models),
         "mask_levels": masked_levels(), "trials": searched(tuned), "importances": important(tuned),
     }  # fmt: skip
-    tables = {name: Result(f"{name}, {title}", frame) for name, frame in frames.items()}
-    note = "average rank over 20 classes; Nemenyi's critical difference 2.01 ranks"
-    tables["ranks"] = Result(tables["ranks"].title, frames["ranks"], (note,))
-    return tables
+    return {
+        name: Result(name, frame, facts={**known, **facts.get(name, {})})
+        for name, frame in frames.items()
+    }
 
 
 def labelled(classes=CLASSES):
@@ -221,8 +230,11 @@ def labelled(classes=CLASSES):
     claims = claims.assign(
         **{"published network": 0.93, "yes, as published": 0.92, "yes, corrected": 0.4}
     )
-    title = "Labels of the 374 of 5085 test clips"
-    return {"labels": Result(title, known), "precision": Result("Precision by class", claims)}
+    facts = {"n_kept": 374, "n_test": 5085}
+    return {
+        "labels": Result("labels", known, facts=facts),
+        "precision": Result("precision by class", claims),
+    }
 
 
 def drawn_texts(figure, monkeypatch):
@@ -305,7 +317,7 @@ def test_the_check_of_texts_sees_what_is_wrong(monkeypatch):
 def test_every_figure_is_written_in_every_format(tmp_path):
     drawn = figures.draw(CASES["few"], tmp_path / "new")
     names = [one.name for one in drawn]
-    plans = [plan.name for plan in figures.PLANS]
+    plans = [plot.name for plot in figures.plots()]
     of_labels = ["labels", "precision"]
     missing = ["tuned"]  # there is no tuned model
     assert names == [f"openmic2018-{one}" for one in of_labels] + [
@@ -346,7 +358,7 @@ def test_what_tables_do_not_hold_is_left_out(tmp_path):
     assert [one.name for one in found] == ["rendered-gap"]
     assert figures.draw({}, tmp_path) == []
     one_mask = whole["mask_levels"].frame.drop(columns="x OpenMIC")
-    no_levels = {"mask_levels": Result("one mask", one_mask)}
+    no_levels = {"mask_levels": replace(whole["mask_levels"], frame=one_mask)}
     assert figures.draw({"rendered": no_levels}, tmp_path) == []
 
 

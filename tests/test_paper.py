@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.analysis.derivation import Analysis
 from benchmark.errors import PolytimbreError, StoreError
-from benchmark.protocol import PROTOCOLS
+from benchmark.protocol import PARTS, PROTOCOLS
 from benchmark.runs.files import sha256
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import Record, RunSpec, digest, run_id
@@ -17,6 +18,8 @@ from reports import paper
 from reports.paper import claims, formats
 from reports.paper.source import Source
 from reports.tables import results
+from reports.tables.declaration import Result, Results, facts_of
+from reports.tables.runs import RUNS
 
 PAPER = Path(__file__).parent.parent / "paper"
 CLASSES = ("cello", "flute", "violin")
@@ -63,7 +66,7 @@ def make_record(model: str, seed: int, fingerprint: str = "f" * 64) -> Record:
     )  # fmt: skip
     return Record(
         run_id=run_id(spec, VERSIONS, 1), spec=spec, versions=VERSIONS, threads=1,
-        status="finished", created="2026-01-01T00:00:00", clips={"select": 40, "test": 40},
+        status="finished", created="2026-01-01T00:00:00", clips=dict.fromkeys(PARTS, 40),
         seconds={"fit": 1.25 + seed, "predict": 0.5, "warm_up": 0.0}, model_bytes=1000,
         peak_memory_mib=10.0, machine={"processor": "none"}, git={"commit": "c", "dirty": False},
     )  # fmt: skip
@@ -91,7 +94,7 @@ def seal(folder: Path, runs: list[str]) -> None:
     (folder / "set.json").write_text(json.dumps({**content, "digest": digest(content)}))
 
 
-def tables(runs: pd.DataFrame) -> results.Results:
+def tables(runs: pd.DataFrame) -> Results:
     """Derive what the sample names from the table of runs."""
     means = runs.groupby("model", sort=False)["mAP"].mean()
     rows = [
@@ -108,9 +111,9 @@ def tables(runs: pd.DataFrame) -> results.Results:
         for i, c in enumerate(CLASSES)
     ]
     frames = {"comparison": rows, "pairs": [pair], "per_class": by_class}
-    made = {name: results.Result(name, pd.DataFrame(frame)) for name, frame in frames.items()}
+    made = {name: Result(name, pd.DataFrame(frame)) for name, frame in frames.items()}
     odd = pd.DataFrame([{"model": "ensemble average", "mAP": 0.9}])
-    return {**made, "ensembles": results.Result("ensembles", odd)}
+    return {**made, "ensembles": Result("ensembles", odd)}
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +139,8 @@ def published(tmp_path_factory) -> Path:
     np.savez(folder / "labels" / f"{'d' * 16}.npz", **arrays)
     (folder / "results.json").write_text("{}")
     seal(folder, ids)
-    found = results.runs(PublishedSet(folder), "tiny")
+    analysis = Analysis(PublishedSet(folder), "tiny")
+    found = {"runs": RUNS.make(analysis, facts_of(analysis))}
     found |= tables(found["runs"].frame)
     (folder / "results.json").write_text(results.write(found))
     seal(folder, ids)
@@ -158,12 +162,12 @@ def draw(found):
 def _one_figure(monkeypatch):
     from reports import figures
 
-    plans = (
-        figures.Plan("comparison", ("comparison",), draw),
-        figures.Plan("empty", ("pairs",), lambda found: None),
-        figures.Plan("absent", ("gap",), draw),
-    )
-    monkeypatch.setattr(figures, "PLANS", plans)
+    plots = [
+        figures.Plot("comparison", ("comparison",), draw),
+        figures.Plot("empty", ("pairs",), lambda found: None),
+        figures.Plot("absent", ("gap",), draw),
+    ]
+    monkeypatch.setattr(figures, "plots", lambda: plots)
 
 
 class Desk:
@@ -252,7 +256,8 @@ def test_changed_scores_are_scored_again(desk):
     np.savez(path, **changed)
     desk.reseal()
     problems = desk.fails()
-    assert any("scored again: table 'runs'" in p and "The network reaches" in p for p in problems)
+    wanted = "does not follow from its scores: table 'runs'", "The network reaches"
+    assert any(all(part in problem for part in wanted) for problem in problems)
 
 
 def test_a_missing_run_is_named(desk):

@@ -181,7 +181,10 @@ def test_of_data_that_may_not_be_shipped_the_tables_remain(polytimbre, tmp_path)
     assert "table 'parts'" in out and "table 'comparison', row 1: mAP is" in out
     (root / "other").write_text("")
     out = publish(polytimbre, "--check", "--data-root", root, code=2)
-    assert "the fingerprint of data set 'distant' is" in out and "Check --data-root" in out
+    assert (
+        "made on other data: the fingerprint of data set 'distant'" in out
+        and "Check --data-root" in out
+    )
 
 
 DISTANT = """

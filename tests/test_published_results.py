@@ -103,7 +103,7 @@ def test_the_tables_of_the_readme_are_the_published_ones(command, dataset, table
             for row in rows
         ]
     name = "policy" if table == "thresholds" else "model"
-    cells = text.cells(frame, " ({})").set_index(name)
+    cells = text.joined(frame, " ({})").set_index(name)
     assert table == "thresholds" or [row[name] for row in rows] == list(cells.index)
     for row in rows:
         for head, cell in row.items():
@@ -116,7 +116,7 @@ def test_the_learning_curve_of_the_readme_is_the_published_one():
     (rows,) = (rows for text, rows in readme_tables() if command in text)
     frame = results.read(sets(DEFAULT)["audioset20"].results())["learning_curve"].frame
     expected = []
-    for model, curve in text.cells(frame, " ({})").groupby("model", sort=False):
+    for model, curve in text.joined(frame, " ({})").groupby("model", sort=False):
         values = (cell.split(" (")[0] for cell in curve["select mAP"])
         row = {"model": model, **dict(zip(curve["fraction"], values, strict=True))}
         expected.append({**row, "gain of the last step": curve["gain"].iloc[-1]})
@@ -128,7 +128,7 @@ def test_every_interval_of_the_readme_is_published():
         cell
         for one in sets(DEFAULT).values()
         for result in results.read(one.results()).values()
-        for column in text.cells(result.frame, " ({})").to_dict("list").values()
+        for column in text.joined(result.frame, " ({})").to_dict("list").values()
         for cell in column
     }
     found = re.findall(r"-?\d\.\d{3} \(-?\d\.\d{3}–-?\d\.\d{3}\)", README.read_text())

@@ -4,7 +4,7 @@ import base64
 import json
 import re
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import chromium
@@ -14,14 +14,18 @@ import pytest
 from chromium import Chromium
 from test_figures import CLASSES, labelled, made
 
+from benchmark.analysis.derivation import Analysis
 from benchmark.errors import StoreError
-from benchmark.protocol import PROTOCOLS
+from benchmark.protocol import PARTS, PROTOCOLS
 from benchmark.runs.files import sha256
 from benchmark.runs.published import DamagedError, PublishedSet, sets
-from benchmark.runs.record import Record, RunSpec, digest
-from reports import html
+from benchmark.runs.record import Record, RunSpec, digest, run_id
+from reports import html, verify
+from reports.figures.style import Figure, family
 from reports.html import content, notebooks
 from reports.tables import results
+from reports.tables.declaration import facts_of
+from reports.tables.runs import RUNS
 
 pytestmark = pytest.mark.xdist_group("report")  # one browser, one report
 
@@ -30,14 +34,6 @@ PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
 )
 COMMIT = "c0ffee" * 6 + "abcd"
-
-
-@dataclass
-class Drawn:
-    name: str
-    title: str
-    caption: str
-    alt: str
 
 
 def draw(tables, folder):
@@ -50,7 +46,7 @@ def draw(tables, folder):
                 text = '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="300"></svg>'
                 (folder / f"{dataset}-{name}.{ending}").write_text(text)
             found.append(
-                Drawn(f"{dataset}-{name}", "A <figure>", "What it shows.", "An empty box.")
+                Figure(f"{dataset}-{name}", "A <figure>", "What it shows.", "An empty box.")
             )
     return found
 
@@ -60,15 +56,17 @@ def draw_networks(networks, folder):
     for one in networks:
         name = f"architecture-{one.label.replace(' ', '-')}"
         (folder / f"{name}.png").write_bytes(PIXEL)
-        found.append(Drawn(name, one.label, "Layers.", f"Layers of {one.label}."))
+        found.append(Figure(name, one.label, "Layers.", f"Layers of {one.label}."))
     return found
 
 
 def build(published, target, pages, figures=draw):
     """Build with quick figures and notebooks."""
-    return html.build(
-        sets(published), target, figures=figures, networks=draw_networks, folder=pages
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(html.figures, "draw", figures)
+        patch.setattr(html.architectures, "draw", draw_networks)
+        patch.setattr(notebooks, "FOLDER", pages)
+        return html.build(sets(published), target)
 
 
 def records(dataset, runs=3):
@@ -83,12 +81,12 @@ def records(dataset, runs=3):
             )  # fmt: skip
             found.append(
                 Record(
-                    run_id=digest({"model": model, "seed": seed}), spec=spec,
+                    run_id=run_id(spec, {"python": "3.13"}, 1), spec=spec,
                     versions={"python": "3.13"}, threads=1, status="finished",
+                    clips=dict.fromkeys(PARTS, 40),
                     created="2026-01-01T00:00:00+00:00", seconds={"fit": 1.5, "predict": 0.5,
                     "warm_up": 0.0}, model_bytes=1000, peak_memory_mib=10.0,
                     machine={"processor": "a processor"}, git={"commit": COMMIT, "dirty": False},
-                    clips=dict.fromkeys(("fit", "stop", "select", "test"), 40),
                 )
             )  # fmt: skip
     return found
@@ -103,6 +101,10 @@ def tables():
 
     widen("comparison", seeds=3, p=0.5, behind=[np.nan, 0.01, 0.02, 0.03, 0.3], **{"seed sd": 0.01})
     widen("comparison", rank=[1, 1, 3, 3, 5])
+    frame = found["comparison"].frame
+    first = ["rank", "model", "seeds"]
+    frame = frame[[*first, *frame.columns.difference(first, sort=False)]]
+    found["comparison"] = replace(found["comparison"], frame=frame)
     named = ["ensemble stacked, all seeds", *MODELS[1:]]
     widen("ensembles", behind=0.01, p=0.5, model=named)
     widen("pairs", p=0.01, better=found["pairs"].frame["difference"] > 0.005)
@@ -196,7 +198,8 @@ def models(browser):
 
 
 def heading(name):
-    n = [column.name for column in content.COLUMNS].index(name) + 1
+    shown = content.headline_columns(tables()["comparison"].frame)
+    n = [column.name for column in shown].index(name) + 1
     return f"table.headline thead th:nth-child({n})"
 
 
@@ -468,11 +471,12 @@ def test_metrics_that_do_not_follow_from_the_scores_are_refused(tmp_path):
     publish(folder, {}, runs)
     score(runs, folder)
     seal(folder, [record.run_id for record in runs], complete=True)
-    derived = results.runs(PublishedSet(folder), "rendered")
+    analysis = Analysis(PublishedSet(folder), "rendered")
+    derived = {"runs": RUNS.make(analysis, facts_of(analysis))}
     publish_again = {"runs": derived["runs"]}
     (folder / "results.json").write_text(results.write(publish_again))
     seal(folder, [record.run_id for record in runs], complete=True)
-    html.check(PublishedSet(folder))
+    verify.check(PublishedSet(folder))
     frame = derived["runs"].frame.copy()
     frame.loc[1, "mAP"] += 1e-6
     changed = {"runs": replace(derived["runs"], frame=frame)}
@@ -480,7 +484,7 @@ def test_metrics_that_do_not_follow_from_the_scores_are_refused(tmp_path):
     seal(folder, [record.run_id for record in runs], complete=True)
     run = derived["runs"].frame["run"][1]
     with pytest.raises(StoreError, match=f"does not follow from its scores: .*{run}.*mAP is"):
-        html.check(PublishedSet(folder))
+        verify.check(PublishedSet(folder))
 
 
 def test_damaged_or_missing_sets_are_one_sentence(polytimbre, published, tmp_path):
@@ -490,7 +494,7 @@ def test_damaged_or_missing_sets_are_one_sentence(polytimbre, published, tmp_pat
     path = tmp_path / "sets" / "rendered" / "results.json"
     path.write_text(path.read_text().replace("random_forest", "random_florist", 1))
     with pytest.raises(DamagedError):
-        html.check(PublishedSet(tmp_path / "sets" / "rendered"))
+        verify.check(PublishedSet(tmp_path / "sets" / "rendered"))
     out = tmp_path / "out" / "report"
     said = polytimbre("report", "--results", tmp_path / "sets", "--out", out, code=2)
     assert re.search(r"error: the published set 'rendered': .*results\.json does not match", said)
@@ -505,6 +509,6 @@ def test_cells_say_what_is_not_there():
     assert [(c["text"], c["interval"]) for c in row.values()] == [
         ("cnn", ""), ("0.500", "0.400–0.600"), ("–", ""),
     ]  # fmt: skip
-    assert [content.family(label) for label in ("cnn:published tuned", "xgboost", "new_one")] == [
+    assert [family(label) for label in ("cnn:published tuned", "xgboost", "new_one")] == [
         "networks", "trees", "others",
     ]  # fmt: skip

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from tiny_studies import wait_for
 
-from benchmark.analysis.comparison import evaluate
 from benchmark.analysis.reproduction import (
     Circumstance,
     Difference,
@@ -24,6 +23,7 @@ from benchmark.runs.files import sha256
 from benchmark.runs.published import FORMAT
 from benchmark.runs.record import Record, RunSpec, digest
 from benchmark.runs.store import Store
+from benchmark.scoring.evaluation import evaluate
 from benchmark.workers.jobs import WORKER_THREADS
 from reports.tables import reproduction as report
 

@@ -448,7 +448,7 @@ def test_tables_and_sentences_follow_from_the_numbers():
     assert "gains most F1" in said[0] or "alone gains" in said[0]
     assert any(line.startswith("a: the search chose") for line in said)
     assert not any(line.startswith("constant: ") for line in said)
-    assert "constant" in report.notes(found)[-1]
+    assert "constant" in report.reading(found)[-1]
     nothing = measured(*stored({"constant": 1}))
     assert report.sentences(nothing) == [
         "No model scores clips differently, so no threshold can tell them apart."

@@ -208,9 +208,9 @@ def test_unobserved_entries_change_no_bit(shelf, gaps):
     for name, scores in shelf.kept.items():
         masks = {part: truth.y_mask for part, truth in shelf.labels.items()}
         other.kept[name] = {p: np.where(masks[p], s, np.float32("nan")) for p, s in scores.items()}
-    first, second = gap_tables.gap_per_class(gaps), gap_tables.gap_per_class(measure(other))
+    first, second = gap_tables.gap_by_class(gaps), gap_tables.gap_by_class(measure(other))
     assert first.equals(second)
-    assert gap_tables.gap(gaps).equals(gap_tables.gap(measure(other)))
+    assert gap_tables.gap_table(gaps).equals(gap_tables.gap_table(measure(other)))
 
 
 def test_runs_on_a_share_have_no_training_gap(shelf):
@@ -250,26 +250,31 @@ def test_curves_average_the_seeds_that_reached_a_stage():
     np.testing.assert_allclose(found["stop_loss"], [0.9, 0.55, 0.4])
     np.testing.assert_allclose(found["stop_loss sd"][:2], np.std([[1, 0.5], [0.8, 0.6]], 0, ddof=1))
     assert np.isnan(found["stop_loss sd"][2])
-    frame = gap_tables.curves([SimpleNamespace(label="guess", records=records)])
+    entries = [SimpleNamespace(label="guess", records=records)]
+    analysis = SimpleNamespace(trained=SimpleNamespace(entries=entries, notes=[]))
+    frame = gap_tables.CURVES.make(analysis).frame
     assert frame["fit_loss"].tolist() == pytest.approx([0.45, 0.275, 0.2])
 
 
 def test_tables_and_sentences(gaps):
-    frame = gap_tables.gap(gaps)
+    frame = gap_tables.gap_table(gaps)
     assert frame["verdict"].tolist() == [one.verdict for one in gaps]
     assert "optimism low" in text.text(frame, "csv", "", [])
-    shown = gap_tables.summary(gaps)
+    analysis = SimpleNamespace(gaps=gaps, trained=SimpleNamespace(notes=[]))
+    result = gap_tables.GAP.make(analysis)
+    shown = result.shown
     assert shown["optimism"][0] == gaps[0].optimism.mAP.value
     assert shown["optimism low"][0] == gaps[0].optimism.mAP.lower
-    assert len(gap_tables.gap_per_class(gaps)) == 9
-    assert gap_tables.gap_sentences(gaps)[0].startswith("memory is over-fitted: of a fit mAP of ")
+    assert len(gap_tables.gap_by_class(gaps)) == 9
+    assert result.notes[0].startswith("memory is over-fitted: of a fit mAP of ")
 
 
 def make_curve(gain, p):
     shares, two = np.array([0.5, 1.0]), np.array([1, 1])
     mAP = np.array([0.45, 0.5])
     return LearningCurve(
-        "m", shares, two, two, np.array([0.7, 0.6]), mAP, mAP - 0.05, np.array([0.5, 0.55]),
+        "m", shares, two, two, [["a"], ["b"]], np.array([0.7, 0.6]), mAP, mAP - 0.05,
+        np.array([0.5, 0.55]),
         Interval(*(np.array([np.nan, value]) for value in gain)), p, False,
     )  # fmt: skip
 
@@ -284,7 +289,7 @@ def make_curve(gain, p):
 )
 def test_learning_curve_verdict_follows_its_rule(curve, wanted):
     assert curve.verdict == ("more data" if "would" in wanted else "nothing shown")
-    assert wanted in learning_curve_tables.learning_curve_sentences([curve])[0]
+    assert wanted in learning_curve_tables.sentence(curve)
 
 
 def test_learning_curve_takes_runs_of_the_same_code_and_setting():
@@ -341,33 +346,30 @@ import json
 from pathlib import Path
 
 from benchmark.runs import suite
-from benchmark.analysis import calibration, comparison, learning_curve, training_gap
+from benchmark.analysis.derivation import Analysis
+from benchmark.analysis.learning_curve import FRACTIONS
 from benchmark.runs.request import DataRequest
 from benchmark.runs.run import execute
 from benchmark.runs.store import Store
-from reports.tables import text
-from reports.tables import training_gap as gap_tables
-from reports.tables import learning_curve as learning_curve_tables
+from reports.tables.learning_curve import LEARNING_CURVE
+from reports.tables.training_gap import GAP
 
 path = Path(STORE)
 models = ["guess", "constant"]
-for fraction in learning_curve.FRACTIONS:
+for fraction in FRACTIONS:
     for request in suite.requests(DataRequest("tiny"), models, [0, 1], fraction=fraction):
         assert execute(request, path).finished
 store = Store(path)
-result = comparison.compare(store)
-labels = store.labels(result.entries[0].records[0].spec.division_id)
-gaps = training_gap.measure(result.entries, store, labels, n_resamples=200)
-found = learning_curve.measure(store, n_resamples=200)
+analysis = Analysis(store, n_resamples=200)
+gap, curve = GAP.make(analysis), LEARNING_CURVE.make(analysis)
 print(json.dumps({
-    "seeds": {e.label: len(e.records) for e in result.entries},
+    "seeds": {e.label: len(e.records) for e in analysis.comparison.entries},
     "labels": [u.label for u in suite.plan(suite.requests(
         DataRequest("tiny"), ["guess"], [0], fraction=0.1), store)],
-    "gap": json.loads(gap_tables.gap(gaps).to_json(orient="records")),
-    "curve": json.loads(learning_curve_tables.learning_curve(found).to_json(orient="records")),
-    "sentences": gap_tables.gap_sentences(gaps)
-    + learning_curve_tables.learning_curve_sentences(found),
-    "ece": [c.ece for c in calibration.measure(result.entries, store, labels)],
+    "gap": json.loads(gap.frame.to_json(orient="records")),
+    "curve": json.loads(curve.frame.to_json(orient="records")),
+    "sentences": gap.notes[:-1] + curve.notes[:-1],
+    "ece": [c.ece for c in analysis.calibrations],
 }))
 """
 

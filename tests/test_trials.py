@@ -100,7 +100,7 @@ def test_trials_that_fail_say_why_and_stop_nothing(polytimbre):
     assert (found["fine"].number, found["fine"].user_attrs["stages"]) == (0, 3)
     shown = polytimbre("study", "tiny-fate", "--format", "csv")
     assert all(reason in shown.replace('"', "") for reason in reasons.values())
-    assert "complete (capped)" in shown
+    assert "complete,True" in shown
     assert "2 complete, 1 pruned, 4 failed" in polytimbre("study", "tiny-fate")
 
 

@@ -124,12 +124,12 @@ def reliability(
         counted = np.bincount(cell, weights, minlength=n_classes * n_bins)
         return counted.reshape(n_classes, n_bins)
 
-    found = Reliability(
+    bins = Reliability(
         edges, table(), table(score), table(hit).astype(int), brier=np.full(n_classes, np.nan)
     )
     error = brier(y_positive & y_mask, np.where(y_mask, y_score, 0), y_mask)
-    found.brier[found.scorable] = error[found.scorable]
-    return found
+    bins.brier[bins.scorable] = error[bins.scorable]
+    return bins
 
 
 @dataclass(frozen=True, eq=False)

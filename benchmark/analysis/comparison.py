@@ -11,76 +11,7 @@ from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
-from benchmark.scoring import thresholds
-from benchmark.scoring.metrics import Decisions, Ranking, brier, decisions, log_loss, macro
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """One run's metrics on one part.
-
-    Attributes
-    ----------
-    average_precision, roc_auc, brier : ndarray, shape (n_classes,)
-        NaN where a class can't be scored.
-    log_loss : float
-        Masked, in nats a label.
-    thresholds : dict of str to ndarray, shape (n_classes,)
-        By policy; chosen on the select part.
-    decisions : dict of str to Decisions
-        By policy.
-    """
-
-    average_precision: np.ndarray
-    roc_auc: np.ndarray
-    brier: np.ndarray
-    log_loss: float
-    thresholds: dict[str, np.ndarray]
-    decisions: dict[str, Decisions]
-
-    def summary(self) -> dict[str, float]:
-        """Return the macro values by name."""
-        values = {
-            "mAP": macro(self.average_precision),
-            "roc_auc": macro(self.roc_auc),
-            "brier": macro(self.brier),
-            "log_loss": self.log_loss,
-        }
-        for policy, scored in self.decisions.items():
-            values[f"f1_{policy}"] = macro(scored.f1)
-            values[f"two_class_f1_{policy}"] = macro(scored.two_class_f1)
-        return values
-
-
-def evaluate(
-    scores: dict[str, np.ndarray], labels: dict[str, StoredLabels], part: str = "test"
-) -> Evaluation:
-    """Score one run on one part, with thresholds chosen on *select*.
-
-    Parameters
-    ----------
-    scores : dict of str to ndarray, shape (n_clips, n_classes)
-        By part.
-    labels : dict of str to StoredLabels
-        By part.
-    part : {"fit", "stop", "select", "test"}
-    """
-    on_select, truth = labels["select"], labels[part]
-    chosen = thresholds.choose(Ranking.of(on_select.y_positive, scores["select"], on_select.y_mask))
-    y_score, y_positive, y_mask = scores[part], truth.y_positive, truth.y_mask
-    ranking = Ranking.of(y_positive, y_score, y_mask)
-    return Evaluation(
-        average_precision=ranking.average_precision(),
-        roc_auc=ranking.roc_auc(),
-        brier=np.where(ranking.scorable, brier(y_positive, y_score, y_mask), np.nan),
-        log_loss=log_loss(truth.y_true, y_score, y_mask),
-        thresholds=chosen,
-        decisions={
-            # compared in float32, as the scores are, or a threshold may miss its own score
-            name: decisions(y_positive, y_score >= values.astype(y_score.dtype), y_mask)
-            for name, values in chosen.items()
-        },
-    )
+from benchmark.scoring.evaluation import Evaluation, evaluate
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, logit
 
-from benchmark.analysis.comparison import Comparison, Entry, compare, evaluate
+from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.analysis.ensemble_members import (
     Run,
     by_seed,
@@ -50,8 +50,9 @@ from benchmark.analysis.ensemble_members import (
     tuned_networks,
 )
 from benchmark.errors import ProtocolError, UnknownNameError
-from benchmark.protocol import stratify
+from benchmark.protocol import folds
 from benchmark.runs.reading import Runs, StoredLabels
+from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.metrics import macro, mean_average_precision
 
 METHODS = ("average", "selected", "stacked")
@@ -59,8 +60,6 @@ METHODS = ("average", "selected", "stacked")
 #: Scores are kept this far from 0 and 1: a forest in which no tree says yes is not certain, and
 #: must not outvote everybody else.
 EDGE = 1e-4
-#: Folds of *select*.
-FOLDS = 5
 #: Members that a selection draws; finer weights than 1 in 30 are luck.
 DRAWS = 30
 #: Of the stack's shrinking: a weight's prior standard deviation is 1 / sqrt(10) = 0.32.
@@ -151,8 +150,8 @@ def stacked(odds: np.ndarray, y_positive: np.ndarray, y_mask: np.ndarray) -> Wei
     bounds = [(0, None)] * n_members + [(None, None)] * n_classes
     options = {"ftol": 1e-10, "gtol": 1e-7, "maxiter": 1000}
     with threadpool_limits(1):  # on so little data threads only wait for each other
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    return Weights(found.x[:n_members], found.x[n_members:])
+        fitted = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    return Weights(fitted.x[:n_members], fitted.x[n_members:])
 
 
 _FITS = {"average": average, "selected": selected, "stacked": stacked}
@@ -185,29 +184,10 @@ def mean_average_precisions(
         everything, hits = (np.sort(scores[:, rows, c], axis=1) for rows in (observed, hit))
         for run, (all_of_run, hits_of_run) in enumerate(zip(everything, hits, strict=True)):
             # of what scores at least as high as each positive: positives, and all
-            found = len(hits_of_run) - np.searchsorted(hits_of_run, hits_of_run)
+            hits_above = len(hits_of_run) - np.searchsorted(hits_of_run, hits_of_run)
             taken = len(all_of_run) - np.searchsorted(all_of_run, hits_of_run)
-            values[run, c] = (found / taken).mean()
+            values[run, c] = (hits_above / taken).mean()
     return np.array([macro(row) for row in values])
-
-
-def folds(labels: StoredLabels) -> np.ndarray:
-    """Divide clips into `FOLDS` by group, stratified over labels; int, shape (n_clips,).
-
-    Raises
-    ------
-    ProtocolError
-        For fewer than two groups.
-    """
-    groups, of_group = np.unique(labels.groups, return_inverse=True)
-    n_folds = min(FOLDS, len(groups))
-    if n_folds < 2:
-        raise ProtocolError("the select part is one group of clips: it can't be cross-fitted")
-    known = np.concatenate([labels.y_positive, labels.y_mask & ~labels.y_positive], axis=1)
-    counts = np.zeros((len(groups), known.shape[1] + 1))
-    np.add.at(counts, of_group, np.column_stack([known, np.ones(len(known))]))
-    shares = np.full(n_folds, 1 / n_folds)
-    return stratify(counts, shares, np.random.default_rng(0))[of_group]
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,21 +293,16 @@ class Replay:
 
 
 def replay(
-    store: Runs,
-    dataset: str | None = None,
-    models: Sequence[str] | None = None,
-    methods: Sequence[str] = METHODS,
-    all_seeds: bool = False,
+    result: Comparison, store: Runs, methods: Sequence[str] = METHODS, all_seeds: bool = False
 ) -> Replay:
-    """Combine the newest stored runs of several models, and compare the results with them.
+    """Combine the stored runs of several models, and compare the results with them.
 
     Parameters
     ----------
+    result : Comparison
+        Of the runs that may be combined, on the test part.
     store : Runs
-    dataset : str, optional
-        Needed where the store holds runs of several.
-    models : sequence of str, optional
-        The pool: names, ``name:preset`` or labels such as ``cnn tuned``; all if None.
+        Holds their scores.
     methods : sequence of str
         Of `METHODS`.
     all_seeds : bool
@@ -339,13 +314,12 @@ def replay(
     UnknownNameError
         For a method that does not exist.
     ProtocolError
-        If the runs can't be compared, fewer than two are left to combine, they have no seed in
-        common, or *select* holds too little to be fitted on.
+        If fewer than two runs are left to combine, they have no seed in common, or *select*
+        holds too little to be fitted on.
     """
     for method in methods:
         if method not in METHODS:
             raise UnknownNameError("ensemble method", method, METHODS)
-    result = compare(store, dataset, models)
     pool, notes = collect(result, store)
     labels = store.labels(result.division_id)
     truth = labels["select"].y_positive, labels["select"].y_mask

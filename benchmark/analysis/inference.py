@@ -14,6 +14,7 @@ from benchmark.scoring.ranking import (
     WinTieLoss,
     critical_difference,
     pairwise,
+    resamples_needed,
     win_tie_loss,
 )
 from benchmark.scoring.thresholds import POLICIES
@@ -32,12 +33,15 @@ class Inference:
     tuning : Family or None
         Every tuned model against its default; None if there is none of them.
     level : float
+    asked : int
+        Resamples that were asked for; where they are too few for the tests, more are drawn.
     """
 
     resampled: dict[str, Bootstrap]
     pairs: Pairwise | None
     tuning: Family | None
     level: float
+    asked: int
 
     @property
     def n_resamples(self) -> int:
@@ -73,7 +77,9 @@ def infer(
     Parameters
     ----------
     result : Comparison
-    n_resamples, seed : int
+    n_resamples : int
+        Raised to what Holm's correction needs, over all pairs of models and over all classes.
+    seed : int
         See :func:`benchmark.scoring.bootstrap.bootstrap`.
     level : float
         Of intervals; tests are at one minus it.
@@ -81,10 +87,16 @@ def infer(
     Raises
     ------
     ProtocolError
-        For too few resamples, or no class that can be scored.
+        If no class can be scored.
     """
+    asked = n_resamples
     labels, entries = result.labels, result.entries
     scores = [entry.scores for entry in entries]
+    if len(entries) > 1:
+        n_tests = max(len(entries) * (len(entries) - 1) // 2, len(labels.classes))
+        needed = resamples_needed(n_tests, level)
+        if asked < needed:  # in thousands: the least number leaves every p at the very level
+            n_resamples = -(-needed // 1000) * 1000
     common = {"groups": labels.groups, "n_resamples": n_resamples, "seed": seed}
     resampled = {"mAP": bootstrap(labels.y_positive, labels.y_mask, scores, **common)}
     for policy in POLICIES:
@@ -94,7 +106,8 @@ def infer(
         )
     pairs = pairwise(resampled["mAP"], level) if len(entries) > 1 else None
     tuned = tuned_and_default(entries)
-    return Inference(resampled, pairs, pairs.family(tuned) if tuned else None, level)
+    tuning = pairs.family(tuned) if tuned else None
+    return Inference(resampled, pairs, tuning, level, asked)
 
 
 def tuned_and_default(entries: Sequence[Entry]) -> list[tuple[int, int]]:
@@ -103,7 +116,7 @@ def tuned_and_default(entries: Sequence[Entry]) -> list[tuple[int, int]]:
     Both are fitted on the fit part, or both on all training clips. A model that was run with
     several sets of parameters of the user's own has no default here, as they look alike.
     """
-    found: dict[tuple[str, bool], list[int]] = {}
+    kept: dict[tuple[str, bool], list[int]] = {}
     tuned = []
     for i, entry in enumerate(entries):
         spec = entry.records[0].spec
@@ -112,6 +125,6 @@ def tuned_and_default(entries: Sequence[Entry]) -> list[tuple[int, int]]:
         if spec.study:
             tuned.append((i, (spec.model, spec.refit)))
         elif spec.preset is None:
-            found.setdefault((spec.model, spec.refit), []).append(i)
-    defaults = {key: numbers[0] for key, numbers in found.items() if len(numbers) == 1}
+            kept.setdefault((spec.model, spec.refit), []).append(i)
+    defaults = {key: numbers[0] for key, numbers in kept.items() if len(numbers) == 1}
     return [(i, defaults[key]) for i, key in tuned if key in defaults]

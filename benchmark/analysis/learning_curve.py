@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmark.analysis.comparison import Entry, compare
+from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.analysis.training_gap import Interval
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
@@ -52,6 +52,8 @@ class LearningCurve:
         Rising; the last is 1.
     clips, seeds : ndarray of int, shape (n_fractions,)
         Clips trained on, and runs averaged.
+    runs : list of list of str
+        Ids of the runs averaged, by fraction.
     training_mAP : ndarray, shape (n_fractions,)
         On the clips trained on, mean over seeds; NaN for a model that reports no stage.
     mAP, lower, upper : ndarray, shape (n_fractions,)
@@ -70,6 +72,7 @@ class LearningCurve:
     fractions: np.ndarray
     clips: np.ndarray
     seeds: np.ndarray
+    runs: list[list[str]]
     training_mAP: np.ndarray
     mAP: np.ndarray
     lower: np.ndarray
@@ -91,29 +94,24 @@ class LearningCurve:
 
 
 def measure(
-    store: Runs,
-    dataset: str | None = None,
-    models: Sequence[str] | None = None,
-    *,
-    n_resamples: int = 1000,
-    seed: int = 0,
+    whole: Comparison, store: Runs, *, n_resamples: int = 1000, seed: int = 0
 ) -> list[LearningCurve]:
     """Measure the learning curves of the stored runs.
 
     Parameters
     ----------
+    whole : Comparison
+        Of runs that trained on all of the fit part.
     store : Runs
-    dataset : str, optional
-        Needed where the store holds runs of several.
-    models : sequence of str, optional
-        Names, or ``name:preset``; all that have runs of two fractions or more if None.
+        Holds them, and those that trained on less.
     n_resamples, seed : int
         Of the bootstrap.
 
     Returns
     -------
     list of LearningCurve
-        Best mAP on all of the fit part first.
+        Of the models that have runs of two fractions or more, best select mAP on all of the fit
+        part first.
 
     Raises
     ------
@@ -121,7 +119,7 @@ def measure(
         If no model has finished runs both of the whole fit part and of a smaller share, made
         by the same code and libraries, or for too few resamples.
     """
-    whole = compare(store, dataset, models, part="select").without_refits()
+    labels = store.labels(whole.division_id)["select"]
     smaller = [
         record
         for record in store.records()
@@ -129,22 +127,23 @@ def measure(
         and record.spec.division_id == whole.division_id
         and record.spec.fraction < 1
     ]
-    found = []
+    curves = []
     for entry in whole.entries:
         by_fraction = group(entry, smaller)
         if len(by_fraction) > 1:
-            found.append(_curve(entry.label, by_fraction, store, whole.labels, n_resamples, seed))
-    if not found:
+            curves.append(_curve(entry.label, by_fraction, store, labels, n_resamples, seed))
+    if not curves:
         raise ProtocolError(
             "there is no learning curve to draw: no model here has finished runs both of all "
             "training groups and of a share of them, by the same code and libraries. "
             "Run `polytimbre learning-curve`, which computes what is missing"
         )
-    floor = len(found) * 2 / (n_resamples + 1)
-    return [
+    floor = len(curves) * 2 / (n_resamples + 1)
+    corrected = [
         replace(one, p=float(p), at_floor=bool(p <= floor * (1 + 1e-9)))
-        for one, p in zip(found, holm(np.array([one.p for one in found])), strict=True)
+        for one, p in zip(curves, holm(np.array([one.p for one in curves])), strict=True)
     ]
+    return sorted(corrected, key=lambda curve: -curve.mAP[-1])
 
 
 def group(entry: Entry, smaller: Sequence[Record]) -> dict[float, list[Record]]:
@@ -164,11 +163,11 @@ def group(entry: Entry, smaller: Sequence[Record]) -> dict[float, list[Record]]:
         By fraction, rising; the last is 1.
     """
     key = _key(entry.records[0])
-    found: dict[float, list[Record]] = {}
+    by_fraction: dict[float, list[Record]] = {}
     for record in smaller:
         if _key(record) == key:
-            found.setdefault(record.spec.fraction, []).append(record)
-    return {**dict(sorted(found.items())), 1.0: entry.records}
+            by_fraction.setdefault(record.spec.fraction, []).append(record)
+    return {**dict(sorted(by_fraction.items())), 1.0: entry.records}
 
 
 def _key(record: Record) -> tuple:
@@ -176,11 +175,10 @@ def _key(record: Record) -> tuple:
     return spec.model, spec.params, spec.source, record.versions, record.threads
 
 
-def training_mAP(record: Record) -> float:
+def _training_mAP(record: Record) -> float:
     """Return the mAP on the clips trained on, at the stage the model stands at; or NaN."""
-    stages = record.history.get("stages", {})
-    reached = dict(zip(stages.get("number", []), stages.get("fit_mAP", []), strict=True))
-    return float(reached.get(record.history.get("best"), np.nan))
+    stage = record.stage_at_best()
+    return float("nan") if stage is None else float(stage["fit_mAP"])
 
 
 def _curve(
@@ -209,7 +207,8 @@ def _curve(
         fractions=np.array(list(by_fraction)),
         clips=np.array([seeds[0].clips["trained"] for seeds in runs]),
         seeds=np.array([len(seeds) for seeds in runs]),
-        training_mAP=np.array([np.mean([training_mAP(r) for r in seeds]) for seeds in runs]),
+        runs=[[record.run_id for record in seeds] for seeds in runs],
+        training_mAP=np.array([np.mean([_training_mAP(r) for r in seeds]) for seeds in runs]),
         mAP=result.estimate,
         lower=lower,
         upper=upper,

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.analysis.comparison import evaluate
 from benchmark.errors import PolytimbreError, ProtocolError, StoreError
 from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PARTS, name_of
@@ -32,6 +31,7 @@ from benchmark.runs.request import (
     make_model,
     specify,
 )
+from benchmark.scoring.evaluation import evaluate
 from benchmark.workers.jobs import WORKER_THREADS
 
 #: By how much mAP on test may differ in another environment.

@@ -40,7 +40,7 @@ from benchmark.scoring.bootstrap import (
 )
 from benchmark.scoring.counting import ObservedColumns, count_draws
 from benchmark.scoring.metrics import decisions, macro
-from benchmark.scoring.ranking import holm
+from benchmark.scoring.ranking import holm, resamples_needed
 
 #: How often thresholds are fitted anew, on other select clips.
 N_REFITS = 30
@@ -50,7 +50,7 @@ NAMES = (*(policy.name for policy in SPACE), TUNED)
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class PolicyResult:
     """One policy of one model, or the mean over models.
 
     Attributes
@@ -121,16 +121,16 @@ class Gains:
     refitted: np.ndarray
     level: float
 
-    def rows(self, model: int) -> dict[str, Row]:
+    def rows(self, model: int) -> dict[str, PolicyResult]:
         """Return one model's rows by policy."""
         return self._rows(np.arange(len(self.labels)) == model)
 
     @cached_property
-    def average(self) -> dict[str, Row] | None:
+    def average(self) -> dict[str, PolicyResult] | None:
         """Means over the models that score clips differently; None for fewer than two."""
         return self._rows(self.telling) if self.telling.sum() > 1 else None
 
-    def _rows(self, models: np.ndarray) -> dict[str, Row]:
+    def _rows(self, models: np.ndarray) -> dict[str, PolicyResult]:
         test, clips = _means(self.on_test, self.on_test.values, models)
         held, held_values = _means(self.on_select, _class_means(self.on_select), models)
         luck = self._luck(models)
@@ -151,7 +151,7 @@ class Gains:
             (clips - clips[:, :1]).std(axis=0),
             strict=True,
         )
-        return {name: Row(*row) for name, row in zip(NAMES, columns, strict=True)}
+        return {name: PolicyResult(*row) for name, row in zip(NAMES, columns, strict=True)}
 
     def _luck(self, models: np.ndarray) -> np.ndarray:
         """Return deviations that other select clips bring, shape (N_REFITS, n_policies).
@@ -168,20 +168,20 @@ class Gains:
 
 
 def _means(
-    found: Bootstrap, values: np.ndarray, models: np.ndarray
+    resampled: Bootstrap, values: np.ndarray, models: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return estimates (n_policies,) and resampled values (n_resamples, n_policies) over models."""
-    shape = -1, len(found.run_values) // len(NAMES), len(NAMES)
-    estimate = found.estimate.reshape(shape[1:])[models].mean(axis=0)
+    shape = -1, len(resampled.run_values) // len(NAMES), len(NAMES)
+    estimate = resampled.estimate.reshape(shape[1:])[models].mean(axis=0)
     return estimate, values.reshape(shape)[:, models].mean(axis=1)
 
 
-def _class_means(found: Bootstrap) -> np.ndarray:
+def _class_means(resampled: Bootstrap) -> np.ndarray:
     """Return resampled macro values, of the classes that each resample can score.
 
     In a small part most resamples may lose the positives of some class, for all policies alike.
     """
-    values = found.class_values
+    values = resampled.class_values
     n_scored = (~np.isnan(values)).sum(axis=2)
     total = np.nansum(values, axis=2)
     return np.divide(total, n_scored, out=np.full(total.shape, np.nan), where=n_scored > 0)
@@ -233,12 +233,7 @@ def measure(
     ProtocolError
         For too few resamples, a select part of one group, or no class that can be scored.
     """
-    needed = int(np.ceil(2 * (len(NAMES) - 1) / (1 - level) - 1e-6)) - 1
-    if n_resamples < needed:
-        raise ProtocolError(
-            f"{n_resamples} resamples are too few to hold {len(NAMES) - 1} policies against the "
-            f"global threshold at level {level:g}: it takes {needed}. Ask for more resamples"
-        )
+    _check_resamples(n_resamples, level)
     select, draws = labels["select"], draw_folds(labels["select"], seed)
     others = list(_other_clips(select, seed))
     chosen, decided, refitted = {}, {}, {}
@@ -268,6 +263,15 @@ def measure(
         ),
         level=level,
     )
+
+
+def _check_resamples(n_resamples: int, level: float) -> None:
+    needed = resamples_needed(len(NAMES) - 1, level)
+    if n_resamples < needed:
+        raise ProtocolError(
+            f"{n_resamples} resamples are too few to hold {len(NAMES) - 1} policies against the "
+            f"global threshold at level {level:g}: it takes {needed}. Ask for more resamples"
+        )
 
 
 def _other_clips(select: StoredLabels, seed: int) -> Iterable[np.ndarray]:

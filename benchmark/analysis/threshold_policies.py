@@ -36,14 +36,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmark.contracts.seeds import derive_seed
-from benchmark.errors import ProtocolError
-from benchmark.protocol import stratify
+from benchmark.protocol import folds
 from benchmark.runs.reading import StoredLabels
 from benchmark.scoring.metrics import Ranking, decisions, macro
 from benchmark.scoring.thresholds import CALIBRATIONS, RULES, Optima, Policy, calibrator, decide
 
-#: Folds that the select part is cut into, and how often it is.
-N_FOLDS, N_REPEATS = 5, 3
+#: How often the select part is cut into folds.
+N_REPEATS = 3
 
 #: Folds of a nested search, drawn once: it is made for each of the folds above.
 INNER_FOLDS = 3
@@ -68,50 +67,14 @@ SPACE = tuple(
 TUNED = "tuned"
 
 
-def folds(labels: StoredLabels, n_folds: int = N_FOLDS, seed: int = 0) -> np.ndarray:
-    """Cut a part into folds by group, stratified over observed labels.
-
-    Parameters
-    ----------
-    labels : StoredLabels
-    n_folds : int
-        Fewer where there are fewer groups.
-    seed : int
-        Breaks ties.
-
-    Returns
-    -------
-    ndarray of int, shape (n_clips,)
-        Fold of each clip, from 0; no fold is empty.
-
-    Raises
-    ------
-    ProtocolError
-        If there is only one group.
-    """
-    groups, group_of = np.unique(labels.groups, return_inverse=True)
-    if len(groups) < 2:
-        raise ProtocolError(
-            f"cross-fitting takes at least 2 groups in the select part, it has {len(groups)}. "
-            "Use a data set with more groups"
-        )
-    kinds = [labels.y_positive, labels.y_mask & ~labels.y_positive, np.ones((len(labels), 1))]
-    known = np.concatenate(kinds, axis=1)
-    counts = np.zeros((len(groups), known.shape[1]))
-    np.add.at(counts, group_of, known)
-    n_folds = min(n_folds, len(groups))
-    fold = stratify(counts, np.full(n_folds, 1 / n_folds), np.random.default_rng(seed))
-    return np.unique(fold, return_inverse=True)[1][group_of]
-
-
 def take(labels: StoredLabels, rows: np.ndarray) -> StoredLabels:
     """Return the labels of some clips."""
     fields = ("y_true", "y_mask", "keys", "groups")
-    return StoredLabels(*(getattr(labels, name)[rows] for name in fields), labels.classes)
+    return StoredLabels(*(getattr(labels, name)[rows] for name in fields), classes=labels.classes)
 
 
 def draw_folds(labels: StoredLabels, seed: int = 0) -> list[np.ndarray]:
-    """Cut a part into folds `N_REPEATS` times; see :func:`folds`."""
+    """Cut a part into folds `N_REPEATS` times; see :func:`benchmark.protocol.folds`."""
     return [folds(labels, seed=derive_seed(seed, "folds", n)) for n in range(N_REPEATS)]
 
 
@@ -324,16 +287,16 @@ def choose(
     """
     y_positive, y_mask = labels.y_positive, labels.y_mask
     draws = draws or draw_folds(labels, seed)
-    found, chosen_by = _best(CrossFit(labels, y_score, draws), n_trials, seed)
+    policies, chosen_by = _best(CrossFit(labels, y_score, draws), n_trials, seed)
     fitted = _fit(labels, y_score, slice(None))
-    decided = _decide(fitted, found, y_score)
+    decided = _decide(fitted, policies, y_score)
     held_out = np.stack([_decide_nested(labels, y_score, fold, n_trials, seed) for fold in draws])
     return Choice(
-        policies=found,
-        in_sample={n: _f1(y_positive, [y], y_mask) for n, y in zip(found, decided, strict=True)},
+        policies=policies,
+        in_sample={n: _f1(y_positive, [y], y_mask) for n, y in zip(policies, decided, strict=True)},
         chosen_by=chosen_by,
         cross_fitted={
-            name: _f1(y_positive, held_out[:, i], y_mask) for i, name in enumerate(found)
+            name: _f1(y_positive, held_out[:, i], y_mask) for i, name in enumerate(policies)
         },
         held_out=held_out,
         _fitted=fitted,
@@ -344,14 +307,14 @@ def _best(
     crossed: CrossFit, n_trials: int, seed: int
 ) -> tuple[dict[str, Policy], dict[str, float]]:
     """Fill in strengths and add the tuned policy; return the F1 that chose them, too."""
-    found = {
+    policies = {
         policy.name: _search(crossed, policy, n_trials, seed) if policy.rule == "shrunk" else policy
         for policy in SPACE
     }
-    f1 = {name: crossed.f1(policy) for name, policy in found.items()}
+    f1 = {name: crossed.f1(policy) for name, policy in policies.items()}
     best = max(f1, key=f1.__getitem__)  # the first of equal ones
-    found[TUNED], f1[TUNED] = found[best], f1[best]
-    return found, f1
+    policies[TUNED], f1[TUNED] = policies[best], f1[best]
+    return policies, f1
 
 
 def _decide_nested(
@@ -373,15 +336,15 @@ def _decide_nested(
         if len(np.unique(part.groups)) > 1:
             inner = [folds(part, INNER_FOLDS, derive_seed(seed, "nested folds"))]
             crossed = CrossFit(part, y_score[rest], inner)
-            found, _ = _best(crossed, -(-n_trials // 3), seed)
+            policies, _ = _best(crossed, -(-n_trials // 3), seed)
         else:
             middle = sum(STRENGTHS) / 2
-            found = {
+            policies = {
                 p.name: replace(p, strength=middle) if p.rule == "shrunk" else p for p in SPACE
             }
-            found[TUNED] = SPACE[0]
+            policies[TUNED] = SPACE[0]
         held = fold == number
-        decided[:, held] = _decide(_fit(labels, y_score, rest), found, y_score[held])
+        decided[:, held] = _decide(_fit(labels, y_score, rest), policies, y_score[held])
     return decided
 
 

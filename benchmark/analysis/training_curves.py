@@ -109,13 +109,13 @@ def curves(records: Sequence[Record]) -> dict[str, Any]:
         for number, *values in columns:
             reached.setdefault(int(number), []).append(values)
     numbers = sorted(reached)
-    found: dict[str, Any] = {
+    averaged: dict[str, Any] = {
         "unit": records[0].history.get("unit", ""),
         "number": np.array(numbers, dtype=int),
         "seeds": np.array([len(reached[n]) for n in numbers], dtype=int),
     }
     for i, name in enumerate(Stage._fields[1:]):
         values = [np.array([row[i] for row in reached[n]]) for n in numbers]
-        found[name] = np.array([v.mean() for v in values])
-        found[f"{name} sd"] = np.array([v.std(ddof=1) if len(v) > 1 else np.nan for v in values])
-    return found
+        averaged[name] = np.array([v.mean() for v in values])
+        averaged[f"{name} sd"] = np.array([v.std(ddof=1) if len(v) > 1 else np.nan for v in values])
+    return averaged

@@ -101,7 +101,7 @@ class PartScores:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Drop:
     """What is lost from one part to the next, positive where the next is worse.
 
     Attributes
@@ -131,7 +131,7 @@ class Gap:
         Classes left out of every mAP, as one of the parts can't score them.
     parts : dict of str to PartScores
         By part: ``"fit"``, ``"select"``, ``"test"``.
-    optimism, shift : Step
+    optimism, shift : Drop
         From fit to select, and from select to test.
     lost_share : Interval
         Of the fit mAP above chance, what is lost from fit to select; NaN where the fit mAP is not
@@ -146,8 +146,8 @@ class Gap:
     classes: tuple[str, ...]
     unscored: list[str]
     parts: dict[str, PartScores]
-    optimism: Step
-    shift: Step
+    optimism: Drop
+    shift: Drop
     lost_share: Interval
     turned: Turn | None
     surpassed_by: tuple[str, ...]
@@ -303,22 +303,22 @@ def _part_scores(ap: Bootstrap, losses: Losses, model: int, common: np.ndarray) 
 
 def _step(
     ap: Bootstrap, next_ap: Bootstrap, loss: Losses, next_loss: Losses, m: int, common: np.ndarray
-) -> Step:
+) -> Drop:
     """Return what model `m` loses from one part to the next."""
     drawn = ap.class_values[:, m][:, common] - next_ap.class_values[:, m][:, common]
     runs, next_runs = ap.run_values[m][:, common], next_ap.run_values[m][:, common]
-    found = runs.mean(axis=0) - next_runs.mean(axis=0)
+    lost = runs.mean(axis=0) - next_runs.mean(axis=0)
     n_classes = ap.run_values[m].shape[1]
     risen = next_loss.class_value[m] - loss.class_value[m]
     known = np.flatnonzero(~np.isnan(risen))
     risen_drawn = next_loss.class_values[:, m][:, known] - loss.class_values[:, m][:, known]
-    return Step(
+    return Drop(
         # a resample that lost a class gives NaN, which the interval leaves out
-        mAP=_interval(found.mean(), drawn.mean(axis=1)),
+        mAP=_interval(lost.mean(), drawn.mean(axis=1)),
         loss=_interval(
             next_loss.value[m] - loss.value[m], next_loss.values[:, m] - loss.values[:, m]
         ),
-        class_ap=_spread(_interval(found, drawn), common, n_classes),
+        class_ap=_spread(_interval(lost, drawn), common, n_classes),
         class_loss=_spread(_interval(risen[known], risen_drawn), known, n_classes),
     )
 
@@ -330,10 +330,10 @@ def _interval(value: Any, values: np.ndarray) -> Interval:
     return Interval(value, lower, upper)
 
 
-def _spread(found: Interval, classes: np.ndarray, n_classes: int) -> Interval:
+def _spread(interval: Interval, classes: np.ndarray, n_classes: int) -> Interval:
     """Put an interval of some classes into arrays of all, NaN elsewhere."""
     arrays = []
-    for values in (found.value, found.lower, found.upper):
+    for values in (interval.value, interval.lower, interval.upper):
         array = np.full(n_classes, np.nan)
         array[classes] = values
         arrays.append(array)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli import analyses, ensembles, publishing, runs, thresholds, tuning
+from benchmark.cli import analyses, publishing, runs, tuning
 from benchmark.cli.data import data_app
 from benchmark.cli.forget import forget
 from benchmark.cli.paper import paper
@@ -29,9 +29,10 @@ for command in (
     analyses.gap,
     analyses.learning_curve,
     analyses.calibration,
-    thresholds.thresholds,
-    ensembles.ensemble,
+    analyses.thresholds,
+    analyses.ensemble,
     analyses.audit,
+    analyses.table,
     forget,
     publishing.publish,
     reproduce,

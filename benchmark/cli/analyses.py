@@ -1,7 +1,8 @@
-"""Commands that analyse stored runs; nothing is trained but for a learning curve."""
+"""Commands that print tables of stored runs; nothing is trained but for a learning curve."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +24,7 @@ from benchmark.cli.common import (
     compute,
     open_store,
     parse_params,
+    print_result,
     print_table,
     read_runs,
     seeds_of,
@@ -30,9 +32,57 @@ from benchmark.cli.common import (
 from benchmark.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from benchmark.runs.reading import Runs
+    from benchmark.analysis.derivation import Analysis
 
 PerClass = Annotated[bool, typer.Option("--per-class", help="One row a class.")]
+
+
+def _analysis(store: Path | None, *args: Any, **settings: Any) -> "Analysis":
+    from benchmark.analysis.derivation import Analysis
+
+    return Analysis(read_runs(store), *args, **settings)
+
+
+def _show(analysis: "Analysis", name: str, fmt: str) -> None:
+    """Derive one declared table and print it."""
+    from reports.tables.declaration import facts_of, table
+
+    one = table(name)
+    if one.source not in ("runs", "labels"):
+        raise ProtocolError(
+            f"the table {name!r} does not rest on stored runs: `{one.command_for('DATASET')}` "
+            "prints it"
+        )
+    source = analysis if one.source == "runs" else analysis.labels
+    result = one.make(source, facts_of(analysis))
+    if result is None:
+        raise ProtocolError(f"these runs hold nothing for the table {name!r}. Run more models")
+    print_result(one, result, fmt)
+
+
+def table(
+    name: Annotated[
+        str | None, typer.Argument(help="Of the table; all are listed without it.")
+    ] = None,
+    dataset: StoredOption = None,
+    model: ModelsOption = None,
+    resamples: ResamplesOption = 2000,
+    fmt: FormatOption = "table",
+    store: StoreOption = None,
+) -> None:
+    """Print any table of stored runs by name, as it is published; list the tables without one."""
+    import pandas as pd
+
+    from reports.tables.declaration import tables
+
+    if name is None:
+        rows = [
+            (one.name, one.title or "models, best mAP first", one.command_for("DATASET"))
+            for one in tables().values()
+        ]
+        print_table(pd.DataFrame(rows, columns=["name", "shows", "command"]), fmt, "tables")
+    else:
+        _show(_analysis(store, dataset, model, n_resamples=resamples), name, fmt)
 
 
 def compare(
@@ -48,24 +98,11 @@ def compare(
     store: StoreOption = None,
 ) -> None:
     """Compare the stored runs of one data set, with intervals and ranks, best mAP first."""
-    from benchmark.analysis import comparison, inference
     from benchmark.protocol import PARTS
-    from reports.tables import comparison as comparison_tables
 
     check_name("part", part, PARTS)
-    result = comparison.compare(read_runs(store), dataset, model, part)
-    found = inference.infer(result, resamples)
-    notes = comparison_tables.comparison_notes(result, found)
-    if ranks:
-        frame, notes = (
-            comparison_tables.ranks(result, found),
-            comparison_tables.rank_notes(result, found),
-        )
-    elif per_class:
-        frame = comparison_tables.per_class(result, found)
-    else:
-        frame = comparison_tables.comparison(result, found)
-    print_table(frame, fmt, comparison_tables.title(result), notes)
+    name = "ranks" if ranks else "per_class" if per_class else "comparison"
+    _show(_analysis(store, dataset, model, part, n_resamples=resamples), name, fmt)
 
 
 def gap(
@@ -80,24 +117,8 @@ def gap(
     store: StoreOption = None,
 ) -> None:
     """Show the gap between training and unseen clips, with a verdict for each model."""
-    from benchmark.analysis import comparison, training_gap
-    from reports.tables import comparison as comparison_tables
-    from reports.tables import training_gap as gap_tables
-
-    chosen = read_runs(store)
-    result = comparison.compare(chosen, dataset, model).without_refits()
-    title = f"training gap, {comparison_tables.title(result)}"
-    if curves:
-        print_table(gap_tables.curves(result.entries), fmt, title, result.notes)
-        return
-    labels = chosen.labels(result.division_id)
-    gaps = training_gap.measure(result.entries, chosen, labels, n_resamples=resamples)
-    notes = [*result.notes, *gap_tables.gap_sentences(gaps), training_gap.RULE]
-    if per_class:
-        frame = gap_tables.gap_per_class(gaps)
-    else:
-        frame = gap_tables.gap(gaps) if fmt in ("csv", "json") else gap_tables.summary(gaps)
-    print_table(frame, fmt, title, notes)
+    name = "curves" if curves else "gap_per_class" if per_class else "gap"
+    _show(_analysis(store, dataset, model, n_resamples=resamples), name, fmt)
 
 
 def learning_curve(
@@ -115,25 +136,18 @@ def learning_curve(
     fmt: FormatOption = "table",
 ) -> None:
     """Train on 10, 20, 50 and 100 % of the groups; say whether more data would pay."""
-    from benchmark.analysis import learning_curve as analysis
+    from benchmark.analysis.learning_curve import FRACTIONS
     from benchmark.runs import suite
     from benchmark.runs.request import DataRequest
-    from reports.tables import learning_curve as learning_curve_tables
 
     chosen = open_store(store)
     data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
     params, wanted = parse_params(param), []
-    for fraction in analysis.FRACTIONS:
+    for fraction in FRACTIONS:
         wanted += suite.requests(data, model, seeds_of(seed, seeds), params, fraction)
     compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
-    found = analysis.measure(chosen, dataset, model, n_resamples=resamples)
-    notes = [*learning_curve_tables.learning_curve_sentences(found), analysis.RULE]
-    print_table(
-        learning_curve_tables.learning_curve(found),
-        fmt,
-        f"learning curve, {dataset}, select part",
-        notes,
-    )
+    analysis = _analysis(chosen.path, dataset, model, n_resamples=resamples)
+    _show(analysis, "learning_curve", fmt)
 
 
 def calibration(
@@ -145,18 +159,55 @@ def calibration(
     store: StoreOption = None,
 ) -> None:
     """Show how far scores can be read as probabilities: calibration error and Brier score."""
-    from benchmark.analysis import calibration as analysis
-    from benchmark.analysis import comparison
-    from reports.tables import calibration as calibration_tables
-    from reports.tables import comparison as comparison_tables
+    name = ("reliability" if bins else "calibration") + ("_per_class" if per_class else "")
+    _show(_analysis(store, dataset, model), name, fmt)
 
-    chosen = read_runs(store)
-    result = comparison.compare(chosen, dataset, model)
-    found = analysis.measure(result.entries, chosen, chosen.labels(result.division_id))
-    shown = calibration_tables.calibration
-    if bins or per_class:
-        shown = calibration_tables.reliability if bins else calibration_tables.calibration_per_class
-    print_table(shown(found), fmt, f"calibration, {comparison_tables.title(result)}", result.notes)
+
+def thresholds(
+    dataset: StoredOption = None,
+    model: ModelsOption = None,
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, help="Strengths of shrinking tried a calibration.")
+    ] = 30,
+    resamples: ResamplesOption = 2000,
+    fmt: FormatOption = "table",
+    store: StoreOption = None,
+) -> None:
+    """Choose decision thresholds by every policy on select; show what each gains on test."""
+    settings = {"n_resamples": resamples, "n_trials": trials, "follow": _track}
+    _show(_analysis(store, dataset, model, **settings), "thresholds", fmt)
+
+
+def _track(runs: list) -> Iterable:
+    """Show on a terminal which run is under way."""
+    from rich.progress import track
+
+    from benchmark.cli.screen import console
+
+    screen = console(stderr=True)
+    return track(runs, "runs", console=screen, transient=True, disable=not screen.is_terminal)
+
+
+def ensemble(
+    dataset: StoredOption = None,
+    model: ModelsOption = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="average, selected or stacked; repeat. [default: all]"),
+    ] = None,
+    all_seeds: Annotated[
+        bool, typer.Option("--all-seeds", help="One ensemble of every run, not one a seed.")
+    ] = False,
+    resamples: ResamplesOption = 2000,
+    fmt: FormatOption = "table",
+    store: StoreOption = None,
+) -> None:
+    """Combine the stored runs of several models, without training; compare with the best."""
+    settings = {"methods": method} if method else {}
+    analysis = _analysis(
+        store, dataset, model, n_resamples=resamples, all_seeds=all_seeds, **settings
+    )
+    _show(analysis, "ensembles", fmt)
 
 
 def audit(
@@ -171,35 +222,27 @@ def audit(
     store: StoreOption = None,
 ) -> None:
     """Hold the published claim, and partial labels, against the corrected protocol."""
-    from benchmark.analysis.audits import protocol_audit
-    from benchmark.runs.request import DataRequest, load
-    from reports.tables import audits as report
+    from reports.tables import results
+    from reports.tables.declaration import table
 
     if labels is None and dataset is None:
         raise ProtocolError("say what to audit: --labels FILE, or the runs on --dataset NAME")
     if labels is not None:
-        source = labels
-        if labels.is_dir() or labels.suffix == ".tgz":
-            source = protocol_audit.openmic_labels(load(DataRequest("openmic2018", labels)))
-        found = protocol_audit.audit_labels(source)
-        _print_audit(report.label_tables(found), report.label_sentences(found), fmt)
+        for name, result in results.from_claim(_label_audit(labels)).items():
+            print_result(table(name), result, fmt)
     if dataset is not None:
-        _audit_models(read_runs(store), dataset, fmt)
+        analysis = _analysis(store, dataset)
+        names = ["protocol_audit", "protocol_averages"]
+        names += ["mask_audit", "mask_levels"] if analysis.mask_audit is not None else []
+        for name in names:
+            _show(analysis, name, fmt)
 
 
-def _print_audit(found: list, sentences: list[str], fmt: str) -> None:
-    for title, frame in found:
-        print_table(frame, fmt, title)
-    if fmt in ("table", "markdown"):
-        print("\n" + "\n".join(sentences) + "\n")
+def _label_audit(labels: Path) -> Any:
+    from benchmark.analysis.audits.openmic_labels import openmic_labels
+    from benchmark.analysis.audits.protocol_audit import audit_labels
+    from benchmark.runs.request import DataRequest, load
 
-
-def _audit_models(store: "Runs", dataset: str, fmt: str) -> None:
-    from benchmark.analysis.audits import store_audit
-    from reports.publish import complete_labels
-    from reports.tables import audits as report
-
-    models, masks = store_audit.audit(store, dataset, complete_labels(dataset))
-    _print_audit(report.model_tables(models), report.model_sentences(models), fmt)
-    if masks is not None:
-        _print_audit(report.mask_tables(masks), report.mask_sentences(masks), fmt)
+    if labels.is_dir() or labels.suffix == ".tgz":
+        return audit_labels(openmic_labels(load(DataRequest("openmic2018", labels))))
+    return audit_labels(labels)

@@ -1,7 +1,7 @@
 """Options and helpers that the commands share."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # imported where they are used: `--help` has to be quick
     from benchmark.runs.reading import Runs
     from benchmark.runs.store import Store
     from benchmark.runs.suite import Unit
+    from reports.tables.declaration import Result, Table
 
 
 #: Seeds of one command: every run of them is planned before the first is computed.
@@ -194,14 +195,30 @@ def parse_params(pairs: list[str] | None) -> dict[str, Any]:
     return params
 
 
-def print_table(frame: "pd.DataFrame", fmt: str, title: str, notes: Sequence[str] = ()) -> None:
-    """Print a table in the format that was asked for."""
+def print_table(
+    frame: "pd.DataFrame",
+    fmt: str,
+    title: str,
+    notes: Sequence[str] = (),
+    meanings: Mapping[str, str] | None = None,
+) -> None:
+    """Print a table in the format that was asked for; `meanings` are those of its columns."""
     from benchmark.cli.screen import console
     from reports.tables import text
 
     out = console()
-    shown = text.text(frame, fmt, title, list(notes), out.width)
+    shown = text.text(frame, fmt, title, list(notes), out.width, meanings or {})
     print(shown) if isinstance(shown, str) else out.print(shown)
+
+
+def print_result(table: "Table", result: "Result", fmt: str) -> None:
+    """Print a declared table, with what its columns mean; CSV and JSON hold it as published."""
+    frame = result.frame
+    notes = list(result.notes)
+    if fmt in ("table", "markdown"):
+        frame = result.shown if result.shown is not None else frame
+    meanings = {name: meaning for name in frame.columns if (meaning := table.meaning(name))}
+    print_table(frame, fmt, result.title, notes, meanings)
 
 
 def compute(

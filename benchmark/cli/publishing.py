@@ -101,9 +101,9 @@ def _chosen(
 
 
 def _check(results: Path, data_root: Path | None, store: "Runs | None") -> None:
-    from reports import publish as publishing
+    from reports import verify
 
-    wrong = publishing.recheck(results, data_root, store, _follow("tables"))
+    wrong = verify.recheck(results, data_root, store, _follow("tables"))
     for name, sentences in wrong.items():
         for sentence in sentences:
             print(f"{name}: {sentence}")

@@ -10,7 +10,7 @@ from benchmark.cli.common import ResultsOption, published_at
 from benchmark.errors import PolytimbreError
 
 if TYPE_CHECKING:
-    from reports.html import Step
+    from reports.html import BuildStep
 
 
 def report(
@@ -36,7 +36,7 @@ def report(
     print(html.build(sets, out, follow=_follow))
 
 
-def _follow(steps: "list[Step]") -> "Iterator[Step]":
+def _follow(steps: "list[BuildStep]") -> "Iterator[BuildStep]":
     """Show on a terminal which step is under way."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -127,7 +127,8 @@ def _tune_one(
             raise typer.Exit(130) from None
     history = study_history.read(opened.name, opened.address)
     notes = report.sentences(history)
-    print_table(report.trials(history, n_best=5), "table", f"study {opened.name}", notes)
+    meanings = report.TRIALS.columns
+    print_table(report.trials(history, 5), "table", f"study {opened.name}", notes, meanings)
     return history.best is not None
 
 
@@ -151,5 +152,6 @@ def study(
         return
     with studies.reachable(address):
         history = study_history.read(name, address)
-        shown = report.importances if importances else report.trials
-        print_table(shown(history), fmt, f"study {name}", report.sentences(history))
+        frame = report.importances(history) if importances else report.trials(history)
+        meanings = (report.IMPORTANCES if importances else report.TRIALS).columns
+        print_table(frame, fmt, f"study {name}", report.sentences(history), meanings)

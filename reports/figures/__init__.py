@@ -1,90 +1,69 @@
-"""Every figure of report and paper, drawn from the tables of :mod:`reports.tables.results`.
+"""Every figure of report and paper, drawn from the tables of :mod:`reports.tables`.
 
 A figure is drawn for each data set whose tables have what it shows. Each comes as SVG and PDF,
-at the size it is printed with, and as PNG with 200 dots an inch.
+at the size it is printed with, and as PNG with 200 dots an inch. A file in this folder that holds
+a :class:`reports.figures.style.Plot` is found by itself.
 """
 
-from collections.abc import Callable, Iterator
+import importlib
+import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from reports.figures import audits, classes, comparison, studies, thresholds, training
-from reports.figures.style import Drawing, Figure, applied, save
-from reports.tables.results import Results
-
-__all__ = ["PLANS", "Figure", "Plan", "compose", "draw"]
+from reports.figures.style import Drawing, Figure, Plot, applied, save
+from reports.tables.declaration import Results, tables
 
 
-class Plan(NamedTuple):
-    """A figure that every data set may have.
+def plots() -> list[Plot]:
+    """Return every figure that a file in this folder declares, in the order of their tables.
 
-    Attributes
-    ----------
-    name : str
-        Follows the data set's name.
-    tables : tuple of str
-        What it is drawn from.
-    function : callable
-        Draws it; None where the tables hold nothing to draw.
+    Raises
+    ------
+    ValueError
+        If two figures bear one name.
     """
-
-    name: str
-    tables: tuple[str, ...]
-    function: Callable[[Results], Drawing | None]
-
-
-#: All figures, in the order in which they are drawn.
-PLANS = (
-    Plan("comparison", ("comparison",), comparison.comparison),
-    Plan("ensembles", ("ensembles",), comparison.ensembles),
-    Plan("critical-difference", ("ranks",), comparison.critical_difference),
-    Plan("tuned", ("pairs",), comparison.tuned),
-    Plan("cost", ("comparison",), comparison.cost),
-    Plan("per-class-pair", ("per_class",), classes.pair),
-    Plan("per-class", ("per_class", "comparison"), classes.all_models),
-    Plan("cooccurrence", ("cooccurrence",), classes.cooccurrence),
-    Plan("confusions", ("confusions", "gap"), classes.confusions),
-    Plan("curves", ("curves",), training.curves),
-    Plan("gap", ("gap",), training.gap),
-    Plan("gap-per-class", ("gap_per_class", "gap"), training.gap_per_class),
-    Plan("learning-curve", ("learning_curve",), training.learning_curve),
-    Plan("thresholds", ("thresholds",), thresholds.thresholds),
-    Plan("reliability", ("reliability", "calibration"), thresholds.reliability),
-    Plan("protocol-audit", ("protocol_audit",), audits.protocol),
-    Plan("labels", ("labels",), audits.labels),
-    Plan("precision", ("precision",), audits.precision),
-    Plan("mask-audit", ("mask_audit",), audits.masks),
-    Plan("mask-levels", ("mask_levels",), audits.levels),
-    Plan("trials", ("trials",), studies.trials),
-    Plan("importances", ("importances",), studies.importances),
-)
+    declared: dict[str, Plot] = {}
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        for one in vars(module).values():
+            if isinstance(one, Plot) and declared.setdefault(one.name, one) is not one:
+                raise ValueError(f"two figures are named {one.name!r}; one is in {module.__file__}")
+    order = list(tables())
+    return sorted(declared.values(), key=lambda one: order.index(one.tables[0]))
 
 
-def compose(tables: dict[str, Results]) -> Iterator[tuple[str, Drawing]]:
-    """Yield every figure that the tables allow, with its name, data sets in alphabetical order.
-
-    To be used within :func:`reports.figures.style.applied`.
+def possible(results: dict[str, Results]) -> Iterator[tuple[str, Plot]]:
+    """Yield the figures that tables may be drawn as, by name, data sets in alphabetical order.
 
     Parameters
     ----------
-    tables : dict of str to dict of str to Result
+    results : dict of str to dict of str to Result
         Tables by name, by data set.
     """
-    for dataset in sorted(tables):
-        found = tables[dataset]
-        for plan in PLANS:
-            if all(name in found and len(found[name].frame) for name in plan.tables):
-                drawing = plan.function(found)
-                if drawing is not None:
-                    yield f"{dataset}-{plan.name}", drawing
+    for dataset in sorted(results):
+        made = results[dataset]
+        for plot in plots():
+            if all(name in made and len(made[name].frame) for name in plot.tables):
+                yield f"{dataset}-{plot.name}", plot
 
 
-def draw(tables: dict[str, Results], folder: Path) -> list[Figure]:
+def compose(results: dict[str, Results]) -> Iterator[tuple[str, Drawing]]:
+    """Yield every figure that the tables allow, with its name.
+
+    To be used within :func:`reports.figures.style.applied`; see :func:`possible`.
+    """
+    for name, plot in possible(results):
+        drawing = plot.draw(results[name.removesuffix(f"-{plot.name}")])
+        if drawing is not None:
+            yield name, drawing
+
+
+def draw(results: dict[str, Results], folder: Path) -> list[Figure]:
     """Draw every figure that the tables allow into a folder.
 
     Parameters
     ----------
-    tables : dict of str to dict of str to Result
+    results : dict of str to dict of str to Result
         Tables by name, by data set; a figure whose tables are missing is left out.
     folder : Path
         Made if need be; gets ``NAME.svg``, ``NAME.pdf`` and ``NAME.png`` of each figure.
@@ -97,7 +76,7 @@ def draw(tables: dict[str, Results], folder: Path) -> list[Figure]:
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     with applied():
-        for name, drawing in compose(tables):
+        for name, drawing in compose(results):
             save(drawing.figure, folder, name)
             drawn.append(Figure(name, drawing.title, drawing.caption, drawing.alt))
     return drawn

@@ -97,21 +97,7 @@ class _Network:
 
 def kind(name: str) -> str:
     """Return what kind of layer a Keras class is, by its name; its own name if unknown."""
-    return next((found for start, found in KINDS.items() if name.startswith(start)), name.lower())
-
-
-def architectures(classes: Sequence[type]) -> list[Architecture]:
-    """Return the default network of each class, and its presets.
-
-    Parameters
-    ----------
-    classes : sequence of subclasses of NeuralNetwork
-    """
-    found = []
-    for cls in classes:
-        found.append(Architecture(cls.name, cls.name))
-        found += [Architecture(f"{cls.name}:{name}", cls.name, name) for name in cls.presets]
-    return found
+    return next((kind for start, kind in KINDS.items() if name.startswith(start)), name.lower())
 
 
 def draw(
@@ -122,7 +108,6 @@ def draw(
     Parameters
     ----------
     networks : sequence of Architecture
-        See :func:`architectures` for the defaults.
     folder : Path
         Made if need be.
     shape : tuple of int
@@ -139,14 +124,14 @@ def draw(
         If there is no such model or preset.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
+    figures = []
     for one in networks:
         keras_model = _built(one, shape)
         picture = _picture(_stand_in(keras_model), _branches(keras_model))
         name = "architecture-" + re.sub(r"[^A-Za-z0-9]+", "-", one.label).strip("-")
         picture.save(folder / f"{name}.png", dpi=(DOTS_AN_INCH, DOTS_AN_INCH))
-        found.append(_figure(name, one, keras_model, shape))
-    return found
+        figures.append(_figure(name, one, keras_model, shape))
+    return figures
 
 
 def _built(one: Architecture, shape: tuple[int, int, int]) -> Any:
@@ -248,11 +233,11 @@ def _boxes(network: _Network) -> list[tuple[float, float, float]]:
     """Return width, height and depth of each layer's box, as visualkeras draws it."""
     from visualkeras.layer_utils import calculate_layer_dimensions
 
-    found = []
+    boxes = []
     for layer in network.layers:
         x, y, z = calculate_layer_dimensions(layer.output_shape, **_SCALE)
-        found.append((z, y, x / 3))
-    return found
+        boxes.append((z, y, x / 3))
+    return boxes
 
 
 def _placed(
@@ -264,16 +249,16 @@ def _placed(
     """
     at, first = float(PADDING), boxes[0][2] / 2
     ends: list[float] = []
-    found = []
+    placed = []
     for layer, (width, height, depth) in zip(network.layers, boxes, strict=True):
         if _is_told(layer):
             centre = at - depth / 2 + first + width / 2
             half = _font(7).getlength(_text(layer)) / 2 + 6
             row = next((r for r, end in enumerate(ends) if end < centre - half), len(ends))
             ends[row : row + 1] = [centre + half]
-            found.append((_text(layer), round(centre), round(height + depth), row))
+            placed.append((_text(layer), round(centre), round(height + depth), row))
         at += width + spacing
-    return found
+    return placed
 
 
 def _figure(name: str, one: Architecture, keras_model: Any, shape: tuple[int, int, int]) -> Figure:

@@ -5,10 +5,8 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from reports.figures import style
-from reports.figures.style import Drawing
-from reports.tables.results import Results
-
-YES = "always yes"
+from reports.figures.style import Drawing, Plot
+from reports.tables.declaration import Results, where
 
 BAR = {"marker": "|", "markersize": 7, "markeredgewidth": 1.8}
 
@@ -37,10 +35,9 @@ PRECISIONS = {
 def protocol(tables: Results) -> Drawing:
     """Draw every model under the published and the corrected protocol, beside saying yes."""
     result = tables["protocol_audit"]
-    frame = result.frame[result.frame["model"] != YES].sort_values(
-        "mAP*", ascending=False, kind="stable"
-    )
-    yes = result.frame[result.frame["model"] == YES]
+    is_yes = result.frame["model"] == result.facts["yes"]
+    frame, yes = result.frame[~is_yes], result.frame[is_yes]
+    frame = frame.sort_values("mAP*", ascending=False, kind="stable")
     drawn, axes = style.canvas(style.PAGE, 2.1 + 0.42 * len(frame), 1, 3, sharey=True)
     for ax, (column, wording, rank) in zip(axes[0], FIGURES, strict=True):
         for value in yes[column]:
@@ -59,9 +56,9 @@ def protocol(tables: Results) -> Drawing:
                   label="saying yes to every label")  # fmt: skip
     style.legend(drawn, [line], 1)
     caption = (
-        f"The published protocol against the corrected one: {result.title}. Published weighted "
-        "F1 and accuracy count labels that nobody observed as present; mAP counts observed "
-        "labels alone. Means over seeds; the dashed line says yes to every label."
+        f"The published protocol against the corrected one: {where(result.facts)}. Published "
+        "weighted F1 and accuracy count labels that nobody observed as present; mAP counts "
+        "observed labels alone. Means over seeds; the dashed line says yes to every label."
     )
     told = [
         f"{row['model']}: weighted F1 {row['w. F1']:.3f}, accuracy {row['accuracy']:.3f}, mAP "
@@ -88,9 +85,10 @@ def labels(tables: Results) -> Drawing:
     ax.set_xlabel("clips")
     drawn.legend(loc="outside lower center", ncols=1)
     known = frame[list(KNOWN)].sum()
+    kept = f"{result.facts['n_kept']} of {result.facts['n_test']} test clips"
     caption = (
-        f"{result.title}, by class: observed as present, not observed but called present, and "
-        "observed as absent."
+        f"Labels of the {kept} that the published protocol keeps, by class: observed as present, "
+        "not observed but called present, and observed as absent."
     )
     share = known["not observed"] / (known["not observed"] + known["observed present"])
     alt = (
@@ -139,9 +137,9 @@ def masks(tables: Results) -> Drawing:
     models = list(dict.fromkeys(result.frame["model"]))
     drawn, axes = style.canvas(style.PAGE, 2.0 + 0.42 * len(models), 1, len(metrics), sharey=True)
     for ax, metric in zip(axes[0], metrics, strict=True):
-        found = result.frame[result.frame["metric"] == metric].set_index("model")
+        of_metric = result.frame[result.frame["metric"] == metric].set_index("model")
         for i, model in enumerate(models):
-            row, seen = found.loc[model], style.look(model)
+            row, seen = of_metric.loc[model], style.look(model)
             ax.plot([row["all labels"], row["observed"]], [i, i], color=seen.colour, linewidth=0.9)
             if not np.isnan(row["sd"]):
                 ends = row["observed"] + row["sd"] * np.array([-1, 1])
@@ -164,7 +162,8 @@ def masks(tables: Results) -> Drawing:
         else ""
     )
     caption = (
-        f"{result.title}: each model's metrics on all labels of the test part (bars) and on "
+        f"The same runs on all labels and {result.facts['masks']}, {where(result.facts)}: each "
+        "model's metrics on all labels (bars) and on "
         f"the observed ones (circles), means over seeds{spread}."
     )
     told = []
@@ -186,36 +185,44 @@ def levels(tables: Results) -> Drawing | None:
                                ("#009E73", "^", ":")), strict=False))  # fmt: skip
     drawn, axes = style.canvas(style.PAGE, 6.2, 1, 2)
     for metric in metrics:
-        found = frame[frame["metric"] == metric]
-        at = found["x OpenMIC"].astype(float)
+        of_metric = frame[frame["metric"] == metric]
+        at = of_metric["x OpenMIC"]
         colour, marker, line = looks[metric]
         keywords = {"color": colour, "marker": marker, "linestyle": line, "label": metric}
-        axes[0, 0].plot(at, found["tau"], **keywords)
-        axes[0, 0].fill_between(at, found["tau 5 %"], found["tau"], color=colour, alpha=0.15,
-                                linewidth=0)  # fmt: skip
-        axes[0, 1].plot(at, found["bias"], **keywords)
+        axes[0, 0].plot(at, of_metric["tau"], **keywords)
+        low, mean = of_metric["tau 5 %"], of_metric["tau"]
+        axes[0, 0].fill_between(at, low, mean, color=colour, alpha=0.15, linewidth=0)
+        axes[0, 1].plot(at, of_metric["bias"], **keywords)
     axes[0, 0].axhline(0.9, color=style.MIDDLE, linewidth=0.8, linestyle=(0, (4, 2)))
     axes[0, 0].set_ylabel("tau with the full ranking")
     axes[0, 1].set_ylabel("mean shift of the metric")
     ticks = frame.drop_duplicates("x OpenMIC")
-    texts = [f"{share}\n{count}" for share, count in zip(ticks["x OpenMIC"], ticks["labels"],
+    texts = [f"{share:g}\n{count}" for share, count in zip(ticks["x OpenMIC"], ticks["labels"],
                                                          strict=True)]  # fmt: skip
     for ax in axes[0]:
         ax.set_xscale("log")
-        ax.set_xticks(list(ticks["x OpenMIC"].astype(float)), texts)
+        ax.set_xticks(list(ticks["x OpenMIC"]), texts)
         ax.minorticks_off()
         ax.set_xlabel("rate of observation (× OpenMIC's), and labels a class")
     handles, _ = axes[0, 0].get_legend_handles_labels()
     style.legend(drawn, handles, 3)
     caption = (
-        f"{result.title}. Left: Kendall's tau, mean over masks, shaded down to their 5 % "
+        f"Rankings under masks and on all labels, {where(result.facts)}. Left: Kendall's tau, "
+        "mean over masks, shaded down to their 5 % "
         "quantile; a tau above "
         "the dashed line (0.9) is trusted. Right: by how much observed labels alone shift each "
         "metric, mean over models."
     )
     told = [
-        f"{row['metric']} at {row['x OpenMIC']} times OpenMIC's rates: tau {row['tau']:.2f}, "
+        f"{row['metric']} at {row['x OpenMIC']:g} times OpenMIC's rates: tau {row['tau']:.2f}, "
         f"shift {row['bias']:+.3f}"
         for row in frame.to_dict("records")
     ]
     return Drawing(drawn, "Rankings on partial labels", caption, f"{'; '.join(told)}.")
+
+
+PROTOCOL_AUDIT = Plot("protocol-audit", ("protocol_audit",), protocol)
+LABELS = Plot("labels", ("labels",), labels)
+PRECISION = Plot("precision", ("precision",), precision)
+MASK_AUDIT = Plot("mask-audit", ("mask_audit",), masks)
+MASK_LEVELS = Plot("mask-levels", ("mask_levels",), levels)

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from benchmark.analysis.audits.protocol_audit import CLAIM
 from reports.figures import style
-from reports.figures.style import Drawing
-from reports.tables.results import Results
+from reports.figures.style import Drawing, Plot
+from reports.tables.declaration import Results, where
 
-#: The pair whose per-instrument table the published project shows.
-PAIR = ("cnn", "random_forest")
+#: The network and the forest whose per-instrument table the published project shows.
+PAIR = CLAIM.models
 
 
 def pair(tables: Results) -> Drawing | None:
@@ -23,8 +24,8 @@ def pair(tables: Results) -> Drawing | None:
     drawn, axes = style.canvas(style.COLUMN, 2.0 + 0.44 * n)
     ax = axes[0, 0]
     for name, frame, shift in zip(PAIR, frames, (-0.17, 0.17), strict=True):
-        found = frame.loc[difference.index]
-        for i, row in enumerate(zip(found["AP"], found["AP low"], found["AP high"], strict=True)):
+        shown = frame.loc[difference.index]
+        for i, row in enumerate(zip(shown["AP"], shown["AP low"], shown["AP high"], strict=True)):
             style.interval(ax, *row, i + shift, style.look(name), markersize=3.4)
     style.rows(ax, list(difference.index))
     style.beside(ax, (f"{value:+z.3f}" for value in difference), "difference", 36)
@@ -32,7 +33,7 @@ def pair(tables: Results) -> Drawing | None:
     style.legend(drawn, style.handles(PAIR), 2)
     left = sorted(set(frames[0].index) - set(difference.index))
     caption = (
-        f"The network and the forest on every instrument: {style.where(result.title)}. Lines are "
+        f"The network and the forest on every instrument: {where(result.facts)}. Lines are "
         "95 % "
         "bootstrap intervals; classes are sorted by the difference, network minus forest."
         + _left_out(left)
@@ -58,13 +59,13 @@ def all_models(tables: Results) -> Drawing:
     height = 0.75 + 0.27 * len(models)
     drawn, axes = style.panels(len(names), 5, height, extra=0.6, sharex=True, sharey=True)
     for ax, name in zip(axes, names, strict=True):
-        found = frame[frame["class"] == name].set_index("model")
+        of_class = frame[frame["class"] == name].set_index("model")
         for i, model in enumerate(models):
-            if model in found.index:
-                row = found.loc[model]
+            if model in of_class.index:
+                row = of_class.loc[model]
                 seen = style.look(model)
                 style.interval(ax, row["AP"], row["AP low"], row["AP high"], i, seen, markersize=3)
-        heading = f"{name} ({found['positives'].iloc[0]:,.0f})"
+        heading = f"{name} ({of_class['positives'].iloc[0]:,.0f})"
         ax.set_title(style.wrapped(heading, 20), fontsize=6.5)
         ax.set_xlim(-0.03, 1.03)
         ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
@@ -75,7 +76,7 @@ def all_models(tables: Results) -> Drawing:
     drawn.supxlabel("average precision, 95 % interval", fontsize=7)
     left = sorted(set(result.frame["class"]) - set(names))
     caption = (
-        f"Every model on every class: {style.where(result.title)}. Points are means over seeds, "
+        f"Every model on every class: {where(result.facts)}. Points are means over seeds, "
         "lines 95 % "
         "bootstrap intervals; the number of observed positives stands behind each class, models "
         "are in the order of their mAP." + _left_out(left)
@@ -94,7 +95,7 @@ def cooccurrence(tables: Results) -> Drawing:
     label = "share of clips in which the second sounds"
     drawn = _heatmap(result.frame, "sounding class", "second class", label)
     caption = (
-        f"Which classes sound together: {style.where(result.title)}. Each cell is the share of "
+        f"Which classes sound together: {where(result.facts)}. Each cell is the share of "
         "clips with the "
         "column's class among those with the row's class where the former was observed; hatched "
         "cells have none."
@@ -112,7 +113,7 @@ def confusions(tables: Results) -> Drawing:
     drawn = _heatmap(frame, "class that sounds", "class heard wrongly", "share of false alarms")
     caption = (
         f"What {best}, the best model on the select part, hears wrongly: "
-        f"{style.where(result.title)}. Each "
+        f"{where(result.facts)}. Each "
         "cell is the share of false alarms for the column's class among clips with the row's "
         "class where the former was observed to be absent; one global threshold, means over "
         "seeds; hatched cells have no such clip."
@@ -157,3 +158,9 @@ def _heatmap(frame: pd.DataFrame, rows: str, columns: str, label: str) -> style.
     bar.set_label(label)
     bar.outline.set_visible(False)
     return drawn
+
+
+PER_CLASS_PAIR = Plot("per-class-pair", ("per_class",), pair)
+PER_CLASS = Plot("per-class", ("per_class", "comparison"), all_models)
+COOCCURRENCE = Plot("cooccurrence", ("cooccurrence",), cooccurrence)
+CONFUSIONS = Plot("confusions", ("confusions", "gap"), confusions)

@@ -1,14 +1,12 @@
 """Models against each other: mAP and F1, ranks, what tuning gained, what it costs."""
 
-import re
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from reports.figures import style
-from reports.figures.style import Drawing
-from reports.tables.results import Result, Results
+from reports.figures.style import Drawing, Plot
+from reports.tables.declaration import Result, Results, where
 
 #: Costs that are drawn against mAP.
 COSTS = {
@@ -20,19 +18,15 @@ COSTS = {
 
 def comparison(tables: Results) -> Drawing:
     """Draw mAP and F1 of every model, best mAP first, with ranks."""
-    return _compared(tables["comparison"], "Comparison of the models", tables["comparison"].title)
+    return _compared(tables["comparison"], "Comparison of the models")
 
 
 def ensembles(tables: Results) -> Drawing:
     """Draw the same for ensembles beside single models."""
-    return _compared(
-        tables["ensembles"],
-        "Ensembles beside single models",
-        style.where(tables["ensembles"].title),
-    )
+    return _compared(tables["ensembles"], "Ensembles beside single models")
 
 
-def _compared(result: Result, title: str, where: str) -> Drawing:
+def _compared(result: Result, title: str) -> Drawing:
     frame = result.frame
     n = len(frame)
     drawn, axes = style.canvas(style.PAGE, 1.6 + 0.4 * n, 1, 2, sharey=True)
@@ -46,9 +40,9 @@ def _compared(result: Result, title: str, where: str) -> Drawing:
     style.beside(axes[0, 0], map(str, frame["rank"]), "rank", 56)
     drawn.get_layout_engine().set(wspace=0.07)
     caption = (
-        f"{title}: {where}. Points are means over seeds, lines 95 % bootstrap intervals "
-        "over groups of clips and seeds. Rank: 1 + the number of models that are significantly "
-        "better in mAP (Holm over all pairs, 5 %)."
+        f"{title}: {where(result.facts)}. Points are means over seeds, lines 95 % bootstrap "
+        "intervals over groups of clips and seeds. Rank: 1 + the number of models that are "
+        "significantly better in mAP (Holm over all pairs, 5 %)."
     )
     told = [
         f"{row['model']} rank {row['rank']}, mAP "
@@ -58,8 +52,8 @@ def _compared(result: Result, title: str, where: str) -> Drawing:
     return Drawing(drawn, title, caption, f"{'; '.join(told)}.")
 
 
-def critical_difference(tables: Results) -> Drawing | None:
-    """Draw average ranks over classes, and which Nemenyi's test does not tell apart.
+def critical_difference(tables: Results) -> Drawing:
+    """Draw average ranks over classes, and which do not differ significantly by Nemenyi's test.
 
     References
     ----------
@@ -67,12 +61,10 @@ def critical_difference(tables: Results) -> Drawing | None:
     Machine Learning Research* 7, 1-30, 2006.
     """
     result = tables["ranks"]
-    found = re.search(r"critical difference ([\d.]+)", " ".join(result.notes))
-    if found is None or len(result.frame) < 3:
-        return None
-    critical = float(found.group(1))
+    critical = result.facts["critical_difference"]
     frame = result.frame.sort_values("average rank", kind="stable", ignore_index=True)
-    groups = _groups(frame)
+    at = frame.set_index("model")["average rank"]
+    groups = [(at[list(one)].min(), at[list(one)].max()) for one in result.facts["groups"]]
     n = len(frame)
     side = -(-n // 2)
     bottom = 0.55 + 0.3 * len(groups) + 0.5 * side
@@ -105,24 +97,15 @@ def critical_difference(tables: Results) -> Drawing | None:
         side_of_text = "right" if left else "left"
         ax.text(beside, at, text, va="center", ha=side_of_text, fontsize=6.5)
     caption = (
-        f"Critical-difference diagram ({style.where(result.title)}): each model's rank by "
+        f"Critical-difference diagram ({where(result.facts)}): each model's rank by "
         "average precision, "
-        "averaged over classes, 1 being best. A thick bar joins models that Nemenyi's test at "
-        f"5 % does not tell apart: their average ranks differ by less than CD = {critical:.2f}."
+        "averaged over classes, 1 being best. A thick bar joins models that do not differ "
+        "significantly by Nemenyi's test at 5 %: their average ranks differ by less than CD = "
+        f"{critical:.2f}."
     )
     told = [f"{m} {r:.2f}" for m, r in zip(frame["model"], frame["average rank"], strict=True)]
     alt = f"Average ranks: {', '.join(told)}; critical difference {critical:.2f}."
     return Drawing(drawn, "Critical-difference diagram", caption, alt)
-
-
-def _groups(frame: pd.DataFrame) -> list[tuple[float, float]]:
-    """Return the lowest and highest average rank of each group of at least two models."""
-    spans: dict[str, list[float]] = {}
-    for cell, rank in zip(frame["not told apart (Nemenyi)"], frame["average rank"], strict=True):
-        for name in filter(None, (part.strip() for part in str(cell).split(","))):
-            if name.startswith("group"):
-                spans.setdefault(name, []).append(rank)
-    return [(min(ranks), max(ranks)) for ranks in spans.values() if len(ranks) > 1]
 
 
 def _scale(ax: Axes, n: int, critical: float, ranks_a_centimetre: float) -> None:
@@ -173,7 +156,7 @@ def tuned(tables: Results) -> Drawing | None:
     style.beside(ax, (f"{span[0]:+z.3f}" for *_, span in shown), "", 34)
     ax.set_xlabel("difference in mAP, 95 % interval")
     caption = (
-        f"What tuning gained: {style.where(tables['pairs'].title)}. Points are differences in "
+        f"What tuning gained: {where(tables['pairs'].facts)}. Points are differences in "
         "mAP on the same "
         "clips, positive where the later step is better; lines are paired 95 % bootstrap "
         "intervals."
@@ -204,7 +187,7 @@ def cost(tables: Results) -> Drawing | None:
     style.legend(drawn, style.handles(shown["model"]), 4)
     left = [m for m in frame["model"] if m not in set(shown["model"])]
     caption = (
-        f"Cost against quality: {tables['comparison'].title}. mAP with its 95 % bootstrap "
+        f"Cost against quality: {where(tables['comparison'].facts)}. mAP with its 95 % bootstrap "
         "interval over the time to fit and to predict (one thread) and the size on disk, means "
         "over seeds; all costs on logarithmic axes."
         + (f" Not shown, as it takes no measurable time: {style.listed(left)}." if left else "")
@@ -236,3 +219,10 @@ def _short(value: float) -> str:
         if value >= size:
             return f"{value / size:g}{letter}"
     return f"{value:g}"
+
+
+COMPARISON = Plot("comparison", ("comparison",), comparison)
+ENSEMBLES = Plot("ensembles", ("ensembles",), ensembles)
+CRITICAL_DIFFERENCE = Plot("critical-difference", ("ranks",), critical_difference)
+TUNED = Plot("tuned", ("pairs",), tuned)
+COST = Plot("cost", ("comparison",), cost)

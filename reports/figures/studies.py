@@ -6,8 +6,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
-from reports.figures.style import Drawing
-from reports.tables.results import Results
+from reports.figures.style import Drawing, Plot
+from reports.tables.declaration import Results
 
 #: Parameters shown a model.
 N_SHOWN = 8
@@ -38,9 +38,9 @@ def trials(tables: Results) -> Drawing:
     )
     told = []
     for model in models:
-        found = result.frame[result.frame["model"] == model]
-        text = f"{model}: {len(found)} trials, best {found['best so far'].max():.3f}"
-        default = found.loc[found["trial"] == 0, "select mAP"].dropna()
+        of_model = result.frame[result.frame["model"] == model]
+        text = f"{model}: {len(of_model)} trials, best {of_model['best so far'].max():.3f}"
+        default = of_model.loc[of_model["trial"] == 0, "select mAP"].dropna()
         told.append(text + (f", default {default.iloc[0]:.3f}" if len(default) else ""))
     return Drawing(drawn, "Tuning history", caption, f"{'; '.join(told)}.")
 
@@ -49,8 +49,7 @@ def _study(ax: Axes, frame: pd.DataFrame, model: str) -> None:
     seen = style.look(model)
     at = frame.index + 1
     ax.step(at, frame["best so far"], where="post", color=seen.colour, linewidth=1)
-    complete = frame["state"].str.startswith("complete")
-    capped = frame["state"].str.contains("capped")
+    complete, capped = frame["state"] == "complete", frame["capped"].astype(bool)
     point = {"linestyle": "none", "marker": "o", "color": seen.colour, "markersize": 3.5}
     ax.plot(at[complete & ~capped], frame["select mAP"][complete & ~capped], **point)
     ax.plot(at[complete & capped], frame["select mAP"][complete & capped], **point,
@@ -59,7 +58,7 @@ def _study(ax: Axes, frame: pd.DataFrame, model: str) -> None:
     ax.autoscale_view()
     foot = {"transform": ax.get_xaxis_transform(), "linestyle": "none", "color": style.DARK}
     for state, marker in (("pruned", "|"), ("failed", "x")):
-        there = at[frame["state"].str.startswith(state)]
+        there = at[frame["state"] == state]
         ax.plot(there, [0.035] * len(there), marker=marker, markersize=4, **foot)
     default = frame[(frame["trial"] == 0) & complete]
     ax.plot(default.index + 1, default["select mAP"], linestyle="none", marker="*",
@@ -75,13 +74,13 @@ def importances(tables: Results) -> Drawing:
     """Draw one panel a study: the share of variance that each parameter explains alone."""
     result = tables["importances"]
     models = list(dict.fromkeys(result.frame["model"]))
-    found = {
+    largest = {
         model: result.frame[result.frame["model"] == model].nlargest(N_SHOWN, "importance")
         for model in models
     }
-    most = max(map(len, found.values()))
+    most = max(map(len, largest.values()))
     drawn, axes = style.panels(len(models), 3, 0.8 + 0.36 * most, extra=0.6, sharex=True)
-    for ax, (model, frame) in zip(axes, found.items(), strict=True):
+    for ax, (model, frame) in zip(axes, largest.items(), strict=True):
         ax.barh(range(len(frame)), frame["importance"], height=0.7,
                 color=style.look(model).colour)  # fmt: skip
         style.rows(ax, list(frame["parameter"]))
@@ -99,6 +98,10 @@ def importances(tables: Results) -> Drawing:
             f"{p} {v:.2f}"
             for p, v in zip(frame["parameter"][:3], frame["importance"][:3], strict=True)
         )
-        for model, frame in found.items()
+        for model, frame in largest.items()
     ]
     return Drawing(drawn, "Importance of parameters", caption, f"{'; '.join(told)}.")
+
+
+TRIALS = Plot("trials", ("trials",), trials)
+IMPORTANCES = Plot("importances", ("importances",), importances)

@@ -11,7 +11,7 @@ friendly to colorblind people", 2008.
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ from matplotlib import figure, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
+
+from benchmark.plugins import registry
 
 STYLE = Path(__file__).with_name("polytimbre.mplstyle")
 
@@ -51,8 +53,8 @@ _MODELS = {
 _OTHERS = ("#8C510A", "#5E4FA2", "#B8860B", "#01665E", "#7F0000")
 _OTHER_MARKERS = ("p", "h", "<", ">", "d")
 
-NETWORKS = ("attention", "cnn")
-TREES = ("hist_gradient_boosting", "random_forest", "xgboost")
+#: Families of models as filters call them; others bear their own name.
+_FAMILIES = {"network": "networks", "other": "others"}
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,26 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class Plot:
+    """The declaration of a figure that every data set may have.
+
+    Attributes
+    ----------
+    name : str
+        Follows the data set's name.
+    tables : tuple of str
+        What it is drawn from; the first says where it stands among the figures.
+    draw : callable
+        Takes the tables by name; returns a :class:`Drawing`, or None where they hold nothing to
+        draw.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    draw: Callable[[Any], Drawing | None]
+
+
+@dataclass(frozen=True)
 class Look:
     """How a model looks in every figure: colour and marker of its kind, filling of its variant."""
 
@@ -107,8 +129,25 @@ class Look:
 
 def base(label: str) -> str:
     """Return the model behind a label such as ``"cnn tuned refit"`` or ``"cnn:published"``."""
-    found = re.match(r"\w+", label)
-    return found.group() if found else label
+    word = re.match(r"\w+", label)
+    return word.group() if word else label
+
+
+def family(label: str) -> str:
+    """Return the kind of the model behind a label such as ``"cnn:published tuned"``.
+
+    Returns
+    -------
+    str
+        ``"networks"``, ``"trees"``, ``"linear"``, ``"baseline"`` or ``"others"``, as the model's
+        plugin says; ``"ensembles"``; ``"others"`` for a model that is not known here.
+    """
+    kind = base(label)
+    if kind == "ensemble":
+        return "ensembles"
+    plugin = registry.models().plugins.get(kind)
+    said = plugin.family if plugin is not None else "other"
+    return _FAMILIES.get(said, said)
 
 
 def look(label: str) -> Look:
@@ -242,12 +281,12 @@ def legend(drawn: figure.Figure, handles: Sequence[Line2D], columns: int, **keyw
 
 def handles(labels: Iterable[str], line: bool = False) -> list[Line2D]:
     """Return a legend entry a model."""
-    found = []
+    entries = []
     for label in labels:
         seen = look(label)
         keywords = seen.point | ({"linestyle": seen.line} if line else {})
-        found.append(Line2D([], [], label=label, **keywords))
-    return found
+        entries.append(Line2D([], [], label=label, **keywords))
+    return entries
 
 
 def wrapped(label: str, width: int = 22) -> str:
@@ -258,11 +297,6 @@ def wrapped(label: str, width: int = 22) -> str:
             lines.append("")
         lines[-1] += word
     return "\n".join(line.rstrip() for line in lines)
-
-
-def where(title: str) -> str:
-    """Return the data set, part and clips that the title of a table ends with."""
-    return title.partition(", ")[2]
 
 
 def listed(texts: Sequence[str]) -> str:

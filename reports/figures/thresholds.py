@@ -6,8 +6,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
-from reports.figures.style import Drawing
-from reports.tables.results import Results
+from reports.figures.style import Drawing, Plot
+from reports.tables.declaration import Results, where
 
 #: How policies are called; a calibration may follow.
 POLICIES = {
@@ -33,12 +33,12 @@ def thresholds(tables: Results) -> Drawing | None:
     """Draw what each policy gains over one global threshold, on held-out clips and on test."""
     result = tables["thresholds"]
     frame = result.frame.dropna(subset=["test gain"])
-    means = frame[frame["model"].str.startswith("mean of ")]
-    front = means if len(means) else frame[frame["model"] == frame["model"].iloc[:1].squeeze()]
-    if not len(front):
+    if not len(frame):
         return None
+    subject = result.facts["mean"] or frame["model"].iloc[0]
+    front = frame[frame["model"] == subject]
     front = front.sort_values("test gain", ascending=False, kind="stable")
-    single = frame[~frame["model"].isin(set(front["model"]))]
+    single = frame[frame["model"] != subject]
     near = 1.15 * _near(front)
     drawn, axes = style.canvas(
         style.PAGE, 2.1 + 0.52 * len(front), 1, 2, sharey=True, width_ratios=(1, 1.25)
@@ -63,7 +63,6 @@ def thresholds(tables: Results) -> Drawing | None:
     axes[0, 0].set_xlim(min(0.0, ends.min()) - margin, max(0.0, ends.max()) + margin)
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(5))
     style.rows(axes[0, 0], [_policy(name) for name in front["policy"]])
-    subject = front["model"].iloc[0]
     entries = [
         Line2D([], [], color=colour, marker=marker, linestyle="-",
                label=f"{'held-out clips of select' if 'held' in name else 'test part'}, {subject}")
@@ -74,7 +73,7 @@ def thresholds(tables: Results) -> Drawing | None:
     )
     style.legend(drawn, entries, 3)
     caption = (
-        f"What threshold policies gain over one global threshold: {style.where(result.title)}. "
+        f"What threshold policies gain over one global threshold: {where(result.facts)}. "
         "Points are the "
         f"{subject}, lines 95 % bootstrap intervals, strokes single models; each policy was "
         "chosen on the select part. Panels cut off what lies further out."
@@ -107,11 +106,11 @@ def reliability(tables: Results) -> Drawing | None:
     drawn, axes = style.panels(len(models), 5, 3.7, extra=0.7, sharex=True, sharey=True)
     most = float(frame["labels"].max())
     for ax, model in zip(axes, models, strict=True):
-        found, seen = frame[frame["model"] == model], style.look(model)
+        of_model, seen = frame[frame["model"] == model], style.look(model)
         ax.plot([0, 1], [0, 1], color=style.MIDDLE, linewidth=0.7, linestyle=(0, (4, 2)))
-        at, share = found["mean score"], found["share of positives"]
+        at, share = of_model["mean score"], of_model["share of positives"]
         ax.plot(at, share, color=seen.colour, linewidth=1)
-        ax.scatter(at, share, s=3 + 37 * np.sqrt(found["labels"] / most), color=seen.colour,
+        ax.scatter(at, share, s=3 + 37 * np.sqrt(of_model["labels"] / most), color=seen.colour,
                    marker="o", linewidths=0.4, edgecolors="white", zorder=3)  # fmt: skip
         ax.set_title(style.wrapped(model, 19))
         ax.text(0.03, 0.97, f"ECE {ece.get(model, np.nan):.3f}", transform=ax.transAxes, va="top",
@@ -123,7 +122,7 @@ def reliability(tables: Results) -> Drawing | None:
     drawn.supylabel("share of positives among them", fontsize=7)
     left = [model for model in counts.index if counts[model] <= 2]
     caption = (
-        f"Reliability: {style.where(result.title)}. Observed labels of all classes and seeds "
+        f"Reliability: {where(result.facts)}. Observed labels of all classes and seeds "
         "together, in 15 "
         "bins of the score; the area of a point grows with the root of its labels, and a "
         "calibrated model lies on the dashed line. ECE: expected calibration error of the same "
@@ -132,3 +131,7 @@ def reliability(tables: Results) -> Drawing | None:
     )
     told = [f"{model} {ece.get(model, np.nan):.3f}" for model in models]
     return Drawing(drawn, "Reliability", caption, f"Expected calibration error: {', '.join(told)}.")
+
+
+THRESHOLDS = Plot("thresholds", ("thresholds",), thresholds)
+RELIABILITY = Plot("reliability", ("reliability", "calibration"), reliability)

@@ -7,8 +7,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
-from reports.figures.style import Drawing
-from reports.tables.results import Results
+from reports.figures.style import Drawing, Plot
+from reports.tables.declaration import Results, where
 
 #: Filling of the markers for the three parts between which the gap lies.
 PARTS = {"fit": "none", "select": "left", "test": "full"}
@@ -55,7 +55,7 @@ def curves(tables: Results) -> Drawing | None:
     style.legend(drawn, entries, 2)
     left = [model for model in stages.index if stages[model] == 1]
     caption = (
-        f"Training and stopping curves: {style.where(result.title)}. Lines are means over seeds, "
+        f"Training and stopping curves: {where(result.facts)}. Lines are means over seeds, "
         "bands one "
         "standard deviation; where not all seeds came that far, lines are thin; the largest "
         "losses, of "
@@ -90,11 +90,11 @@ def _curve(ax: Axes, frame: pd.DataFrame, measure: str, colour: str) -> None:
 def _curve_words(frame: pd.DataFrame, models: list[str]) -> str:
     told = []
     for model in models:
-        found = frame[frame["model"] == model]
-        best = found.loc[found["stop_loss"].idxmin()]
+        of_model = frame[frame["model"] == model]
+        best = of_model.loc[of_model["stop_loss"].idxmin()]
         told.append(
             f"{model}: lowest stopping loss {best['stop_loss']:.3f} at {best['unit']} "
-            f"{best['number']:.0f} of {found['number'].max():.0f}, stop mAP "
+            f"{best['number']:.0f} of {of_model['number'].max():.0f}, stop mAP "
             f"{best['stop_mAP']:.3f}, fit mAP {best['fit_mAP']:.3f}"
         )
     return f"{'; '.join(told)}."
@@ -134,7 +134,7 @@ def gap(tables: Results) -> Drawing:
     ]  # fmt: skip
     style.legend(drawn, entries, 3)
     caption = (
-        f"From clips seen to clips unseen: {style.where(result.title)}. Left: mAP on the three "
+        f"From clips seen to clips unseen: {where(result.facts)}. Left: mAP on the three "
         "parts, means "
         "over seeds. Middle and right: its two steps with 95 % bootstrap intervals, optimism "
         "(lost because the clips were fitted) and shift (lost from select to test)."
@@ -151,14 +151,14 @@ def gap_per_class(tables: Results) -> Drawing | None:
     """Draw the two steps of the gap class by class, for the best network and the best tree."""
     result, frame = tables["gap_per_class"], tables["gap"].frame
     models = []
-    for family in (style.NETWORKS, style.TREES):
-        known = frame[[style.base(model) in family for model in frame["model"]]]
+    for family in ("networks", "trees"):
+        known = frame[[style.family(model) == family for model in frame["model"]]]
         if len(known):
             models.append(known.loc[known["select mAP"].idxmax(), "model"])
     if not models:
         return None
-    found = {m: result.frame[result.frame["model"] == m].set_index("class") for m in models}
-    first = found[models[0]].dropna(subset=["optimism", "shift"])
+    by_model = {m: result.frame[result.frame["model"] == m].set_index("class") for m in models}
+    first = by_model[models[0]].dropna(subset=["optimism", "shift"])
     names = list(first.sort_values("optimism", ascending=False, kind="stable").index)
     drawn, axes = style.canvas(style.PAGE, 2.1 + 0.44 * len(names), 1, 2, sharey=True)
     shifts = np.linspace(-0.17, 0.17, len(models)) if len(models) > 1 else [0.0]
@@ -166,7 +166,7 @@ def gap_per_class(tables: Results) -> Drawing | None:
         ax.axvline(0, color=style.MIDDLE, linewidth=0.8)
         for model, shift in zip(models, shifts, strict=True):
             for i, name in enumerate(names):
-                row = found[model].loc[name]
+                row = by_model[model].loc[name]
                 span = row[step], row[f"{step} low"], row[f"{step} high"]
                 style.interval(ax, *span, i + shift, style.look(model), markersize=3.4)
     style.rows(axes[0, 0], names)
@@ -175,16 +175,19 @@ def gap_per_class(tables: Results) -> Drawing | None:
     axes[0, 1].set_xlabel("shift: select − test AP, 95 % interval")
     style.legend(drawn, style.handles(models), 2)
     caption = (
-        f"The gap class by class: {style.where(result.title)}. The network and the trees with "
+        f"The gap class by class: {where(result.facts)}. The network and the trees with "
         "the highest "
         "select mAP; differences of average precision with 95 % bootstrap intervals, sorted by "
         f"the optimism of {models[0]}."
     )
     told = [
-        f"{m}: optimism from {found[m].loc[names, 'optimism'].min():.3f} to "
-        f"{found[m].loc[names, 'optimism'].max():.3f}, shift from "
-        f"{found[m].loc[names, 'shift'].min():.3f} to {found[m].loc[names, 'shift'].max():.3f}"
-        for m in models
+        f"{model}: "
+        + ", ".join(
+            f"{step} from {by_model[model].loc[names, step].min():.3f} to "
+            f"{by_model[model].loc[names, step].max():.3f}"
+            for step in ("optimism", "shift")
+        )
+        for model in models
     ]
     return Drawing(drawn, "Training gap by class", caption, f"Over classes, {'; '.join(told)}.")
 
@@ -197,12 +200,12 @@ def learning_curve(tables: Results) -> Drawing:
     drawn, axes = style.canvas(style.COLUMN, 6.0 + 0.38 * (len(models) + 1))
     ax = axes[0, 0]
     for model in models:
-        found = frame[frame["model"] == model]
-        seen, at = style.look(model), found["clips"]
-        ax.plot(at, found["training mAP"], color=seen.colour, linestyle=":", linewidth=1)
-        ax.plot(at, found["select mAP"], **(seen.point | {"linestyle": "-"}), zorder=3)
-        ax.fill_between(at, found["select mAP low"], found["select mAP high"], color=seen.colour,
-                        alpha=0.18, linewidth=0)  # fmt: skip
+        of_model = frame[frame["model"] == model]
+        seen, at = style.look(model), of_model["clips"]
+        ax.plot(at, of_model["training mAP"], color=seen.colour, linestyle=":", linewidth=1)
+        ax.plot(at, of_model["select mAP"], **(seen.point | {"linestyle": "-"}), zorder=3)
+        low, high = of_model["select mAP low"], of_model["select mAP high"]
+        ax.fill_between(at, low, high, color=seen.colour, alpha=0.18, linewidth=0)
     ax.set_xscale("log")
     first = frame.drop_duplicates("fraction")
     texts = [f"{clips:,}\n{share}" for clips, share in zip(first["clips"], first["fraction"],
@@ -216,16 +219,22 @@ def learning_curve(tables: Results) -> Drawing:
     entries = [*style.handles(models), Line2D([], [], **select), Line2D([], [], **train)]
     style.legend(drawn, entries, 2)
     caption = (
-        f"Would more data pay? {style.where(result.title)}: mAP against the "
+        f"Would more data pay? {where(result.facts)}: mAP against the "
         "number of clips trained on, means over seeds, bands 95 % bootstrap intervals; dotted, "
         "mAP on the clips trained on."
     )
     told = []
     for model in models:
-        found = frame[frame["model"] == model]
-        ends = (found["select mAP"].iloc[0], found["select mAP"].iloc[-1])
-        shares = (found["fraction"].iloc[0], found["fraction"].iloc[-1])
+        of_model = frame[frame["model"] == model]
+        ends = (of_model["select mAP"].iloc[0], of_model["select mAP"].iloc[-1])
+        shares = (of_model["fraction"].iloc[0], of_model["fraction"].iloc[-1])
         told.append(
             f"{model} select mAP {ends[0]:.3f} at {shares[0]} and {ends[1]:.3f} at {shares[1]}"
         )
     return Drawing(drawn, "Learning curve", caption, f"{'; '.join(told)}.")
+
+
+CURVES = Plot("curves", ("curves",), curves)
+GAP = Plot("gap", ("gap",), gap)
+GAP_PER_CLASS = Plot("gap-per-class", ("gap_per_class", "gap"), gap_per_class)
+LEARNING_CURVE = Plot("learning-curve", ("learning_curve",), learning_curve)

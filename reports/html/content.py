@@ -7,42 +7,14 @@ from typing import Any
 import pandas as pd
 
 from benchmark.plugins import registry
-from benchmark.protocol import PROTOCOLS
+from benchmark.protocol import name_of
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import Record
-from reports.figures.style import NETWORKS, TREES, base
+from benchmark.scoring.evaluation import METRICS
+from reports.figures.style import family
 from reports.tables import results
-from reports.tables.results import Result, Results
-from reports.tables.text import cell
-from reports.tables.text import cells as as_text
-
-#: The command behind each table, of the data set named.
-COMMANDS = {
-    "runs": "polytimbre list runs",
-    "comparison": "polytimbre compare --dataset {}",
-    "pairs": "polytimbre compare --dataset {} --ranks",
-    "ranks": "polytimbre compare --dataset {} --ranks",
-    "per_class": "polytimbre compare --dataset {} --per-class",
-    "curves": "polytimbre gap --dataset {} --curves",
-    "gap": "polytimbre gap --dataset {}",
-    "gap_per_class": "polytimbre gap --dataset {} --per-class",
-    "calibration": "polytimbre calibration --dataset {}",
-    "reliability": "polytimbre calibration --dataset {} --bins",
-    "learning_curve": "polytimbre learning-curve --dataset {}",
-    "thresholds": "polytimbre thresholds --dataset {}",
-    "ensembles": "polytimbre ensemble --dataset {} --all-seeds",
-    "protocol_audit": "polytimbre audit --dataset {}",
-    "kept": "polytimbre audit --dataset {}",
-    "protocol_averages": "polytimbre audit --dataset {}",
-    "mask_audit": "polytimbre audit --dataset {}",
-    "mask_levels": "polytimbre audit --dataset {}",
-    "studies": "polytimbre study {}-MODEL",
-    "trials": "polytimbre study {}-MODEL",
-    "importances": "polytimbre study {}-MODEL --importances",
-    "labels": "polytimbre audit --labels labels.npz",
-    "strategies": "polytimbre audit --labels labels.npz",
-    "precision": "polytimbre audit --labels labels.npz",
-}
+from reports.tables.declaration import Result, Results, table, tables
+from reports.tables.text import HIGH, LOW, cell, cells
 
 #: Tables with more rows are offered as CSV alone.
 MOST_ROWS = 60
@@ -65,29 +37,28 @@ class Column:
     name: str
     heading: str
     meaning: str
-    first: str = "ascending"
+    first: str
 
 
-COLUMNS = (
-    Column("rank", "rank", "1 + number of models that are significantly better in mAP"),
-    Column("model", "model", "model, and how it was trained"),
-    Column("seeds", "seeds", "runs that are averaged", "descending"),
-    Column("mAP", "mAP", "macro average precision over observed labels", "descending"),
-    Column("F1", "F1", "macro F1 at one global threshold, chosen on select", "descending"),
-    Column("behind", "behind", "mAP of the best model minus this one's"),
-    Column("p", "p", "p-value of that difference, Holm over all pairs"),
-    Column("seed sd", "seed sd", "standard deviation of mAP between seeds"),
-    Column("fit (s)", "fit (s)", "processor seconds of training, mean over seeds"),
-    Column("ms/clip", "ms/clip", "processor milliseconds to score one clip"),
-    Column("model (bytes)", "size (MB)", "size of what the model saved"),
-)
+#: Columns of the comparison that the headline leaves to the CSV file.
+LEFT_OUT = ("clip se", "F1, per-class thresholds", "F1 at 0.5")
+#: Where the page calls a column something else.
+HEADINGS = {"model (bytes)": "size (MB)"}
 
 
-def family(label: str) -> str:
-    """Return the kind of the model that a label such as ``cnn:published tuned`` names."""
-    kinds = dict.fromkeys(NETWORKS, "networks") | dict.fromkeys(TREES, "trees")
-    kinds |= {"logistic_regression": "linear", "constant": "baseline", "ensemble": "ensembles"}
-    return kinds.get(base(label), "others")
+def headline_columns(frame: pd.DataFrame) -> list[Column]:
+    """Return the columns of a comparison that the page shows, metrics with the highest first."""
+    metrics = {metric.heading for metric in METRICS.values()}
+    return [
+        Column(
+            name,
+            HEADINGS.get(name, name),
+            table("comparison").meaning(name),
+            "descending" if name in metrics or name == "seeds" else "ascending",
+        )
+        for name in frame.columns
+        if not name.endswith((LOW, HIGH)) and name not in LEFT_OUT
+    ]
 
 
 def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -99,29 +70,17 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
         One a row: heading to ``{"text", "interval", "numeric"}``.
     """
     numeric = {n: pd.api.types.is_numeric_dtype(frame[n]) for n in frame.columns}
-    if "seconds" in frame.columns:
-        frame = frame.assign(seconds=[f"{value:.1f}" for value in frame["seconds"]])
-    for name in frame.select_dtypes("float").columns:
-        frame = frame.assign(**{name: frame[name].astype(object).map(_counted)})
-    frame = frame.astype({n: object for n in frame.columns if frame[n].dtype == bool})
-    shown = as_text(frame, "\n{}")
-    found = []
-    for row in shown.to_dict("records"):
-        cells = {}
-        for name, value in row.items():
-            text, _, interval = value.partition("\n")
-            missing = text in ("None", "nan", "")
-            cells[name] = {
-                "text": "–" if missing else text,
-                "interval": interval,
-                "numeric": numeric[name],
-            }
-        found.append(cells)
-    return found
+    for name in frame.select_dtypes("float").columns.difference(["seconds", "fit (s)"]):
+        frame = frame.assign(**{name: frame[name].astype(object).map(_whole)})
+    columns = [
+        [{"text": c.value, "interval": c.interval, "numeric": numeric[name]} for c in column]
+        for name, column in cells(frame).items()
+    ]
+    return [dict(zip(cells(frame), row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _counted(value: float) -> float | int:
-    """Return what can only be a count as one."""
+def _whole(value: float) -> float | int:
+    """Return a count that became a float as it was: metrics are below 10, or not whole."""
     return int(value) if abs(value) >= 10 and value.is_integer() else value
 
 
@@ -130,25 +89,25 @@ def headline(tables_: Results) -> dict[str, Any] | None:
     if "comparison" not in tables_:
         return None
     result = tables_["comparison"]
-    columns = [c for c in COLUMNS if c.name in result.frame.columns]
+    columns = headline_columns(result.frame)
     classes = _classes(tables_.get("per_class"))
     kinds = [family(label) for label in result.frame["model"]]
     scale = result.frame[[kind != "baseline" for kind in kinds]]  # which lies far from the others
     left, right = scale["mAP low"].min(), scale["mAP high"].max()
     entries = []
-    for values, cells in zip(result.frame.to_dict("records"), rows(result.frame), strict=True):
+    for values, shown in zip(result.frame.to_dict("records"), rows(result.frame), strict=True):
         label = values["model"]
-        cells = {c.name: {**cells[c.name], "value": _value(values[c.name])} for c in columns}
-        if "model (bytes)" in cells:
+        shown = {c.name: {**shown[c.name], "value": _value(values[c.name])} for c in columns}
+        if "model (bytes)" in shown:
             size = values["model (bytes)"]
-            cells["model (bytes)"]["text"] = "–" if pd.isna(size) else f"{size / 1e6:.2f}"
+            shown["model (bytes)"]["text"] = "–" if pd.isna(size) else f"{size / 1e6:.2f}"
         ends = (("at", "mAP"), ("low", "mAP low"), ("high", "mAP high"))
         strip = {k: 100 * (values[n] - left) / ((right - left) or 1) for k, n in ends}
         entries.append(
             {
                 "model": label,
                 "family": family(label),
-                "cells": cells,
+                "cells": shown,
                 "classes": classes.get(label, []),
                 "strip": strip if all(0 <= at <= 100 for at in strip.values()) else None,
             }
@@ -169,15 +128,15 @@ def _classes(result: Result | None) -> dict[str, list[dict[str, Any]]]:
     """Return each model's classes."""
     if result is None:
         return {}
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_model: dict[str, list[dict[str, Any]]] = {}
     for row in result.frame.to_dict("records"):
-        found.setdefault(row["model"], []).append(
+        by_model.setdefault(row["model"], []).append(
             {
                 "name": row["class"], "positives": row["positives"], "AP": row["AP"],
                 "low": row["AP low"], "high": row["AP high"], "scored": not pd.isna(row["AP"]),
             }
         )  # fmt: skip
-    return found
+    return by_model
 
 
 def _leaders(frame: pd.DataFrame) -> str:
@@ -188,34 +147,34 @@ def _leaders(frame: pd.DataFrame) -> str:
         said += f" (95 % interval {best['mAP low']:.3f} to {best['mAP high']:.3f})"
     others = [name for name in first["model"] if name != best["model"]]
     if others:
-        return f"{said}; not told apart from it: {', '.join(others)}."
-    return f"{said}; it is told apart from {'each' if len(frame) > 2 else 'the'} other model."
+        return f"{said}; no significant difference from it: {', '.join(others)}."
+    return f"{said}; {'each' if len(frame) > 2 else 'the'} other model differs significantly."
 
 
 def further(tables_: Results, dataset: str) -> list[dict[str, Any]]:
-    """Return all other tables with their notes and the command that makes them."""
-    found, said, about = [], set(), ""
-    if "comparison" in tables_:
-        said, about = set(tables_["comparison"].notes), f", {tables_['comparison'].title}"
+    """Return all other tables with their notes and the command that prints them."""
+    declared = tables()
+    shown, said = [], set(tables_["comparison"].notes if "comparison" in tables_ else ())
     for name, result in tables_.items():
         if name in ("comparison", "runs"):
             continue
         notes = [note for note in result.notes if note not in said]
         said.update(notes)
-        title = result.title.removesuffix(about)
+        one = declared.get(name)
+        title = one.title if one else result.title
         small = 0 < len(result.frame) <= MOST_ROWS
-        found.append(
+        shown.append(
             {
                 "name": name,
                 "title": title[:1].upper() + title[1:],
                 "notes": notes,
                 "n_rows": len(result.frame),
                 "rows": rows(result.frame) if small else [],
-                "command": COMMANDS.get(name, "").format(dataset),
+                "command": one.command_for(dataset) if one else "",
             }
         )
-    found.sort(key=lambda one: not (one["notes"] or one["rows"]))  # what is CSV alone comes last
-    return found
+    shown.sort(key=lambda one: not (one["notes"] or one["rows"]))  # what is CSV alone comes last
+    return shown
 
 
 def provenance(one: PublishedSet, tables_: Results) -> dict[str, Any] | None:
@@ -280,7 +239,7 @@ def _by_model(records: list[Record], measured: dict[str, dict]) -> list[dict[str
 
 
 def _run(record: Record, measured: dict[str, Any]) -> dict[str, Any]:
-    named = {"mAP": "mAP", "F1": "f1_global", "ROC-AUC": "roc_auc", "Brier": "brier"}
+    named = {m.heading: m.name for m in METRICS.values() if m.compared}
     return {
         "id": record.run_id,
         "seed": record.spec.seed,
@@ -301,8 +260,7 @@ def command(record: Record) -> str:
     said = f"polytimbre {name} --dataset {spec.dataset} --model {spec.setting}"
     said += " --tuned" if spec.study else ""
     said += " --refit" if spec.refit else ""
-    named = {protocol.id: name for name, protocol in PROTOCOLS.items()}
-    protocol = named.get(spec.protocol_id, "default")
+    protocol = name_of(spec.protocol_id) or "default"
     said += f" --protocol {protocol}" if protocol != "default" else ""
     plugin = registry.datasets().plugins.get(spec.dataset)
     return said + (" --data-root FOLDER" if plugin is not None and plugin.needs_root else "")

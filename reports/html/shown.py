@@ -9,10 +9,10 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from benchmark.runs import published
-from reports.figures import PLANS, style
+from reports.figures import plots, style
 from reports.html import content, pages
 from reports.tables import results
-from reports.tables.results import Result, Results
+from reports.tables.declaration import Result, Results
 
 
 def read() -> dict[str, Results]:
@@ -70,18 +70,18 @@ def table(result: Result | pd.DataFrame, caption: str = "", columns: Sequence[st
 
 
 def figures(tables: Results, *names: str) -> None:
-    """Draw and show some of the figures of :data:`reports.figures.PLANS`, by name.
+    """Draw and show some of the figures of the data set, by name.
 
     One whose tables are missing is left out.
     """
     made = pages.environment().get_template("macros.html").module
-    for plan in PLANS:
-        if plan.name not in names or not all(name in tables for name in plan.tables):
+    for plot in plots():
+        if plot.name not in names or not all(name in tables for name in plot.tables):
             continue
         with style.applied():
-            drawing, content_ = plan.function(tables), io.BytesIO()
+            drawing, picture = plot.draw(tables), io.BytesIO()
             if drawing is None:
                 continue
             style.settle(drawing.figure)
-            drawing.figure.savefig(content_, format="svg", metadata=style.FORMATS["svg"])
-        display(HTML(str(made.inline(content_.getvalue(), drawing))))
+            drawing.figure.savefig(picture, format="svg", metadata=style.FORMATS["svg"])
+        display(HTML(str(made.inline(picture.getvalue(), drawing))))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reports.tables.results import Results
+from reports.tables.declaration import Results
 
 #: How a figure is embedded: letters stay letters, and can be searched for.
 ENDING = ".pdf"
@@ -16,14 +16,9 @@ def known(tables: dict[str, Results]) -> list[str]:
     tables : dict of str to dict of str to Result
         Tables by name, by published set.
     """
-    from reports.figures import PLANS
+    from reports.figures import possible
 
-    return [
-        f"{dataset}-{plan.name}"
-        for dataset, results in tables.items()
-        for plan in PLANS
-        if all(name in results and len(results[name].frame) for name in plan.tables)
-    ]
+    return [name for name, _ in possible(tables)]
 
 
 def draw(tables: dict[str, Results], wanted: list[str], folder: Path) -> dict[str, str]:
@@ -43,17 +38,17 @@ def draw(tables: dict[str, Results], wanted: list[str], folder: Path) -> dict[st
         Each figure's text for those who can't see it. A figure is left out where its tables
         hold nothing to draw.
     """
-    from reports.figures import PLANS
+    from reports.figures import possible
     from reports.figures.style import applied, save
 
     folder.mkdir(parents=True, exist_ok=True)
     alternatives = {}
     with applied():
-        for dataset, results in tables.items():
-            for plan in PLANS:
-                name = f"{dataset}-{plan.name}"
-                drawing = plan.function(results) if name in wanted else None
-                if drawing is not None:
-                    save(drawing.figure, folder, name)
-                    alternatives[name] = drawing.alt
+        for name, plot in possible(tables):
+            if name not in wanted:
+                continue
+            drawing = plot.draw(tables[name.removesuffix(f"-{plot.name}")])
+            if drawing is not None:
+                save(drawing.figure, folder, name)
+                alternatives[name] = drawing.alt
     return alternatives

@@ -1,12 +1,12 @@
 """Every cell of the published tables by name, and the runs that it rests on.
 
 A name reads ``SET/TABLE/ROW/COLUMN``, as in ``rendered/per_class/violin + cnn tuned/AP``: the
-row is called after its key columns (:data:`KEYS`), joined by ``+``.
+row is called after the key columns that its table declares, joined by ``+``.
 """
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,40 +14,9 @@ from typing import Any
 from benchmark.errors import PolytimbreError, UnknownNameError
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import RunSpec, digest
-from reports.tables.results import Results, read
+from reports.tables.declaration import Results, tables
+from reports.tables.results import read
 
-#: The columns that tell a table's rows apart; of other tables the first column does.
-KEYS: dict[str, tuple[str, ...]] = {
-    "runs": ("model", "seed"),
-    "pairs": ("model", "against"),
-    "comparison": ("model",), "ensembles": ("model",), "ranks": ("model",),
-    "per_class": ("class", "model"),
-    "cooccurrence": ("class", "with"),
-    "confusions": ("class", "with", "model"),
-    "curves": ("model", "number"),
-    "gap": ("model",),
-    "gap_per_class": ("model", "class"),
-    "calibration": ("model",),
-    "reliability": ("model", "class", "upper edge"),
-    "learning_curve": ("model", "fraction"),
-    "thresholds": ("model", "policy"),
-    "protocol_audit": ("model",), "protocol_averages": ("model",),
-    "mask_audit": ("metric", "model"), "mask_levels": ("metric", "positives"),
-    "parts": ("part",),
-    "studies": ("model",), "trials": ("model", "trial"), "importances": ("model", "parameter"),
-    "labels": ("class",), "strategies": ("scored",), "precision": ("class",),
-}  # fmt: skip
-
-#: Tables that no published run is behind: they rest on results.json itself.
-WITHOUT_RUNS = (
-    "labels", "strategies", "precision", "totals", "parts", "kept", "cooccurrence",
-    "studies", "trials", "importances",
-)  # fmt: skip
-#: Tables some rows of which rest on all runs.
-POOLED = ("ensembles", "thresholds", "mask_levels")
-#: The audit's row that no model is behind.
-ALWAYS_YES = "always yes"
-AUDITED = " (trained as published)"
 #: Digits of an id that the source carries.
 DIGITS = 8
 SIGNED = ("difference",)
@@ -116,13 +85,17 @@ class Tables:
     @cached_property
     def index(self) -> dict[str, dict[str, list[int]]]:
         """Numbers of the rows that bear a name, by table."""
-        found: dict[str, dict[str, list[int]]] = {}
+        numbers: dict[str, dict[str, list[int]]] = {}
         for name, one in self.results.items():
-            rows = found.setdefault(name, {})
-            keys = KEYS.get(name, tuple(one.frame.columns[:1]))
-            for number, row in enumerate(one.frame[list(keys)].itertuples(index=False)):
+            rows = numbers.setdefault(name, {})
+            for number, row in enumerate(one.frame[self._keys(name)].itertuples(index=False)):
                 rows.setdefault(" + ".join(map(_word, row)), []).append(number)
-        return found
+        return numbers
+
+    def _keys(self, table: str) -> list[str]:
+        """Return the columns that a table's rows are called after: those that it declares."""
+        declared = tables().get(table)
+        return list(declared.keys if declared else self.results[table].frame.columns[:1])
 
     @cached_property
     def runs_of(self) -> dict[str, tuple[str, ...]]:
@@ -134,54 +107,37 @@ class Tables:
 
     def behind(self, table: str, row: dict[str, Any]) -> tuple[str, ...] | None:
         """Return ids of the runs that a row rests on; None for all that are compared."""
-        if table == "runs":
+        declared = tables().get(table)
+        rests_on = declared.rests_on if declared else "runs"
+        if "run" in row:
             return (row["run"],)
-        if table in WITHOUT_RUNS or (table == "protocol_audit" and row["model"] == ALWAYS_YES):
+        if rests_on == "nothing":
             return ()
-        found: list[str] = []
-        for column in ("model", "against"):
-            if column not in row:
-                continue
-            runs = self._runs(row[column], row.get("fraction", "100 %"))
-            if not runs and table not in POOLED:
+        listed = self.results[table].facts.get("runs")
+        if listed is not None:
+            return tuple(listed[" + ".join(_word(row[key]) for key in self._keys(table))])
+        ids: list[str] = []
+        for model in (row[column] for column in ("model", "against") if column in row):
+            runs = self.runs_of.get(model, ())
+            if not runs and rests_on != "pool":
                 raise PolytimbreError(
-                    f"it rests on runs of {row[column]!r}, and the published set "
+                    f"it rests on runs of {model!r}, and the published set "
                     f"{self.source.name!r} holds none. Publish them with the others"
                 )
-            found += runs
-        return tuple(found) or None
-
-    def _runs(self, model: str, fraction: str) -> tuple[str, ...]:
-        if model.endswith(AUDITED):
-            name = model.removesuffix(AUDITED)
-            return tuple(i for i in self.source.audit if self._label(i) == name)
-        whole = self.runs_of.get(model, ())
-        if fraction == "100 %":
-            return whole
-        sources = {self.specs[i].source for i in whole if i in self.specs}
-        return tuple(
-            i
-            for i in self.source.runs
-            if self._label(i) == f"{model} {fraction}" and self.specs[i].source in sources
-        )
-
-    def _label(self, run_id: str) -> str:
-        spec = self.specs.get(run_id)
-        # tables name models without their preset
-        return replace(spec, preset=None).label if spec else ""
+            ids += runs
+        return tuple(ids) or None
 
 
 def _word(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def value(tables: dict[str, Tables], name: str) -> Value:
+def value(sets: dict[str, Tables], name: str) -> Value:
     """Return one cell by name.
 
     Parameters
     ----------
-    tables : dict of str to Tables
-        By set.
+    sets : dict of str to Tables
     name : str
         ``SET/TABLE/ROW/COLUMN``; a pair's row may name its models in either order.
 
@@ -196,7 +152,7 @@ def value(tables: dict[str, Tables], name: str) -> Value:
     if len(parts) < 4:
         raise PolytimbreError(f"{name!r} is no name of a value: write SET/TABLE/ROW/COLUMN")
     dataset, table, row, column = parts
-    one = tables[_known("published set", dataset, tables)]
+    one = sets[_known("published set", dataset, sets)]
     result = one.results[_known(f"table of {dataset}", table, one.results)]
     turned = table == "pairs" and row not in one.index[table]
     if turned:
@@ -222,11 +178,11 @@ def _known(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def _cells(frame: Any, number: int) -> list[Any]:
-    found = []
+    cells = []
     for cell in frame.iloc[number].tolist():
         cell = cell.item() if hasattr(cell, "item") else cell
-        found.append(None if isinstance(cell, float) and cell != cell else cell)
-    return found
+        cells.append(None if isinstance(cell, float) and cell != cell else cell)
+    return cells
 
 
 def _turned(cells: dict[str, Any], column: str) -> tuple[Any, Any, Any]:
@@ -259,5 +215,5 @@ def bound(values: Iterable[Value]) -> str:
 
 def folders(path: Path) -> list[Path]:
     """Return the folders of published sets, whether they are whole or not."""
-    found = sorted(p for p in path.iterdir() if p.is_dir()) if path.is_dir() else []
-    return [p for p in found if not p.name.startswith(".")]
+    inside = sorted(p for p in path.iterdir() if p.is_dir()) if path.is_dir() else []
+    return [p for p in inside if not p.name.startswith(".")]

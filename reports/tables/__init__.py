@@ -1,1 +1,1 @@
-"""Tables: what is derived from stored runs, by name, and as text."""
+"""Tables: one file each, or for a few that belong together; see ``declaration.py``."""

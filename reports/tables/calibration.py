@@ -1,60 +1,126 @@
-"""Calibration as tables."""
-
-from collections.abc import Sequence
-from typing import Any
+"""Whether scores can be read as probabilities: calibration errors, reliability diagrams."""
 
 import pandas as pd
 
-from benchmark.analysis.calibration import Calibration
+from benchmark.analysis.calibration import Reliability
+from benchmark.analysis.derivation import Analysis
+from reports.tables.declaration import Content, Table
+
+COLUMNS = {
+    "ECE": "expected calibration error: mean distance between scores and share of positives, "
+    "15 bins, mean over classes",
+    "pooled ECE": "the same with the labels of all classes in common bins",
+    "Brier": "mean squared error of the scores, mean over classes; lower is better",
+}
 
 
-def calibration(found: Sequence[Calibration]) -> pd.DataFrame:
-    """Return one row a model: expected calibration error and Brier score, means over seeds."""
-    return pd.DataFrame(
-        {
-            "model": [one.label for one in found],
-            "seeds": [len(one.runs) for one in found],
-            "ECE": [one.ece for one in found],
-            "pooled ECE": [one.pooled_ece for one in found],
-            "Brier": [one.brier for one in found],
-        }
-    )
-
-
-def calibration_per_class(found: Sequence[Calibration]) -> pd.DataFrame:
-    """Return one row a model and class: expected calibration error and Brier score."""
-    columns = [
-        {"model": one.label, "class": one.classes, "ECE": one.class_ece, "Brier": one.class_brier}
-        for one in found
-    ]
-    return pd.concat([pd.DataFrame(c) for c in columns], ignore_index=True)
-
-
-def reliability(found: Sequence[Calibration]) -> pd.DataFrame:
-    """Return one row a model, class and bin that holds labels, all seeds together.
-
-    The class ``"all"`` pools the labels of every class.
-    """
-    frames = []
-    for one in found:
-        together = one.together
-        frames += [
-            _bins(one.label, "all", together.pooled, 0),
-            *(_bins(one.label, name, together, c) for c, name in enumerate(one.classes)),
-        ]
-    return pd.concat(frames, ignore_index=True)
-
-
-def _bins(label: str, name: str, found: Any, row: int) -> pd.DataFrame:
+def _calibration(analysis: Analysis) -> Content:
+    models = analysis.calibrations
     frame = pd.DataFrame(
         {
-            "model": label,
+            "model": [one.label for one in models],
+            "seeds": [len(one.runs) for one in models],
+            "ECE": [one.ece for one in models],
+            "pooled ECE": [one.pooled_ece for one in models],
+            "Brier": [one.brier for one in models],
+        }
+    )
+    return Content(frame, tuple(analysis.comparison.notes))
+
+
+CALIBRATION = Table(
+    name="calibration",
+    title="calibration",
+    keys=("model",),
+    derive=_calibration,
+    columns=COLUMNS,
+    command="calibration --dataset {}",
+    order=12,
+)
+
+
+def _calibration_per_class(analysis: Analysis) -> Content:
+    frames = [
+        pd.DataFrame(
+            {
+                "model": one.label, "class": one.classes, "ECE": one.class_ece,
+                "Brier": one.class_brier,
+            }
+        )
+        for one in analysis.calibrations
+    ]  # fmt: skip
+    return Content(pd.concat(frames, ignore_index=True), tuple(analysis.comparison.notes))
+
+
+CALIBRATION_PER_CLASS = Table(
+    name="calibration_per_class",
+    title="calibration by class",
+    keys=("model", "class"),
+    derive=_calibration_per_class,
+    columns={
+        "ECE": "expected calibration error, 15 bins",
+        "Brier": "mean squared error of the scores; lower is better",
+    },
+    command="calibration --dataset {} --per-class",
+    published=False,
+    order=12,
+)
+
+BINS = {
+    "upper edge": "of the bin of scores, which it belongs to",
+    "mean score": "of the labels in the bin",
+    "share of positives": "among them: equal to the mean score of a calibrated model",
+    "labels": "observed labels in the bin, all seeds together",
+}
+
+
+def _reliability(analysis: Analysis) -> Content:
+    frames = [_bins(one.label, "all", one.together.pooled, 0) for one in analysis.calibrations]
+    return Content(pd.concat(frames), tuple(analysis.comparison.notes))
+
+
+RELIABILITY = Table(
+    name="reliability",
+    title="reliability",
+    keys=("model", "class", "upper edge"),
+    derive=_reliability,
+    columns=BINS,
+    command="calibration --dataset {} --bins",
+    order=13,
+)
+
+
+def _reliability_per_class(analysis: Analysis) -> Content:
+    frames = [
+        _bins(one.label, name, one.together, c)
+        for one in analysis.calibrations
+        for c, name in enumerate(one.classes)
+    ]
+    return Content(pd.concat(frames, ignore_index=True), tuple(analysis.comparison.notes))
+
+
+RELIABILITY_PER_CLASS = Table(
+    name="reliability_per_class",
+    title="reliability by class",
+    keys=("model", "class", "upper edge"),
+    derive=_reliability_per_class,
+    columns=BINS,
+    command="calibration --dataset {} --bins --per-class",
+    published=False,
+    order=13,
+)
+
+
+def _bins(model: str, name: str, bins: Reliability, row: int) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "model": model,
             "class": name,
-            "lower edge": found.edges[:-1],
-            "upper edge": found.edges[1:],
-            "mean score": found.mean_score[row],
-            "share of positives": found.positive_share[row],
-            "labels": found.count[row],
+            "lower edge": bins.edges[:-1],
+            "upper edge": bins.edges[1:],
+            "mean score": bins.mean_score[row],
+            "share of positives": bins.positive_share[row],
+            "labels": bins.count[row],
         }
     )
     return frame[frame["labels"] > 0]

@@ -1,49 +1,69 @@
-"""Which classes sound together, and which are heard where they are not."""
+"""Which classes sound together, and which are heard where they are absent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.comparison import Comparison, Entry
+from benchmark.analysis.comparison import Entry
+from benchmark.analysis.derivation import Analysis
 from benchmark.runs.reading import StoredLabels
+from benchmark.scoring.thresholds import decide
+from reports.tables.declaration import Content, Table
 
 
-def cooccurrence(labels: StoredLabels) -> pd.DataFrame:
-    """Return one row an ordered pair of classes: how often the second sounds with the first.
-
-    ``share`` is that of the clips with the second class, among those with the first where the
-    second was observed (``clips``).
-    """
+def _cooccurrence(labels_by_part: Mapping[str, StoredLabels]) -> Content:
+    labels = labels_by_part["test"]
     positive, observed = labels.y_positive.astype(int), labels.y_mask.astype(int)
-    return _pairs(labels.classes, positive.T @ positive, positive.T @ observed)
+    return Content(_pairs(labels.classes, positive.T @ positive, positive.T @ observed))
 
 
-def confusions(result: Comparison) -> pd.DataFrame:
-    """Return one row a model and ordered pair: how often the second class is heard wrongly.
+COOCCURRENCE = Table(
+    name="cooccurrence",
+    title="classes that sound together",
+    keys=("class", "with"),
+    derive=_cooccurrence,
+    columns={
+        "share": "of these clips, those that hold the second class",
+        "clips": "that hold the first class and in which the second was observed",
+    },
+    source="labels",
+    rests_on="nothing",
+    order=5,
+)
 
-    ``share`` is that of the clips for which a model says yes to the second class, at one global
-    threshold, among those with the first where the second was observed to be absent (``clips``);
-    means over seeds.
-    """
-    labels = result.labels
+
+def _confusions(analysis: Analysis) -> Content:
+    labels = analysis.comparison.labels
     present = labels.y_positive.astype(int)
     absent = (labels.y_mask & ~labels.y_positive).astype(int)
     clips = present.T @ absent
-    return pd.concat(
-        [
-            _pairs(labels.classes, _wrong(entry, present, absent), clips).assign(model=entry.label)
-            for entry in result.entries
-        ],
-        ignore_index=True,
-    )
+    frames = [
+        _pairs(labels.classes, _wrong(entry, present, absent), clips).assign(model=entry.label)
+        for entry in analysis.comparison.entries
+    ]
+    return Content(pd.concat(frames, ignore_index=True))
+
+
+CONFUSIONS = Table(
+    name="confusions",
+    title="classes heard where they are absent",
+    keys=("class", "with", "model"),
+    derive=_confusions,
+    columns={
+        "share": "of these clips, those for which the model says yes to the second class, at one "
+        "global threshold, mean over seeds",
+        "clips": "that hold the first class and in which the second was observed to be absent",
+    },
+    order=6,
+)
 
 
 def _wrong(entry: Entry, present: np.ndarray, absent: np.ndarray) -> np.ndarray:
     """Count false alarms, shape (n_classes, n_classes): which is present, which is heard."""
     counts = []
     for evaluation, scores in zip(entry.evaluations, entry.scores, strict=True):
-        said = scores >= evaluation.thresholds["global"].astype(scores.dtype)
+        said = decide(scores, evaluation.thresholds["global"])
         counts.append(present.T @ (said * absent))
     return np.mean(counts, axis=0)
 

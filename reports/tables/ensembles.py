@@ -1,24 +1,27 @@
-"""Sentences about ensembles of stored runs; their table is that of a comparison."""
+"""Ensembles of stored runs beside single models."""
 
 import numpy as np
 
+from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.ensembles import Ensemble, Replay
+from reports.tables.comparison import COLUMNS, comparison_notes, models_table
+from reports.tables.declaration import Content, Table
 
 #: A smaller weight is shown as none.
 LEAST = 0.005
 
 
-def sentences(found: Replay) -> list[str]:
+def sentences(replay: Replay) -> list[str]:
     """Return what *select* says about each ensemble, and its weights."""
-    ranked = sorted(found.ensembles, key=lambda e: -e.select_mAP.mean())
+    ranked = sorted(replay.ensembles, key=lambda e: -e.select_mAP.mean())
     values = ", ".join(f"{e.entry.label} {e.select_mAP.mean():.3f}" for e in ranked)
-    best, value = next(iter(found.singles.items()))
+    best, value = next(iter(replay.singles.items()))
     said = [
         f"mAP on select, ensembles out of fold: {values}; the best single model there, {best}, "
         f"{value:.3f}",
         f"select chooses {best if value >= ranked[0].select_mAP.mean() else ranked[0].entry.label}",
     ]
-    return said + [_weights(ensemble) for ensemble in found.ensembles]
+    return said + [_weights(ensemble) for ensemble in replay.ensembles]
 
 
 def _weights(ensemble: Ensemble) -> str:
@@ -30,3 +33,23 @@ def _weights(ensemble: Ensemble) -> str:
     none = len(mean) - len(order)
     rest = f"; none for the other {none} of {len(mean)} members" if none else ""
     return f"weights, {ensemble.entry.label}: {shown}{rest}"
+
+
+def _ensembles(analysis: Analysis) -> Content:
+    replay, inferred = analysis.ensembles, analysis.ensemble_inference
+    notes = (*sentences(replay), *comparison_notes(replay.comparison, inferred))
+    facts = {"ensembles": [one.entry.label for one in replay.ensembles]}
+    return Content(models_table(replay.comparison, inferred), notes, facts)
+
+
+ENSEMBLES = Table(
+    name="ensembles",
+    title="ensembles",
+    keys=("model",),
+    derive=_ensembles,
+    columns={name: told for name, told in COLUMNS.items() if name != "model (bytes)"},
+    command="ensemble --dataset {} --all-seeds",
+    rests_on="pool",
+    optional=True,
+    order=16,
+)

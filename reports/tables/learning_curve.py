@@ -1,43 +1,59 @@
-"""Learning curves as a table and sentences."""
-
-from collections.abc import Sequence
+"""Would more data pay? Learning curves over shares of the training groups."""
 
 import pandas as pd
 
-from benchmark.analysis.learning_curve import LearningCurve
-from reports.tables.text import HIGH, LOW, _with_interval
+from benchmark.analysis.derivation import Analysis
+from benchmark.analysis.learning_curve import RULE, LearningCurve
+from reports.tables.declaration import Content, Table
+from reports.tables.text import HIGH, LOW, with_interval
 
 
-def learning_curve(found: Sequence[LearningCurve]) -> pd.DataFrame:
-    """Return one row a model and fraction: clips trained on, mAP there and on select, its gain."""
-    frames = [
-        pd.DataFrame(
-            {
-                "model": one.label,
-                "fraction": [f"{100 * share:g} %" for share in one.fractions],
-                "clips": one.clips,
-                "seeds": one.seeds,
-                "training mAP": one.training_mAP,
-                "select mAP": one.mAP,
-                "select mAP" + LOW: one.lower,
-                "select mAP" + HIGH: one.upper,
-                "gain": one.gain.value,
-                "gain" + LOW: one.gain.lower,
-                "gain" + HIGH: one.gain.upper,
-            }
-        )
-        for one in found
-    ]
-    return pd.concat(frames, ignore_index=True)
+def _learning_curve(analysis: Analysis) -> Content:
+    curves = analysis.learning_curves
+    frames, runs = [], {}
+    for one in curves:
+        shares = [f"{100 * share:g} %" for share in one.fractions]
+        columns = {
+            "model": one.label,
+            "fraction": shares,
+            "clips": one.clips,
+            "seeds": one.seeds,
+            "training mAP": one.training_mAP,
+            "select mAP": one.mAP,
+            "select mAP" + LOW: one.lower,
+            "select mAP" + HIGH: one.upper,
+            "gain": one.gain.value,
+            "gain" + LOW: one.gain.lower,
+            "gain" + HIGH: one.gain.upper,
+        }
+        frames.append(pd.DataFrame(columns))
+        runs |= {f"{one.label} + {s}": ids for s, ids in zip(shares, one.runs, strict=True)}
+    notes = (*map(sentence, curves), RULE)
+    facts = {"part": "select", "n_clips": len(analysis.labels["select"]), "runs": runs}
+    return Content(pd.concat(frames, ignore_index=True), notes, facts)
 
 
-def learning_curve_sentences(found: Sequence[LearningCurve]) -> list[str]:
-    """Return one sentence a model: what would pay, and what says so."""
-    return [_learning_curve_sentence(one) for one in found]
+LEARNING_CURVE = Table(
+    name="learning_curve",
+    title="learning curve",
+    keys=("model", "fraction"),
+    derive=_learning_curve,
+    columns={
+        "fraction": "of the training groups",
+        "clips": "trained on",
+        "training mAP": "on the clips trained on",
+        "select mAP": "on the select part, mean over seeds",
+        "gain": "select mAP minus that of the fraction before",
+    },
+    command="learning-curve --dataset {}",
+    optional=True,
+    order=14,
+)
 
 
-def _learning_curve_sentence(one: LearningCurve) -> str:
-    gain = _with_interval(*(a[-1] for a in (one.gain.value, one.gain.lower, one.gain.upper)))
+def sentence(one: LearningCurve) -> str:
+    """Return what would pay for one model, and what says so."""
+    gain = with_interval(*(a[-1] for a in (one.gain.value, one.gain.lower, one.gain.upper)))
     step = f"from {100 * one.fractions[-2]:g} to 100 % of the training groups select mAP"
     fitted = f"training mAP of {one.training_mAP[-1]:.3f} against {one.mAP[-1]:.3f} on select"
     if one.verdict == "more data":

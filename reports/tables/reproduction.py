@@ -6,21 +6,10 @@ import pandas as pd
 
 from benchmark.analysis.reproduction import Circumstance, Difference, Reproduction
 from benchmark.runs.record import Record
+from benchmark.scoring.evaluation import METRICS
 
-#: Metrics by their name in a summary; policies are those of the headline tables.
-HEADINGS = {
-    "mAP": "mAP",
-    "roc_auc": "ROC-AUC",
-    "brier": "Brier score",
-    "log_loss": "log loss",
-    "f1_global": "F1",
-    "two_class_f1_global": "two-class F1",
-    "f1_per_class": "F1 per class",
-    "two_class_f1_per_class": "two-class F1 per class",
-    "f1_half": "F1 at 0.5",
-    "two_class_f1_half": "two-class F1 at 0.5",
-    "stop_mAP": "mAP on stop, in training",
-}
+#: What the metric of the training history is called; others say it themselves.
+STOP_MAP = "mAP on stop, in training"
 #: What is said of a circumstance, by what it bears on.
 SAID = {
     "machine": "on another machine",
@@ -40,22 +29,24 @@ def environment(changed: Sequence[Circumstance]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def scores(found: Reproduction) -> pd.DataFrame:
+def scores(outcome: Reproduction) -> pd.DataFrame:
     """Return one row a part: how many scores and bits differ, and the largest difference."""
     columns = ["part", "scores", "that differ", "bits that differ", "largest difference"]
-    rows = [[s.part, s.n_scores, s.n_differing, s.n_bits, s.largest] for s in found.scores]
+    rows = [[s.part, s.n_scores, s.n_differing, s.n_bits, s.largest] for s in outcome.scores]
     return pd.DataFrame(rows, columns=columns)
 
 
-def metrics(found: Reproduction) -> pd.DataFrame:
+def metrics(outcome: Reproduction) -> pd.DataFrame:
     """Return one row a metric: recorded, now, difference."""
     columns = ["metric", "recorded", "now", "difference"]
-    rows = [[_heading(m), m.recorded, m.now, m.size] for m in found.differences]
+    rows = [[_heading(m), m.recorded, m.now, m.size] for m in outcome.differences]
     return pd.DataFrame(rows, columns=columns)
 
 
 def _heading(metric: Difference) -> str:
-    return HEADINGS.get(metric.name, metric.name)
+    if metric.name in METRICS:
+        return METRICS[metric.name].heading
+    return STOP_MAP if metric.name == "stop_mAP" else metric.name
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -68,18 +59,18 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
-def score_notes(found: Reproduction) -> list[str]:
+def score_notes(outcome: Reproduction) -> list[str]:
     """Say what the recorded scores leave open."""
-    held = [part.part for part in found.scores]
+    held = [part.part for part in outcome.scores]
     notes = []
     if not held:
-        same = "the same in every bit" if found.same_file else "not the same"
+        same = "the same in every bit" if outcome.same_file else "not the same"
         notes.append(
             f"no scores are published; by the SHA-256 in the record, those of all parts are {same}"
         )
     elif len(held) < 4:
         notes.append(f"scores are published for {', '.join(held)} alone")
-    if all(metric.name == "stop_mAP" for metric in found.differences):
+    if all(metric.name == "stop_mAP" for metric in outcome.differences):
         notes.append("no metrics on test are published: judged by mAP on stop, in training")
     return notes
 
@@ -115,31 +106,31 @@ def surroundings(changed: Sequence[Circumstance]) -> str:
     return ", ".join(said) or "on the same machine with the same code and packages"
 
 
-def verdict(found: Reproduction) -> str:
+def verdict(outcome: Reproduction) -> str:
     """Return the last sentence: reproduced, how closely, or what speaks against it."""
-    where = surroundings(found.circumstances)
-    if found.identical:
-        return f"reproduced to the last bit, {'' if found.exact else 'though '}{where}"
-    name, difference = _heading(found.judged), abs(found.judged.size)
-    if found.reproduced:
-        close = f"reproduced within {found.tolerance:g} mAP, {where}"
+    where = surroundings(outcome.circumstances)
+    if outcome.identical:
+        return f"reproduced to the last bit, {'' if outcome.exact else 'though '}{where}"
+    name, difference = _heading(outcome.judged), abs(outcome.judged.size)
+    if outcome.reproduced:
+        close = f"reproduced within {outcome.tolerance:g} mAP, {where}"
         return f"{close}: {name} differs by {difference:.2g}"
-    if not found.exact:
-        kind = "networks" if found.record.backend else "models without a network"
+    if not outcome.exact:
+        kind = "networks" if outcome.record.backend else "models without a network"
         return (
             f"not reproduced: {where}, {name} differs by {difference:.2g}, more than the "
-            f"{found.tolerance:g} that {kind} may"
+            f"{outcome.tolerance:g} that {kind} may"
         )
-    return f"not reproduced: {where} every bit should be the same, but {_against(found)}"
+    return f"not reproduced: {where} every bit should be the same, but {_against(outcome)}"
 
 
-def _against(found: Reproduction) -> str:
-    count = sum(part.n_differing for part in found.scores)
+def _against(outcome: Reproduction) -> str:
+    count = sum(part.n_differing for part in outcome.scores)
     if count:
-        total, bits = (sum(getattr(s, n) for s in found.scores) for n in ("n_scores", "n_bits"))
-        largest = max(part.largest for part in found.scores)
+        total, bits = (sum(getattr(s, n) for s in outcome.scores) for n in ("n_scores", "n_bits"))
+        largest = max(part.largest for part in outcome.scores)
         return f"{count:,} of {total:,} scores differ, in {bits:,} bits, by up to {largest:.2g}"
-    worst = max(found.differences, key=lambda metric: abs(metric.size))
+    worst = max(outcome.differences, key=lambda metric: abs(metric.size))
     if not worst.size:
         return "the scores are not those whose SHA-256 was recorded"
     return f"{_heading(worst)} differs by {abs(worst.size):.2g}"

@@ -1,10 +1,13 @@
-"""Tables and sentences of tuning: trials, parameter importances."""
+"""What tuning did: studies, their trials, and which parameters mattered."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from benchmark.errors import StoreError
 from benchmark.tuning.history import StudyHistory
+from reports.tables.declaration import Content, Table
 
 
 def _shown(params: dict[str, Any]) -> str:
@@ -29,7 +32,8 @@ def trials(history: StudyHistory, n_best: int | None = None) -> pd.DataFrame:
         rows = sorted(complete, key=lambda t: (-t.select_mAP, t.number))[:n_best]
     columns = {
         "trial": [t.number for t in rows],
-        "state": [t.state + (" (capped)" if t.capped else "") for t in rows],
+        "state": [t.state for t in rows],
+        "capped": [bool(t.capped) for t in rows],
         "select mAP": [t.select_mAP for t in rows],
         "best so far": [t.best_so_far for t in rows],
         "stop mAP": [t.stop_mAP for t in rows],
@@ -57,7 +61,7 @@ def sentences(history: StudyHistory) -> list[str]:
     states = [t.state for t in history.trials]
     counts = f"{states.count('complete')} complete, {states.count('pruned')} pruned"
     counts += f", {states.count('failed')} failed"
-    found = [
+    said = [
         f"{len(states)} of {history.planned} trials have ended ({counts}), "
         f"{history.seconds:,.0f} s in all"
     ]
@@ -66,5 +70,94 @@ def sentences(history: StudyHistory) -> list[str]:
         text = f"best: trial {best.number}, select mAP {best.select_mAP:.3f}"
         if default is not None and default.state == "complete":
             text += f"; trial 0, the default: {default.select_mAP:.3f}"
-        found += [text, f"its parameters: {_shown(best.params)}"]
-    return found
+        said += [text, f"its parameters: {_shown(best.params)}"]
+    return said
+
+
+def _studies(histories: Sequence[StudyHistory]) -> Content:
+    models = [history.model for history in histories]
+    for model in models:
+        if models.count(model) > 1:
+            raise StoreError(f"two studies are of model {model!r}: publish one of them")
+    notes = [f"{h.name}: {sentence}" for h in histories for sentence in sentences(h)]
+    return Content(pd.DataFrame(map(_study, histories)), tuple(notes))
+
+
+def _study(history: StudyHistory) -> dict[str, Any]:
+    states = [trial.state for trial in history.trials]
+    default = next((t.select_mAP for t in history.trials if t.number == 0), float("nan"))
+    best = history.best
+    value = best.select_mAP if best else float("nan")
+    return {
+        "model": history.model,
+        "study": history.name,
+        "trials": len(states),
+        **{state: states.count(state) for state in ("complete", "pruned", "failed")},
+        "seconds": history.seconds,
+        "default": default,
+        "best": value,
+        "gain": value - default,
+        "best trial": best.number if best else -1,
+    }
+
+
+STUDIES = Table(
+    name="studies",
+    title="what tuning found on select",
+    keys=("model",),
+    derive=_studies,
+    columns={
+        "trials": "that ended",
+        "complete": "trained to their end",
+        "pruned": "stopped early, as the stop part promised little",
+        "failed": "diverged, crashed or took too long",
+        "seconds": "processor time of all trials",
+        "default": "select mAP of trial 0, the model's default",
+        "best": "highest select mAP of any trial",
+        "gain": "the second minus the first",
+    },
+    command="study {}-MODEL",
+    source="studies",
+    rests_on="nothing",
+    order=40,
+)
+
+TRIALS = Table(
+    name="trials",
+    title="trials of tuning",
+    keys=("model", "trial"),
+    derive=lambda histories: _joined(trials, histories),
+    columns={
+        "trial": "number; 0 is the model's default",
+        "state": "complete, pruned or failed",
+        "capped": "ended by the limit on a trial's processor time",
+        "select mAP": "mAP on the select part, by which trials are chosen",
+        "best so far": "highest select mAP up to this trial",
+        "stop mAP": "mAP on the stop part, which ends training and prunes",
+        "stands at": "epoch, round or tree that the model keeps, of how many",
+        "seconds": "processor time",
+        "reason": "why it failed or was pruned",
+    },
+    command="study {}-MODEL",
+    source="studies",
+    rests_on="nothing",
+    order=41,
+)
+
+IMPORTANCES = Table(
+    name="importances",
+    title="importances of parameters",
+    keys=("model", "parameter"),
+    derive=lambda histories: _joined(importances, histories),
+    columns={"importance": "share of the variance of select mAP that it explains alone"},
+    command="study {}-MODEL --importances",
+    source="studies",
+    rests_on="nothing",
+    order=42,
+)
+
+
+def _joined(table: Any, histories: Sequence[StudyHistory]) -> Content:
+    """Put one table of every study together, each with its model."""
+    frames = [table(history).assign(model=history.model) for history in histories]
+    return Content(pd.concat(frames, ignore_index=True))

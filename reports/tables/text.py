@@ -1,7 +1,8 @@
 """Tables as text: for the terminal, Markdown, CSV and JSON."""
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,38 +18,60 @@ FORMATS = ("table", "markdown", "csv", "json")
 LOW, HIGH = " low", " high"
 
 
+class Cell(NamedTuple):
+    """One cell as text: a value, and its interval where it has one."""
+
+    value: str
+    interval: str = ""
+
+
 def cell(value: Any, heading: str = "") -> str:
     """Format one value: three decimals for metrics, a dash for what is not there."""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return "–"
     if isinstance(value, float | np.floating):
-        if np.isnan(value):
-            return "–"
-        return f"{value:.1f}" if heading == "fit (s)" else f"{value:z.3f}"
+        return f"{value:.1f}" if heading in ("fit (s)", "seconds") else f"{value:z.3f}"
     return str(value)
 
 
-def cells(frame: pd.DataFrame, between: str) -> pd.DataFrame:
-    """Format a table as text, each interval in its value's cell, put into `between`."""
+def cells(frame: pd.DataFrame) -> dict[str, list[Cell]]:
+    """Return a table's columns as text, the ends of an interval in their value's cell."""
     shown = {}
     for name in frame.columns:
         if name.endswith((LOW, HIGH)):
             continue
-        column = [cell(value, name) for value in frame[name]]
+        values = [cell(value, name) for value in frame[name]]
+        intervals = [""] * len(values)
         if name + LOW in frame.columns:
-            ends = zip(column, frame[name + LOW], frame[name + HIGH], strict=True)
-            column = [
-                value if np.isnan(low) else f"{value}{between.format(f'{cell(low)}–{cell(high)}')}"
-                for value, low, high in ends
-            ]
-        shown[name] = column
-    return pd.DataFrame(shown)
+            ends = zip(frame[name + LOW], frame[name + HIGH], strict=True)
+            intervals = ["" if np.isnan(low) else f"{cell(low)}–{cell(high)}" for low, high in ends]
+        shown[name] = list(map(Cell, values, intervals))
+    return shown
+
+
+def joined(frame: pd.DataFrame, between: str) -> pd.DataFrame:
+    """Return a table as text, each interval put into `between` behind its value."""
+    columns = {
+        name: [one.value + (between.format(one.interval) if one.interval else "") for one in column]
+        for name, column in cells(frame).items()
+    }
+    return pd.DataFrame(columns)
 
 
 def text(
-    frame: pd.DataFrame, fmt: str, heading: str, notes: list[str], width: int = 160
+    frame: pd.DataFrame,
+    fmt: str,
+    heading: str,
+    notes: list[str],
+    width: int = 160,
+    meanings: Mapping[str, str] | None = None,
 ) -> str | Table:
     """Render a table in one of `FORMATS`.
 
     A ``"table"`` that is wider than `width` characters leaves out its last columns and says so.
+    What the columns that it shows mean, by `meanings`, stands below the notes.
 
     Returns
     -------
@@ -66,19 +89,32 @@ def text(
         return json.dumps({"title": heading, "rows": rows, "notes": notes}, indent=1)
     numeric = {name: pd.api.types.is_numeric_dtype(frame[name]) for name in frame.columns}
     if fmt == "markdown":
-        return _markdown(cells(frame, " ({})"), numeric, heading, notes)
+        shown = joined(frame, " ({})")
+        return _markdown(shown, numeric, heading, notes + _glossary(shown, meanings))
     if fmt != "table":
         raise UnknownNameError("format", fmt, FORMATS)
-    return _fitting(cells(frame, "\n{}"), numeric, heading, notes, width)
+    return _fitting(joined(frame, "\n{}"), numeric, heading, notes, width, meanings)
+
+
+def _glossary(shown: pd.DataFrame, meanings: Mapping[str, str] | None) -> list[str]:
+    told = [f"{name}: {meanings[name]}" for name in shown.columns if name in (meanings or {})]
+    return [f"columns: {'; '.join(told)}"] if told else []
 
 
 def _fitting(
-    shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: list[str], width: int
+    shown: pd.DataFrame,
+    numeric: dict[str, bool],
+    heading: str,
+    notes: list[str],
+    width: int,
+    meanings: Mapping[str, str] | None,
 ) -> Table:
     for n in range(len(shown.columns), 1, -1):
         gone = ", ".join(shown.columns[n:])
         left_out = [f"too narrow here for: {gone}"] if gone else []
-        table = _table(shown.iloc[:, :n], numeric, heading, notes + left_out)
+        kept = shown.iloc[:, :n]
+        said = notes + left_out + _glossary(kept, meanings)
+        table = _table(kept, numeric, heading, said)
         if sum(_column_width(name, shown[name]) for name in shown.columns[:n]) < width:
             break
     return table
@@ -110,5 +146,6 @@ def _markdown(shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes
     return "\n".join(lines + [f"\n{note}" for note in notes])
 
 
-def _with_interval(value: float, lower: float, upper: float) -> str:
+def with_interval(value: float, lower: float, upper: float) -> str:
+    """Return a value with its interval in brackets, as it stands in a sentence."""
     return "–" if np.isnan(value) else f"{cell(value)} ({cell(lower)} to {cell(upper)})"

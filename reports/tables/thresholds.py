@@ -1,4 +1,4 @@
-"""Threshold policies as tables and sentences."""
+"""How decision thresholds should be chosen: what each policy gains on test."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,39 +6,65 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.threshold_gains import NAMES, Gains, Row
-from benchmark.analysis.threshold_policies import N_FOLDS, N_REPEATS, TUNED
+from benchmark.analysis.derivation import Analysis
+from benchmark.analysis.threshold_gains import NAMES, Gains, PolicyResult
+from benchmark.analysis.threshold_policies import N_REPEATS, TUNED
 from benchmark.analysis.training_gap import Interval
+from benchmark.protocol import N_FOLDS
+from reports.tables.comparison import interval_note
+from reports.tables.declaration import Content, Table
 from reports.tables.text import HIGH, LOW
 
 #: The policy that the others are held against.
 REFERENCE = NAMES[0]
 
 
-def policies(found: Gains) -> pd.DataFrame:
-    """Return one row a model and policy, and the means over models last.
+def _thresholds(analysis: Analysis) -> Content:
+    gains = analysis.threshold_gains
+    notes = (*analysis.trained.notes, *sentences(gains), *reading(gains))
+    mean = _subject(gains) if gains.average is not None else None
+    return Content(policies(gains), notes, {"mean": mean})
 
-    ``in sample`` and ``cross-fitted`` are macro F1 on select, of the clips that chose the
-    thresholds and of held-out ones; ``held-out gain`` and ``test gain`` are differences to one
-    global threshold; ``p`` belongs to the latter. ``chosen`` is what the search found, seed by
-    seed: strengths, and the policy of highest cross-fitted F1.
-    """
+
+THRESHOLDS = Table(
+    name="thresholds",
+    title="decision thresholds",
+    keys=("model", "policy"),
+    derive=_thresholds,
+    columns={
+        "policy": "how thresholds were chosen on select",
+        "in sample": "F1 of the select clips that chose the thresholds",
+        "cross-fitted": "F1 of held-out select clips",
+        "held-out gain": "cross-fitted F1 minus that of one global threshold",
+        "test F1": "macro F1 on the test part",
+        "test gain": "test F1 minus that of one global threshold",
+        "p": "p-value of the test gain, Holm's correction over policies",
+        "chosen": "strength or policy that the search chose, seed by seed",
+    },
+    command="thresholds --dataset {}",
+    rests_on="pool",
+    order=15,
+)
+
+
+def policies(gains: Gains) -> pd.DataFrame:
+    """Return one row a model and policy, and the means over models last."""
     rows = []
-    for model, label in enumerate(found.labels):
-        for name, row in found.rows(model).items():
-            runs = [choice.policies[name] for choice in found.choices[model]]
+    for model, label in enumerate(gains.labels):
+        for name, row in gains.rows(model).items():
+            runs = [choice.policies[name] for choice in gains.choices[model]]
             if name == TUNED:
                 chosen = ", ".join(map(str, runs))
             else:
                 chosen = ", ".join(f"{p.strength:.2f}" for p in runs if p.strength is not None)
             rows.append(_row(label, name, row, chosen or "–"))
-    if found.average is not None:
-        subject = _subject(found)
-        rows += [_row(subject, name, row, "–") for name, row in found.average.items()]
+    if gains.average is not None:
+        subject = _subject(gains)
+        rows += [_row(subject, name, row, "–") for name, row in gains.average.items()]
     return pd.DataFrame(rows)
 
 
-def _row(label: str, name: str, row: Row, chosen: str) -> dict[str, Any]:
+def _row(label: str, name: str, row: PolicyResult, chosen: str) -> dict[str, Any]:
     return {
         "model": label,
         "policy": name,
@@ -58,49 +84,47 @@ def _columns(heading: str, interval: Interval, name: str = "") -> dict[str, floa
     return {heading: interval.value, heading + LOW: interval.lower, heading + HIGH: interval.upper}
 
 
-def notes(found: Gains) -> list[str]:
+def reading(gains: Gains) -> list[str]:
     """Return how the table is to be read."""
     n_tests = len(NAMES) - 1
     lines = [
         f"macro F1; cross-fitted: {N_FOLDS} folds of select by group, drawn {N_REPEATS} times; "
         "gains are over one global threshold, on held-out select clips and on test",
-        f"below or beside a value: {found.level:.0%} basic bootstrap interval, "
-        f"{len(found.on_test.class_values):,} resamples by group, paired, seeds resampled too; "
-        f"{found.on_test.n_dropped} dropped",
+        interval_note(gains.on_test, gains.level),
         f"p: of the test gain, Holm over {n_tests} policies; intervals and p hold the luck of test "
         "clips, of seeds and of the select clips that thresholds were fitted on",
     ]
-    left_out = [m for m, tells in zip(found.labels, found.telling, strict=True) if not tells]
-    if left_out and found.average is not None:
+    left_out = [m for m, tells in zip(gains.labels, gains.telling, strict=True) if not tells]
+    if left_out and gains.average is not None:
         lines.append(f"not in the mean, as every clip gets the same scores: {', '.join(left_out)}")
     return lines
 
 
-def sentences(found: Gains) -> list[str]:
+def sentences(gains: Gains) -> list[str]:
     """Say what follows: what to use, what flatters, and how well the search judged."""
-    if not found.telling.any():
+    if not gains.telling.any():
         return ["No model scores clips differently, so no threshold can tell them apart."]
-    rows = found.average or found.rows(int(found.telling.argmax()))
+    rows = gains.average or gains.rows(int(gains.telling.argmax()))
     return [
-        *_verdict(found, rows),
-        _flattered(found, rows),
-        _judged(found, rows),
-        *(_tuned(found, model) for model in np.flatnonzero(found.telling)),
+        *_verdict(gains, rows),
+        _flattered(gains, rows),
+        _judged(gains, rows),
+        *(_tuned(gains, model) for model in np.flatnonzero(gains.telling)),
     ]
 
 
-def _subject(found: Gains) -> str:
-    n_models = int(found.telling.sum())
-    return f"mean of {n_models} models" if n_models > 1 else _telling(found)[0]
+def _subject(gains: Gains) -> str:
+    n_models = int(gains.telling.sum())
+    return f"mean of {n_models} models" if n_models > 1 else _telling(gains)[0]
 
 
-def _telling(found: Gains) -> list[str]:
-    return [label for label, tells in zip(found.labels, found.telling, strict=True) if tells]
+def _telling(gains: Gains) -> list[str]:
+    return [label for label, tells in zip(gains.labels, gains.telling, strict=True) if tells]
 
 
-def _verdict(found: Gains, rows: dict[str, Row]) -> list[str]:
-    """Sort policies into those that gain, lose and can't be told from the global threshold."""
-    alpha = 1 - found.level + 1e-12
+def _verdict(gains: Gains, rows: dict[str, PolicyResult]) -> list[str]:
+    """Sort policies into those that gain, lose, and do not differ significantly."""
+    alpha = 1 - gains.level + 1e-12
     others = {name: row for name, row in rows.items() if name != REFERENCE}
     gain, lose, level = [], [], []
     for name, row in others.items():
@@ -108,7 +132,7 @@ def _verdict(found: Gains, rows: dict[str, Row]) -> list[str]:
             level.append(name)
         else:
             (gain if row.gain.value > 0 else lose).append(name)
-    where = f"on test ({_subject(found)}; {alpha:.0%} level, Holm over {len(others)} policies)"
+    where = f"on test ({_subject(gains)}; {alpha:.0%} level, Holm over {len(others)} policies)"
     if gain:
         best = max(gain, key=lambda name: rows[name].gain.value)
         lines = [f"Against one global threshold, {best} gains most F1 {where}: use it."]
@@ -121,11 +145,11 @@ def _verdict(found: Gains, rows: dict[str, Row]) -> list[str]:
     if lose:
         lines.append(f"Losses: {_gains(rows, lose)}.")
     if level:
-        lines.append(f"Not told from it: {_gains(rows, level)}.")
+        lines.append(f"No significant difference from it: {_gains(rows, level)}.")
     return lines
 
 
-def _gains(rows: dict[str, Row], names: Iterable[str]) -> str:
+def _gains(rows: dict[str, PolicyResult], names: Iterable[str]) -> str:
     ordered = sorted(names, key=lambda name: -rows[name].gain.value)
     return "; ".join(f"{name} {_signed(rows[name].gain)}" for name in ordered)
 
@@ -134,20 +158,20 @@ def _signed(gain: Interval) -> str:
     return f"{gain.value:+z.3f} ({gain.lower:+z.3f} to {gain.upper:+z.3f})"
 
 
-def _flattered(found: Gains, rows: dict[str, Row]) -> str:
+def _flattered(gains: Gains, rows: dict[str, PolicyResult]) -> str:
     ordered = sorted(rows, key=lambda name: -rows[name].optimism)
     shown = [f"{rows[name].optimism:z.3f} with {name}" for name in ordered]
     fixed = rows["half"]
     shift = fixed.in_sample - fixed.test.value
     return (
         "F1 of the select clips that chose the thresholds exceeds that of held-out ones by "
-        f"{'; '.join(shown)} ({_subject(found)}). Apart from that select differs from test: at "
+        f"{'; '.join(shown)} ({_subject(gains)}). Apart from that select differs from test: at "
         f"0.5, where nothing is chosen, its F1 is {abs(shift):.3f} "
         f"{'higher' if shift > 0 else 'lower'}."
     )
 
 
-def _judged(found: Gains, rows: dict[str, Row]) -> str:
+def _judged(gains: Gains, rows: dict[str, PolicyResult]) -> str:
     """Say how well either F1 on select foretold the gains on test."""
     first = rows[REFERENCE]
     others = [row for name, row in rows.items() if name not in (REFERENCE, TUNED)]
@@ -159,21 +183,21 @@ def _judged(found: Gains, rows: dict[str, Row]) -> str:
     return (
         f"Of what a policy gains on test, held-out select clips are {better} judge: off by "
         f"{held:.3f} on average, against {seen:.3f} for the clips that chose. Their "
-        f"{found.level:.0%} intervals reach ±{half_width:.3f} (median policy), smaller gains can't "
+        f"{gains.level:.0%} intervals reach ±{half_width:.3f} (median policy), smaller gains can't "
         f"be seen there: tuned was promised {tuned.held_out_gain.value:+z.3f} and got "
-        f"{_signed(tuned.gain)} ({_subject(found)})."
+        f"{_signed(tuned.gain)} ({_subject(gains)})."
     )
 
 
-def _tuned(found: Gains, model: int) -> str:
-    row, choices = found.rows(model)[TUNED], found.choices[model]
-    seeds = found.seeds[model]
+def _tuned(gains: Gains, model: int) -> str:
+    row, choices = gains.rows(model)[TUNED], gains.choices[model]
+    seeds = gains.seeds[model]
     if len(seeds) > 1:
         chosen = ", ".join(f"{c.tuned} (seed {s})" for c, s in zip(choices, seeds, strict=True))
     else:
         chosen = str(choices[0].tuned)
     promised = row.held_out_gain.value
     return (
-        f"{found.labels[model]}: the search chose {chosen}; held-out clips promised "
+        f"{gains.labels[model]}: the search chose {chosen}; held-out clips promised "
         f"{promised:+z.3f}, test gave {_signed(row.gain)}."
     )

@@ -1,4 +1,4 @@
-"""Training gap and training curves as tables and sentences."""
+"""The gap between training and unseen clips, and how training went."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,21 +6,51 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.comparison import Entry
-from benchmark.analysis.training_curves import curves as mean_curves
-from benchmark.analysis.training_gap import GAP_PARTS, Gap, Interval
-from reports.tables.text import HIGH, LOW, _with_interval
+from benchmark.analysis.derivation import Analysis
+from benchmark.analysis.training_curves import curves
+from benchmark.analysis.training_gap import GAP_PARTS, RULE, Gap, Interval
+from reports.tables.declaration import Content, Table
+from reports.tables.text import HIGH, LOW, with_interval
+
+#: What columns of both tables of gaps mean.
+COLUMNS = {
+    "optimism": "fit minus select: lost because the clips were fitted",
+    "shift": "select minus test: lost from one partition to the other",
+    "loss optimism": "select minus fit loss, nats a label",
+    "loss shift": "test minus select loss, nats a label",
+}
 
 
-def gap(gaps: Sequence[Gap]) -> pd.DataFrame:
-    """Return one row a model: mAP and loss by part, the gap's two steps, turn and verdict.
-
-    ``optimism`` and ``shift`` are differences of mAP with their 95 % intervals in the columns
-    ``… low`` and ``… high``; ``loss optimism`` and ``loss shift`` are those of the loss, in
-    nats a label, positive where the later part is worse. ``lowest at`` is the stage of the
-    lowest stopping loss and ``rise`` how far it had risen by the last, relative to it.
-    """
+def gap_table(gaps: Sequence[Gap]) -> pd.DataFrame:
+    """Return one row a model: mAP and loss by part, their differences, the verdict."""
     return pd.DataFrame([_gap_row(one) for one in gaps])
+
+
+def _gap(analysis: Analysis) -> Content:
+    frame = gap_table(analysis.gaps)
+    steps = [name + end for name in ("optimism", "shift") for end in ("", LOW, HIGH)]
+    mAP, loss = ([f"{part} {kind}" for part in GAP_PARTS] for kind in ("mAP", "loss"))
+    notes = (*analysis.trained.notes, *map(sentence, analysis.gaps), RULE)
+    shown = frame[["model", *mAP, *steps, *loss, "lowest at", "verdict"]]
+    return Content(frame, notes, shown=shown)
+
+
+GAP = Table(
+    name="gap",
+    title="training gap",
+    keys=("model",),
+    derive=_gap,
+    columns={
+        **{f"{part} mAP": f"mAP on the {part} part" for part in GAP_PARTS},
+        **{f"{part} loss": f"loss on the {part} part, nats a label" for part in GAP_PARTS},
+        **COLUMNS,
+        "lowest at": "epoch, round or tree of the lowest loss on stop, of how many",
+        "rise": "of the loss on stop from there to the end, relative to the lowest",
+        "verdict": "by the rule in the last note",
+    },
+    command="gap --dataset {}",
+    order=10,
+)
 
 
 def _gap_row(one: Gap) -> dict[str, Any]:
@@ -40,15 +70,8 @@ def _columns(name: str, interval: Interval) -> dict[str, Any]:
     return {name: interval.value, name + LOW: interval.lower, name + HIGH: interval.upper}
 
 
-def summary(gaps: Sequence[Gap]) -> pd.DataFrame:
-    """Return the columns of :func:`gap` that fit a terminal."""
-    steps = [name + end for name in ("optimism", "shift") for end in ("", LOW, HIGH)]
-    mAP, loss = ([f"{part} {kind}" for part in GAP_PARTS] for kind in ("mAP", "loss"))
-    return gap(gaps)[["model", *mAP, *steps, *loss, "lowest at", "verdict"]]
-
-
-def gap_per_class(gaps: Sequence[Gap]) -> pd.DataFrame:
-    """Return one row a model and class: AP and loss by part, the gap's two steps.
+def gap_by_class(gaps: Sequence[Gap]) -> pd.DataFrame:
+    """Return one row a model and class: AP and loss by part, and their differences.
 
     Values are NaN where a class can't be scored in one of the parts.
     """
@@ -65,14 +88,25 @@ def gap_per_class(gaps: Sequence[Gap]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def gap_sentences(gaps: Sequence[Gap]) -> list[str]:
-    """Return one sentence a model: its verdict and what it rests on."""
-    return [_gap_sentence(one) for one in gaps]
+GAP_PER_CLASS = Table(
+    name="gap_per_class",
+    title="training gap by class",
+    keys=("model", "class"),
+    derive=lambda analysis: Content(gap_by_class(analysis.gaps), tuple(analysis.trained.notes)),
+    columns={
+        **{f"{part} AP": f"average precision on the {part} part" for part in GAP_PARTS},
+        **{f"{part} loss": f"loss on the {part} part, nats a label" for part in GAP_PARTS},
+        **COLUMNS,
+    },
+    command="gap --dataset {} --per-class",
+    order=11,
+)
 
 
-def _gap_sentence(one: Gap) -> str:
+def sentence(one: Gap) -> str:
+    """Return one model's verdict and what it rests on."""
     steps = [
-        _with_interval(s.mAP.value, s.mAP.lower, s.mAP.upper) for s in (one.optimism, one.shift)
+        with_interval(s.mAP.value, s.mAP.lower, s.mAP.upper) for s in (one.optimism, one.shift)
     ]
     sentence = (
         f"{one.label} is {one.verdict}: of a fit mAP of {one.parts['fit'].mAP:.3f}, {steps[0]} "
@@ -90,13 +124,28 @@ def _gap_sentence(one: Gap) -> str:
     return f"{sentence}; {where}{after}."
 
 
-def curves(entries: Sequence[Entry]) -> pd.DataFrame:
-    """Return one row a model and stage: losses and mAP on fit and stop, mean and sd over seeds.
+def _curves(analysis: Analysis) -> Content:
+    frames = [
+        pd.DataFrame({"model": entry.label, **curves(entry.records)})
+        for entry in analysis.trained.entries
+    ]
+    return Content(pd.concat(frames, ignore_index=True), tuple(analysis.trained.notes))
 
-    ``seeds`` counts the runs that reached the stage.
-    """
-    frames = []
-    for entry in entries:
-        found = mean_curves(entry.records)
-        frames.append(pd.DataFrame({"model": entry.label, **found}))
-    return pd.concat(frames, ignore_index=True)
+
+CURVES = Table(
+    name="curves",
+    title="training",
+    keys=("model", "number"),
+    derive=_curves,
+    columns={
+        "unit": "of training: epoch, round, tree or fit",
+        "number": "of the epoch, round or tree",
+        "seeds": "runs that came that far",
+        "fit_loss": "masked loss on the clips fitted, nats a label, mean over seeds",
+        "stop_loss": "the same on the stop part",
+        "fit_mAP": "mAP on the clips fitted, mean over seeds",
+        "stop_mAP": "the same on the stop part",
+    },
+    command="gap --dataset {} --curves",
+    order=9,
+)

@@ -7,8 +7,6 @@ how far the ranking of the models agrees.
 References
 ----------
 M. G. Kendall, "A new measure of rank correlation", *Biometrika* 30, 1938.
-E. J. Humphrey, S. Durand and B. McFee, "OpenMIC-2018: An Open Dataset for Multiple Instrument
-Recognition", ISMIR 2018.
 """
 
 import os
@@ -22,16 +20,17 @@ import numpy as np
 from benchmark.analysis.audits.masks import (
     OPENMIC_RATES,
     Rates,
+    align,
     observation_chances,
     openmic_like_mask,
     preselected_mask,
 )
 from benchmark.analysis.comparison import Entry
-from benchmark.contracts.dataset import Dataset
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.scoring.metrics import Ranking, decisions, macro
+from benchmark.scoring.thresholds import decide
 
 #: Metrics in the order of the tables; "F1" is macro F1 at the global threshold.
 METRICS = ("mAP", "F1", "ROC-AUC")
@@ -42,41 +41,6 @@ SHARES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 #: A level of observation can be trusted where tau reaches `TRUSTED_TAU` in `TRUSTED_DRAWS` of
 #: the masks drawn.
 TRUSTED_TAU, TRUSTED_DRAWS = 0.9, 0.95
-
-
-def mask_labels(labels: StoredLabels, mask: np.ndarray) -> StoredLabels:
-    """Return `labels` with only those observed that are observed and in `mask`."""
-    observed = labels.y_mask & mask
-    y_true = np.where(observed, labels.y_true, np.float32(0))
-    return StoredLabels(y_true, observed, labels.keys, labels.groups, classes=labels.classes)
-
-
-def partition_labels(dataset: Dataset, partition: str = "test") -> StoredLabels:
-    """Return the labels of a data set's ``"train"`` or ``"test"`` partition."""
-    return _take(dataset, np.flatnonzero(dataset.partition == partition))
-
-
-def _take(source: Dataset | StoredLabels, rows: np.ndarray) -> StoredLabels:
-    fields = ("y_true", "y_mask", "keys", "groups")
-    return StoredLabels(*(getattr(source, name)[rows] for name in fields), classes=source.classes)
-
-
-def align(labels: StoredLabels, keys: np.ndarray) -> StoredLabels:
-    """Return the labels of the clips named by `keys`, in that order.
-
-    Raises
-    ------
-    ProtocolError
-        If a clip is not there.
-    """
-    row_of = {key: row for row, key in enumerate(labels.keys.tolist())}
-    missing = [key for key in keys.tolist() if key not in row_of]
-    if missing:
-        raise ProtocolError(
-            f"{len(missing)} of {len(keys)} scored clips have no complete labels, first "
-            f"{missing[0]!r}: these are not the same clips"
-        )
-    return _take(labels, np.array([row_of[key] for key in keys.tolist()], dtype=int))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +67,7 @@ def scored_models(entries: Sequence[Entry], store: Runs, part: str = "test") -> 
     for entry in entries:
         scores = tuple(store.scores(record)[part] for record in entry.records)
         predictions = tuple(
-            y_score >= evaluation.thresholds["global"].astype(y_score.dtype)
+            decide(y_score, evaluation.thresholds["global"])
             for y_score, evaluation in zip(scores, entry.evaluations, strict=True)
         )
         models.append(ScoredModel(entry.label, scores, predictions))
@@ -250,12 +214,12 @@ class MaskAudit:
         At it and at every level above, `TRUSTED_DRAWS` of the masks keep the ranking with a
         tau of at least `TRUSTED_TAU`.
         """
-        found = None
+        least = None
         for level in reversed(self.levels):
             if level.agreeing()[METRICS.index(metric)] < TRUSTED_DRAWS:
                 break
-            found = level
-        return found
+            least = level
+        return least
 
 
 def audit_given_mask(

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmark.contracts.dataset import Dataset
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
+from benchmark.runs.reading import StoredLabels
 
 #: Clips of OpenMIC-2018's test partition (``split01``), and how many of them are observed to
 #: hold, and not to hold, each of `CLASSES`. Source: Zenodo record 1432913. Measured with
-#: ``protocol_audit.read_labels("labels.npz").test``: ``y_positive.sum(axis=0)`` and
+#: ``openmic_labels.read_labels("labels.npz").test``: ``y_positive.sum(axis=0)`` and
 #: ``(y_mask & ~y_positive).sum(axis=0)``.
 OPENMIC_CLIPS = 5085
 OPENMIC_PRESENT = (
@@ -139,3 +141,38 @@ def preselected_mask(
         wanted = np.minimum(np.round(rate * n_clips), kind.sum(axis=0))
         mask[order, np.arange(mask.shape[1])] |= np.arange(n_clips)[:, None] < wanted
     return mask
+
+
+def mask_labels(labels: StoredLabels, mask: np.ndarray) -> StoredLabels:
+    """Return `labels` with only those observed that are observed and in `mask`."""
+    observed = labels.y_mask & mask
+    y_true = np.where(observed, labels.y_true, np.float32(0))
+    return StoredLabels(y_true, observed, labels.keys, labels.groups, classes=labels.classes)
+
+
+def partition_labels(dataset: Dataset, partition: str = "test") -> StoredLabels:
+    """Return the labels of a data set's ``"train"`` or ``"test"`` partition."""
+    return _take(dataset, np.flatnonzero(dataset.partition == partition))
+
+
+def _take(source: Dataset | StoredLabels, rows: np.ndarray) -> StoredLabels:
+    fields = ("y_true", "y_mask", "keys", "groups")
+    return StoredLabels(*(getattr(source, name)[rows] for name in fields), classes=source.classes)
+
+
+def align(labels: StoredLabels, keys: np.ndarray) -> StoredLabels:
+    """Return the labels of the clips named by `keys`, in that order.
+
+    Raises
+    ------
+    ProtocolError
+        If a clip is not there.
+    """
+    row_of = {key: row for row, key in enumerate(labels.keys.tolist())}
+    missing = [key for key in keys.tolist() if key not in row_of]
+    if missing:
+        raise ProtocolError(
+            f"{len(missing)} of {len(keys)} scored clips have no complete labels, first "
+            f"{missing[0]!r}: these are not the same clips"
+        )
+    return _take(labels, np.array([row_of[key] for key in keys.tolist()], dtype=int))

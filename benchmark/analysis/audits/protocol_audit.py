@@ -11,17 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.analysis.audits.mask_audit import mask_labels, partition_labels
-from benchmark.analysis.audits.masks import openmic_like_mask
-from benchmark.analysis.comparison import Comparison, Entry, evaluate
-from benchmark.contracts.dataset import CLASSES, Dataset
+from benchmark.analysis.audits.masks import mask_labels, openmic_like_mask
+from benchmark.analysis.audits.openmic_labels import OpenMICLabels, read_labels
+from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.contracts.seeds import derive_seed
-from benchmark.datasets.openmic2018 import MAX_CLIPS, MAX_LIST_BYTES
-from benchmark.errors import DataError, ProtocolError
-from benchmark.reading.files import read_text
-from benchmark.reading.npz import load_npz
+from benchmark.errors import ProtocolError
 from benchmark.runs.reading import Runs, StoredLabels
+from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.metrics import macro
+from benchmark.scoring.thresholds import decide
 
 Parts = Mapping[str, StoredLabels]
 
@@ -29,13 +27,14 @@ Parts = Mapping[str, StoredLabels]
 FILTER_CLASS = "voice"
 #: The published protocol's candidate thresholds: 0.10 to 0.99 by 0.01.
 GRID = np.arange(10, 100) / 100
-#: File beside ``labels.npz`` that names the clips of the official test partition.
-TEST_KEYS = Path("partitions") / "split01_test.csv"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Figures of the network, and "precision" by class of network and forest."""
+    """Figures of the network, and "precision" by class of network and forest.
+
+    `models` names the network and the forest as the model plugins that stand for them here.
+    """
 
     accuracy: float
     precision: float
@@ -43,6 +42,7 @@ class Claim:
     network: Mapping[str, float]
     forest: Mapping[str, float]
     forest_positive: Mapping[str, float]
+    models: tuple[str, str] = ("cnn", "random_forest")
 
 
 #: The published figures. `forest` is what the notebook of OpenMIC-2018's authors
@@ -56,71 +56,6 @@ CLAIM = Claim(
     forest={"saxophone": 0.83, "trumpet": 0.78, "ukulele": 0.77},
     forest_positive={"saxophone": 0.80, "trumpet": 0.78, "ukulele": 0.67},
 )
-
-
-@dataclass(frozen=True, eq=False)
-class OpenMICLabels:
-    """OpenMIC-2018's labels by official partition; `train` may hold only some of its clips."""
-
-    train: StoredLabels
-    test: StoredLabels
-
-
-def read_labels(path: Path) -> OpenMICLabels:
-    """Read OpenMIC-2018's labels without its features.
-
-    Parameters
-    ----------
-    path : Path
-        A ``.npz`` with `sample_key` (n_clips,) str and `label` (n_clips, 20) int8: 1 where the
-        relevance is above 0.5, -1 where it is below, 0 where the label was not observed. The
-        keys of the test clips lie beside it, in ``partitions/split01_test.csv``, one a line.
-
-    Raises
-    ------
-    DataError
-        Where a file is missing or damaged, or clips of the test partition are missing.
-    """
-    keys, label = _read_npz(Path(path))
-    listed = Path(path).parent / TEST_KEYS
-    test_keys = set(read_text(listed, MAX_LIST_BYTES, "OpenMIC-2018 has it").split())
-    in_test = np.array([key in test_keys for key in keys.tolist()])
-    if in_test.sum() != len(test_keys) or in_test.all() or not in_test.any():
-        raise DataError(
-            f"{path} must hold all {len(test_keys)} clips of {listed} and some training clips; it "
-            f"holds {in_test.sum()} and {(~in_test).sum()}"
-        )
-    return OpenMICLabels(_labels(keys, label, ~in_test), _labels(keys, label, in_test))
-
-
-def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    expected = {"sample_key": ("U", ("clips",)), "label": ("i1", ("clips", len(CLASSES)))}
-    try:
-        arrays = load_npz(path, expected, clips=MAX_CLIPS)
-    except DataError as error:
-        raise DataError(
-            f"{error}. Labels are an .npz with sample_key (n_clips,) of str and label "
-            f"(n_clips, {len(CLASSES)}) of int8"
-        ) from error
-    keys, label = arrays["sample_key"], arrays["label"]
-    if not len(keys) or not np.isin(label, (-1, 0, 1)).all() or len(np.unique(keys)) != len(keys):
-        raise DataError(
-            f"the labels {path} must hold a clip or more, each once, and labels of 1, -1 and 0; it "
-            f"has {len(keys)} clips, and labels from {label.min(initial=0)} to "
-            f"{label.max(initial=0)}"
-        )
-    return keys, label
-
-
-def _labels(keys: np.ndarray, label: np.ndarray, rows: np.ndarray) -> StoredLabels:
-    keys, label = keys[rows], label[rows]
-    # the artists are not in this file, and nothing here is divided by group
-    return StoredLabels((label == 1).astype(np.float32), label != 0, keys, keys, classes=CLASSES)
-
-
-def openmic_labels(dataset: Dataset) -> OpenMICLabels:
-    """Return the labels of a loaded data set by partition."""
-    return OpenMICLabels(partition_labels(dataset, "train"), partition_labels(dataset, "test"))
 
 
 def published_labels(labels: StoredLabels) -> tuple[np.ndarray, np.ndarray]:
@@ -158,8 +93,8 @@ def grid_thresholds(y_present: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     """
     n_present = y_present.sum(axis=0)
     f1 = []
-    for threshold in GRID.astype(y_score.dtype):
-        y_pred = y_score >= threshold
+    for threshold in GRID:
+        y_pred = decide(y_score, threshold)
         hits = (y_pred & y_present).sum(axis=0)
         f1.append(2 * hits / np.maximum(y_pred.sum(axis=0) + n_present, 1))
     return GRID[np.argmax(f1, axis=0)]
@@ -197,7 +132,7 @@ def published_scores(
     chosen = grid_thresholds(y_select, scores["select"][rows])
     y_present, rows = published_labels(labels[part])
     y_score = scores[part][rows]
-    y_pred = y_score >= chosen.astype(y_score.dtype)
+    y_pred = decide(y_score, chosen)
     hits, said, support = (a.sum(axis=0) for a in (y_pred & y_present, y_pred, y_present))
     figures = {"accuracy": categorical_accuracy(y_present, y_score)}
     ratios = ("precision", hits, said), ("recall", hits, support), ("f1", 2 * hits, said + support)
@@ -224,7 +159,7 @@ def corrected_scores(
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class UnderBothProtocols:
     """One strategy or model under both protocols, means over seeds.
 
     Figures are named as by :func:`published_scores` and :func:`corrected_scores`; `model` is the
@@ -243,10 +178,12 @@ class Row:
 ALWAYS_YES, CLASS_PRIOR, ALWAYS_VOICE = "always yes", "class prior", "always voice"
 
 
-def _constant_row(label: str, scores: Sequence[np.ndarray], labels: Parts, part: str) -> Row:
+def _constant_row(
+    label: str, scores: Sequence[np.ndarray], labels: Parts, part: str
+) -> UnderBothProtocols:
     """Score the same class scores for every clip: the first as published, the second corrected."""
     every = [{k: np.tile(np.float32(v), (len(y), 1)) for k, y in labels.items()} for v in scores]
-    return Row(
+    return UnderBothProtocols(
         label,
         "",
         published_scores(every[0], labels, part),
@@ -269,7 +206,7 @@ class LabelAudit:
         the published positives are `present` and `missing`.
     all_present, all_absent : ndarray of int, shape (n_classes,)
         Observed positives and negatives of the whole test partition.
-    strategies : tuple of Row
+    strategies : tuple of UnderBothProtocols
         "always yes", "class prior", "always voice".
     """
 
@@ -283,10 +220,10 @@ class LabelAudit:
     missing: np.ndarray
     all_present: np.ndarray
     all_absent: np.ndarray
-    strategies: tuple[Row, ...]
+    strategies: tuple[UnderBothProtocols, ...]
     claim: Claim = CLAIM
 
-    def strategy(self, name: str) -> Row:
+    def strategy(self, name: str) -> UnderBothProtocols:
         """Return one strategy by name."""
         return next(s for s in self.strategies if s.label == name)
 
@@ -301,7 +238,7 @@ def audit_labels(source: Path | OpenMICLabels) -> LabelAudit:
     Parameters
     ----------
     source : Path or OpenMICLabels
-        See :func:`read_labels` and :func:`openmic_labels`; it raises DataError, too.
+        See :mod:`benchmark.analysis.audits.openmic_labels`, which raises DataError, too.
     """
     known = source if isinstance(source, OpenMICLabels) else read_labels(source)
     test, parts = known.test, {"select": known.train, "test": known.test}
@@ -345,9 +282,9 @@ class ModelAudit:
     present, observed : float
         Share of the kept clips' labels that the published protocol calls present, and share
         that was observed to be.
-    rows : tuple of Row
+    rows : tuple of UnderBothProtocols
         Best mAP first.
-    yes : Row
+    yes : UnderBothProtocols
         "Yes" to everything, for reference.
     """
 
@@ -358,8 +295,8 @@ class ModelAudit:
     n_kept: int
     present: float
     observed: float
-    rows: tuple[Row, ...]
-    yes: Row
+    rows: tuple[UnderBothProtocols, ...]
+    yes: UnderBothProtocols
 
     def values(self, protocol: str, name: str) -> np.ndarray:
         """Return one figure of every row; `protocol` is "published" or "corrected"."""
@@ -427,11 +364,13 @@ def audit_models(
     )
 
 
-def _row(entry: Entry, store: Runs, labels: Parts, part: str, as_published: bool) -> Row:
+def _row(
+    entry: Entry, store: Runs, labels: Parts, part: str, as_published: bool
+) -> UnderBothProtocols:
     published, corrected = [], []
     for record in entry.records:
-        found = store.labels(record.spec.division_id)
-        if any(not np.array_equal(found[p].keys, known.keys) for p, known in labels.items()):
+        own = store.labels(record.spec.division_id)
+        if any(not np.array_equal(own[p].keys, known.keys) for p, known in labels.items()):
             raise ProtocolError(
                 f"{entry.label} was scored on other clips than the ones audited; run it again on "
                 "the same data and split"
@@ -440,7 +379,7 @@ def _row(entry: Entry, store: Runs, labels: Parts, part: str, as_published: bool
         published.append(published_scores(scores, labels, part))
         corrected.append(corrected_scores(scores, labels, part))
     model = entry.records[0].spec.model
-    return Row(entry.label, model, _mean(published), _mean(corrected), as_published)
+    return UnderBothProtocols(entry.label, model, _mean(published), _mean(corrected), as_published)
 
 
 def _mean(runs: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -1,0 +1,174 @@
+"""What comparisons on partly observed labels are worth: metrics and rankings under masks."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis.audits.mask_audit import (
+    METRICS,
+    TRUSTED_DRAWS,
+    TRUSTED_TAU,
+    Level,
+    MaskAudit,
+)
+from benchmark.analysis.derivation import Analysis
+from reports.tables.declaration import Content, Table
+from reports.tables.words import count, percent
+
+#: A metric's level on observed labels is comparable where no model shifts by more.
+COMPARABLE = 0.01
+
+
+def models_under_masks(audit: MaskAudit) -> pd.DataFrame:
+    """Return one row a metric and model, under the given mask or at OpenMIC's rates."""
+    level = audit.reference
+    masked, bias, spread = level.masked(), audit.bias(level), level.spread()
+    rows = [
+        {
+            "metric": metric, "model": model, "all labels": audit.full[i, j],
+            "observed": masked[i, j], "bias": bias[i, j], "sd": spread[i, j],
+        }
+        for i, metric in enumerate(METRICS)
+        for j, model in enumerate(audit.models)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _mask_audit(analysis: Analysis) -> Content | None:
+    audit = analysis.mask_audit
+    if audit is None:
+        return None
+    facts = {"masks": _kind(audit)}
+    return Content(models_under_masks(audit), tuple(mask_sentences(audit)), facts)
+
+
+MASK_AUDIT = Table(
+    name="mask_audit",
+    title="the same runs on all labels and on observed ones alone",
+    keys=("metric", "model"),
+    derive=_mask_audit,
+    columns={
+        "all labels": "value on all labels, mean over seeds",
+        "observed": "value on the observed labels alone, mean over masks",
+        "bias": "the second minus the first",
+        "sd": "standard deviation over masks",
+    },
+    command="audit --dataset {}",
+    order=23,
+)
+
+
+def levels_table(audit: MaskAudit) -> pd.DataFrame:
+    """Return one row a level of observation and metric."""
+    rows: list[dict[str, Any]] = []
+    for level in audit.levels:
+        tau, low, agreeing = level.mean_tau(), level.low_tau(), level.agreeing()
+        for i, metric in enumerate(METRICS):
+            share = {} if level.share is None else {"x OpenMIC": float(level.share)}
+            rows.append(
+                {
+                    **share, "positives": round(level.present), "labels": round(level.labels),
+                    "metric": metric, "bias": audit.bias(level)[i].mean(), "tau": tau[i],
+                    "tau 5 %": low[i], f"tau ≥ {TRUSTED_TAU:g}": agreeing[i],
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _mask_levels(analysis: Analysis) -> Content | None:
+    audit = analysis.mask_audit
+    return None if audit is None else Content(levels_table(audit), facts={"masks": _kind(audit)})
+
+
+MASK_LEVELS = Table(
+    name="mask_levels",
+    title="agreement of the ranking with the one on all labels",
+    keys=("metric", "positives"),
+    derive=_mask_levels,
+    columns={
+        "x OpenMIC": "multiple of the rates at which OpenMIC's labels were observed",
+        "positives": "observed positives a class",
+        "labels": "observed labels a class",
+        "bias": "mean over models of the shift from the value on all labels",
+        "tau": "Kendall's tau between both rankings, mean over masks",
+        "tau 5 %": "its 5 % quantile over masks",
+        f"tau ≥ {TRUSTED_TAU:g}": "share of the masks that keep the ranking that well",
+    },
+    command="audit --dataset {}",
+    rests_on="pool",
+    order=24,
+)
+
+
+def _kind(audit: MaskAudit) -> str:
+    share = audit.reference.share
+    if share is None:
+        return "on the observed ones"
+    times = "OpenMIC's rates" if share == 1 else f"{share:g} times OpenMIC's rates"
+    return f"under {count(len(audit.reference.tau), 'mask')} drawn at {times}"
+
+
+def mask_sentences(audit: MaskAudit) -> list[str]:
+    """Say what follows from the tables."""
+    level = audit.reference
+    n = len(audit.models)
+    pairs = n * (n - 1) // 2
+    sentences = [
+        f"{count(n, 'model')} are scored on all labels ({audit.present:.0f} positives among "
+        f"{audit.labels:.0f} labels a class) and {_kind(audit)} ({level.present:.0f} among "
+        f"{level.labels:.0f}): positives are {percent(audit.prevalence)} of all labels and "
+        f"{percent(level.prevalence)} of the observed ones.",
+        *(_level_sentence(audit, level, i) for i in range(len(METRICS))),
+        f"With {count(n, 'model')} there are {count(pairs, 'pair')}: one swapped pair gives a "
+        f"tau of {1 - 2 / pairs:.2f}.",
+    ]
+    if level.capped:
+        sentences.append(
+            f"{count(level.capped, 'class')} has" if level.capped == 1
+            else f"{count(level.capped, 'class')} have"
+        )  # fmt: skip
+        sentences[-1] += (
+            " fewer positives, or fewer negatives, than these rates ask for: all of them are "
+            "observed, so these masks are milder there than OpenMIC's."
+        )
+    if level.share is not None:
+        sentences += [_enough(audit, metric) for metric in METRICS]
+    return sentences
+
+
+def _level_sentence(audit: MaskAudit, level: Level, i: int) -> str:
+    bias, spread, tau, low = (
+        audit.bias(level)[i],
+        level.spread()[i],
+        level.mean_tau(),
+        level.low_tau(),
+    )
+    comparable = "is" if np.abs(bias).max() <= COMPARABLE else "is not"
+    ranking = (
+        "has no defined agreement" if np.isnan(tau[i]) else f"agrees with a tau of {tau[i]:.2f}"
+    )
+    if not np.isnan(low[i]) and len(level.tau) > 1:
+        ranking += f" on average, {low[i]:.2f} at the 5 % quantile of the masks"
+    noise = "" if np.isnan(spread).any() else f", its sd over masks up to {spread.max():.3f}"
+    return (
+        f"{METRICS[i]}: observed labels alone shift it by {bias.min():+.3f} to {bias.max():+.3f}"
+        f"{noise}, so its level {comparable} comparable with complete labels (a shift of at most "
+        f"{COMPARABLE:g} would be), while its ranking {ranking}."
+    )
+
+
+def _enough(audit: MaskAudit, metric: str) -> str:
+    least = audit.enough(metric)
+    bound = f"a tau of {TRUSTED_TAU:g} in {percent(TRUSTED_DRAWS, 0)} of the masks"
+    if least is None:
+        top = audit.levels[-1]
+        return (
+            f"{metric}: no level that was tried, up to {top.present:.0f} observed positives and "
+            f"{top.labels:.0f} labels a class, keeps {bound}."
+        )
+    first = ", the least that was tried" if least is audit.levels[0] else ""
+    return (
+        f"{metric}: the ranking keeps {bound} from {least.present:.0f} observed positives and "
+        f"{least.labels:.0f} labels a class on ({least.share:g} times OpenMIC's rates{first})."
+    )

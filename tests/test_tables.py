@@ -1,0 +1,259 @@
+"""A table, a metric, a figure or a network that is added stands everywhere at once."""
+
+import importlib.util
+import json
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from test_figures import made
+from test_report import records, seal
+from typer.testing import CliRunner
+
+import reports.figures
+import reports.tables
+from benchmark.analysis import comparison
+from benchmark.analysis.derivation import Analysis
+from benchmark.cli import app
+from benchmark.contracts.model import Model
+from benchmark.errors import UnknownNameError
+from benchmark.plugins import registry
+from benchmark.protocol import PARTS
+from benchmark.runs.published import PublishedSet
+from benchmark.scoring.evaluation import METRICS
+from reports import figures
+from reports.figures import style
+from reports.html import content
+from reports.paper.values import Tables, value
+from reports.tables import results
+from reports.tables.declaration import Result, facts_of, table, tables
+
+CLASSES = ("cello", "flute", "voice")
+MODELS = ("cnn", "random_forest", "constant")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A published set of three models with scores; a quarter of the labels was not observed."""
+    folder, rng = tmp_path_factory.mktemp("published") / "small", np.random.default_rng(0)
+    arrays = {"classes": np.array(CLASSES)}
+    for part in PARTS:
+        arrays[f"{part}_y_true"] = (rng.random((40, 3)) > 0.5).astype(np.float32)
+        arrays[f"{part}_y_mask"] = rng.random((40, 3)) > 0.25
+        arrays[f"{part}_keys"] = arrays[f"{part}_groups"] = np.array(
+            [f"{part}{i}" for i in range(40)]
+        )
+    (folder / "labels").mkdir(parents=True)
+    np.savez(folder / "labels" / f"{'d' * 16}.npz", **arrays)
+    made_of = [r for r in records("small", runs=2) if r.spec.label in MODELS]
+    for record in made_of:
+        record.clips = dict.fromkeys(PARTS, 40)
+        place = folder / "runs" / record.run_id
+        place.mkdir(parents=True)
+        (place / "record.json").write_text(record.to_json())
+        np.savez(
+            place / "scores.npz", **{part: rng.random((40, 3), dtype=np.float32) for part in PARTS}
+        )
+    (folder / "results.json").write_text("{}")
+    seal(folder, [record.run_id for record in made_of], complete=True)
+    return PublishedSet(folder)
+
+
+def analysis_of(source):
+    return Analysis(source, "small", n_resamples=399, n_trials=1)
+
+
+@dataclass
+class Derived:
+    """All tables of the set, and what was asked of comparison and store meanwhile."""
+
+    tables: dict[str, Result]
+    compared: list[dict]
+    read: list[str]
+
+
+@pytest.fixture(scope="module")
+def derived(source):
+    compare, scores = comparison.compare, PublishedSet.scores
+    compared, read = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            comparison,
+            "compare",
+            lambda *args, **rest: compared.append(rest) or compare(*args, **rest),
+        )
+        patch.setattr(
+            PublishedSet,
+            "scores",
+            lambda self, record: read.append(record.run_id) or scores(self, record),
+        )
+        return Derived(results.derive(analysis_of(source)), compared, read)
+
+
+def polytimbre(*arguments):
+    """Run the command in this process, which knows what a test has added."""
+    done = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def add(monkeypatch, package, folder, name, text):
+    """Put a file into a folder that is scanned like a package's own."""
+    (folder / f"{name}.py").write_text(text)
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    # what was imported is forgotten again at the end
+    monkeypatch.setitem(sys.modules, f"{package.__name__}.{name}", None)
+    del sys.modules[f"{package.__name__}.{name}"]
+
+
+LOUDEST = """
+import pandas as pd
+
+from reports.tables.declaration import Content, Table
+
+
+def derive(analysis):
+    entries = analysis.comparison.entries
+    rows = {"model": [e.label for e in entries], "loudest": [e.scores.max() for e in entries]}
+    return Content(pd.DataFrame(rows), ("one score each",), {"whole": True})
+
+
+LOUDEST = Table(
+    "loudest", "the highest score", ("model",), derive, {"loudest": "highest score of any clip"}
+)
+"""
+
+
+def test_a_table_is_one_declaration(monkeypatch, tmp_path, source):
+    add(monkeypatch, reports.tables, tmp_path, "loudest", LOUDEST)
+    shown = polytimbre("table", "loudest", "--store", source.path, "--format", "markdown")
+    assert "the highest score, small, test part, 40 clips" in shown
+    assert "one score each" in shown and "loudest: highest score of any clip" in shown
+    assert "polytimbre table loudest --dataset DATASET" in polytimbre("table", "--format", "csv")
+    derived = results.derive(analysis_of(source))
+    assert derived["loudest"].facts["whole"] and derived["loudest"].facts["n_clips"] == 40
+    stored = results.read(json.loads(results.write(derived)))
+    assert results.different(derived, stored) == []
+    (page,) = (one for one in content.further(stored, "small") if one["name"] == "loudest")
+    assert page["title"] == "The highest score" and len(page["rows"]) == 3
+    assert page["command"] == "polytimbre table loudest --dataset small"
+    cell = value({"small": Tables(source, stored)}, "small/loudest/cnn/loudest")
+    assert 0.9 < cell.content <= 1 and len(cell.runs) == 2
+
+
+def test_every_declared_table_says_its_rows_and_columns(derived):
+    expected = [t for t in tables().values() if t.source in ("runs", "labels") and t.published]
+    left_out = {"learning_curve", "mask_audit", "mask_levels"}  # there are no runs for these
+    assert set(derived.tables) == {one.name for one in expected} - left_out
+    assert list(derived.tables) == [one.name for one in expected if one.name in derived.tables]
+    for name, result in derived.tables.items():
+        keys = result.frame[list(tables()[name].keys)]
+        assert not keys.duplicated().any(), name
+        known = set(result.frame.columns)
+        if result.shown is not None:
+            known |= set(result.shown.columns)
+        assert set(tables()[name].columns) <= known, name
+        assert tables()[name].command_for("small").startswith("polytimbre ")
+    with pytest.raises(UnknownNameError, match="Did you mean 'comparison'"):
+        table("comparson")
+
+
+def test_a_fact_that_differs_is_named(derived):
+    ranks = derived.tables["ranks"]
+    other = Result(ranks.title, ranks.frame, facts={**ranks.facts, "critical_difference": 9.0})
+    (said,) = results.different({"ranks": ranks}, {"ranks": other})
+    assert said == "table 'ranks': the fact 'critical_difference' is not as it is stored"
+
+
+def test_runs_are_compared_and_read_once_however_many_tables_ask(derived, source):
+    assert derived.compared == [{}, {"protocol": "published"}]
+    assert sorted(derived.read) == sorted(source.runs)
+
+
+EXACT = """
+from benchmark.scoring.evaluation import metric
+
+
+@metric("exact", "exact share", "share of labels decided rightly at one global threshold")
+def exact(run):
+    said = run.y_score >= run.thresholds["global"]
+    return (said == run.y_positive)[run.y_mask].mean()
+"""
+
+
+def test_a_metric_is_one_function_and_its_name(monkeypatch, tmp_path, source):
+    before = dict(METRICS)
+    (tmp_path / "exact.py").write_text(EXACT)
+    spec = importlib.util.spec_from_file_location("exact_metric", tmp_path / "exact.py")
+    try:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        analysis = analysis_of(source)
+        facts = facts_of(analysis)
+        rows = json.loads(polytimbre("compare", "--store", source.path, "--format", "json"))["rows"]
+        assert all(0 < row["exact share"] < 1 for row in rows)
+        assert "exact share: share of labels decided" in polytimbre(
+            "compare", "--store", source.path, "--format", "markdown"
+        )
+        runs = tables()["runs"].make(analysis, facts)
+        assert runs.frame["exact"].between(0, 1).all()
+        made_tables = {
+            "runs": runs, "comparison": tables()["comparison"].make(analysis, facts),
+        }  # fmt: skip
+        shown = content.headline(made_tables)
+        (column,) = (one for one in shown["columns"] if one.name == "exact share")
+        assert column.meaning.startswith("share of labels") and column.first == "descending"
+        (group,) = content.provenance(source, made_tables)["groups"]
+        assert "exact share" in group["models"][0]["runs"][0]["metrics"]
+    finally:
+        METRICS.clear()
+        METRICS.update(before)
+
+
+DOTS = """
+from reports.figures import style
+from reports.figures.style import Drawing, Plot
+
+
+def draw(tables):
+    drawn, axes = style.canvas(style.COLUMN, 4)
+    axes[0, 0].plot(tables["comparison"].frame["mAP"], "o")
+    return Drawing(drawn, "Dots", "One dot a model.", "Dots.")
+
+
+DOTS = Plot("dots", ("comparison",), draw)
+"""
+
+
+def test_a_figure_is_one_file(monkeypatch, tmp_path):
+    folder = tmp_path / "added"
+    folder.mkdir()
+    add(monkeypatch, reports.figures, folder, "dots", DOTS)
+    stored = {"comparison": made(("cnn", "random_forest"), CLASSES)["comparison"]}
+    drawn = figures.draw({"small": stored}, tmp_path / "drawn")
+    assert "small-dots" in [one.name for one in drawn]
+    assert (tmp_path / "drawn" / "small-dots.svg").is_file()
+    assert "small-dots" in [name for name, _ in figures.possible({"small": stored})]
+
+
+class Transformer(Model):
+    """A network that a plugin brings; nothing but its name and family is asked for here."""
+
+    name, family = "transformer", "network"
+
+
+def test_a_network_of_a_plugin_is_drawn_and_filtered_like_the_others(monkeypatch):
+    assert style.family("transformer tuned") == "others"
+    monkeypatch.setitem(registry.models().plugins, "transformer", Transformer)
+    models = ["transformer tuned", "random_forest", "constant"]
+    stored = made(models, CLASSES)
+    assert style.family("transformer tuned") == "networks"
+    with style.applied():
+        alt = dict(figures.compose({"small": stored}))["small-gap-per-class"].alt
+    assert "transformer tuned: optimism" in alt and "random_forest: optimism" in alt
+    looks = {style.look(one).colour for one in ("transformer", *models[1:])}
+    assert len(looks) == 3
+    comparison_table = stored["comparison"]
+    frame = comparison_table.frame.assign(seeds=1)
+    shown = content.headline({"comparison": Result("", frame)})
+    assert [one["family"] for one in shown["entries"]] == ["networks", "trees", "baseline"]
