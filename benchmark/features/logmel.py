@@ -9,9 +9,11 @@ differences in the last bits between machines do not reach the result.
 """
 
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
+from benchmark.contracts.frontend import FrontEnd
 from benchmark.errors import DataError
 
 #: Length of a frame in seconds.
@@ -116,3 +118,27 @@ def _mel_filters(sample_rate: int, n_fft: int) -> tuple[tuple[int, np.ndarray], 
 
 def _to_mel(hertz: float) -> float:
     return 2595 * np.log10(1 + hertz / 700)
+
+
+class LogMel(FrontEnd):
+    """Log-mel levels relative to the clip's own, which the data set `rendered` is stored as."""
+
+    name: ClassVar[str] = "logmel"
+    description: ClassVar[str] = (
+        "mean and standard deviation of the level in 64 mel bands; needs no weights, and does"
+        " not carry over well from rendered clips to recordings"
+    )
+    citation: ClassVar[str] = (
+        "S. Davis and P. Mermelstein, Comparison of Parametric Representations for Monosyllabic"
+        " Word Recognition in Continuously Spoken Sentences, IEEE TASSP 28(4), 1980"
+    )
+    licence: ClassVar[str] = "MIT, as polytimbre"
+    sample_rate: ClassVar[int] = 24_000
+    frame_seconds: ClassVar[float] = FRAME_SECONDS
+    n_features: ClassVar[int] = N_FEATURES
+    dtype: ClassVar[type] = np.uint8
+
+    def extract(self, signal):
+        """See :func:`logmel`."""
+        self.check_signal(signal)
+        return logmel(signal, self.sample_rate)
