@@ -7,6 +7,7 @@ import typer
 
 from benchmark.cli import analyses, ensembles, publishing, runs, thresholds, tuning
 from benchmark.cli.data import data_app
+from benchmark.cli.features import features_app
 from benchmark.cli.paper import paper
 from benchmark.cli.report import report
 from benchmark.cli.reproduce import reproduce
@@ -42,6 +43,7 @@ for command in (
     app.command(command.__name__.replace("_", "-"))(command)
 app.add_typer(runs.list_app, name="list")
 app.add_typer(data_app, name="data")
+app.add_typer(features_app, name="features")
 
 _debug = False
 

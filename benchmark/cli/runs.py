@@ -127,11 +127,15 @@ def show(run_id: str, store: StoreOption = None) -> None:
         print(trace)
 
 
-def check(model: Annotated[str, typer.Argument(help="Model; see `list models`.")]) -> None:
-    """Hold a model plugin against the model contract, rule by rule."""
+def check(model: Annotated[str, typer.Argument(help="Model, or front end.")]) -> None:
+    """Hold a model or a front end against its contract, rule by rule."""
+    from benchmark.cli.features import features_verify
     from benchmark.plugins import registry
     from benchmark.plugins.checks import check_model
 
+    if model in registry.frontends().plugins and model not in registry.models().plugins:
+        features_verify(model)
+        return
     for rule in check_model(registry.models().get(model)):
         print(f"holds: {rule}", flush=True)
     print(f"model {model!r} holds to the contract")
@@ -180,6 +184,14 @@ def list_datasets() -> None:
     from benchmark.plugins import registry
 
     _list_plugins(registry.datasets(), lambda cls: cls.description)
+
+
+@list_app.command("frontends")
+def list_frontends() -> None:
+    """List the front ends, which make features from audio."""
+    from benchmark.plugins import registry
+
+    _list_plugins(registry.frontends(), lambda cls: cls.description)
 
 
 @list_app.command("runs")

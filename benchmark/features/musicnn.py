@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from benchmark.contracts.frontend import FrontEnd, Weights
 from benchmark.features.pretrained import files
 from benchmark.features.pretrained.checkpoints import read_bundle
+from benchmark.features.pretrained.threads import single_threaded
 
 N_FFT, HOP, N_BANDS = 512, 256, 96
 #: Spectra that the network pools over, 3 s, and those from one frame to the next.
@@ -68,6 +69,7 @@ class Musicnn(FrontEnd):
         """See :meth:`benchmark.contracts.frontend.FrontEnd.extract`."""
         return self._layers(signal)[0]
 
+    @single_threaded
     def _layers(self, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         n_frames = self.check_signal(signal)
         network = _network()

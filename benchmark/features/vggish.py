@@ -15,6 +15,7 @@ from benchmark.contracts.frontend import FrontEnd, Weights
 from benchmark.errors import DataError
 from benchmark.features.pretrained import files
 from benchmark.features.pretrained.checkpoints import read_single_file
+from benchmark.features.pretrained.threads import single_threaded
 
 #: In samples at 16 kHz: 25 ms windows every 10 ms; 96 of them are an example, a frame.
 WINDOW, HOP, N_FFT, EXAMPLE = 400, 160, 512, 96
@@ -80,6 +81,7 @@ class VGGish(FrontEnd):
         self.relu = relu
         self.truncate = truncate
 
+    @single_threaded
     def extract(self, signal):
         """See :meth:`benchmark.contracts.frontend.FrontEnd.extract`."""
         _, pca = self._loaded

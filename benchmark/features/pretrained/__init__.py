@@ -1,1 +1,1 @@
-"""Weights of pretrained front ends: fetching them once, and reading TensorFlow's files."""
+"""What pretrained front ends share: weights, TensorFlow's files, and one thread."""
