@@ -56,15 +56,15 @@ class Embeddings:
         if missing:
             raise DataError(
                 f"{self.name} lacks {len(missing)} of the data set's {len(keys)} clips, the first"
-                f" is {missing[0]!r}; its own first key is {self.keys[0]!r}. Every clip must be"
-                " there, extra ones are ignored"
+                f" is {missing[0]!r}; its own first key is {str(self.keys[0])!r}."
+                " Every clip must be there, extra ones are ignored"
             )
         chosen = np.array([rows[key] for key in keys.tolist()])
         X = self.X[chosen]
         if not np.isfinite(X).all():
             bad = keys[~np.isfinite(X).all(axis=(1, 2))]
             raise DataError(
-                f"{self.name} holds NaN or infinite values, the first in the clip {bad[0]!r}"
+                f"{self.name} holds NaN or infinite values, the first in the clip {str(bad[0])!r}"
             )
         return X, len(self.keys) - len(np.unique(chosen))
 
@@ -112,7 +112,7 @@ def _check(path: Path, keys: np.ndarray, X: np.ndarray, layer: int | None) -> np
         raise DataError(f"{path}: {len(keys)} keys, and X of shape {X.shape}: one row a key")
     names, counts = np.unique(keys, return_counts=True)
     if counts.max() > 1:
-        raise DataError(f"{path}: the key {names[counts.argmax()]!r} is there twice")
+        raise DataError(f"{path}: the key {str(names[counts.argmax()])!r} is there twice")
     if X.dtype != np.uint8 and X.dtype.kind != "f":
         raise DataError(f"{path}: X must be uint8 or floats, got {X.dtype}")
     if X.ndim not in (2, 3) or 0 in X.shape:

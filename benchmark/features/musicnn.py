@@ -118,9 +118,11 @@ def log_mel(signal: np.ndarray) -> np.ndarray:
 
 def mel_spectra(signal: np.ndarray) -> np.ndarray:
     """Compute mel power spectra, centred on every 256th sample, with zeros at both ends."""
-    padded = np.pad(np.asarray(signal, dtype=np.float32), N_FFT // 2)
-    window = np.hanning(N_FFT + 1)[:-1].astype(np.float32)
+    padded = np.pad(np.asarray(signal, dtype=np.float64), N_FFT // 2)
+    window = np.hanning(N_FFT + 1)[:-1]
     spectra = np.fft.rfft(sliding_window_view(padded, N_FFT)[::HOP] * window)
+    # Single precision from here on, as in librosa: rounding to 16 bits shows the difference.
+    spectra = spectra.astype(np.complex64)
     power = spectra.real**2 + spectra.imag**2
     return power @ _mel_filters()
 

@@ -60,8 +60,8 @@ def check_frontend(cls: type[FrontEnd]) -> Iterator[str]:
         rules.hears,
         rules.apart,
         rules.extremes,
-        rules.elsewhere,
         rules.published,
+        rules.elsewhere,
     ):
         try:
             rule()
