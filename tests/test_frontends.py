@@ -138,7 +138,7 @@ class NotAsPublished(Level):
         (WrongShape, r"for any length': 7680 samples give \(1, 1\), declared is \(1, 2\)"),
         (LastFrame, r"for any length': 7681 samples give \(2, 2\), declared is \(1, 2\)"),
         (WrongType, "declared dtype.*the features are float64"),
-        (TakesGaps, "refused with a DataError': a signal with a NaN is taken"),
+        (TakesGaps, "refused with a DataError.: a signal with a NaN is taken"),
         (Deaf, "Other signals have other features': two signals give the same"),
         (Remembers, "whatever came before, and is not changed': a signal in between"),
         (ChangesItsInput, "broke the rule.*read-only"),
