@@ -39,6 +39,8 @@ class Heard:
     starts, ends : ndarray, shape (n_windows,)
         Of each window, in seconds.
     scores : ndarray, shape (n_windows, n_classes), float32
+    seconds : float
+        Length of the recording.
     repeated : bool
         Whether the recording was shorter than a window and was repeated to its length.
     silent : bool
@@ -48,6 +50,7 @@ class Heard:
     starts: np.ndarray
     ends: np.ndarray
     scores: np.ndarray
+    seconds: float
     repeated: bool
     silent: bool
 
@@ -129,14 +132,23 @@ class Recogniser:
             Where the file can't be read, or weights of a front end are missing.
         """
         recording = open_recording(path)
-        scored = self.windows(recording.blocks(), recording.sample_rate, hop_seconds, TOGETHER)
-        rows, loudest, repeated = [], 0.0, False
+        samples, loudest = 0, 0.0
+
+        def listen() -> Iterator[np.ndarray]:
+            nonlocal samples, loudest
+            for block in recording.blocks():
+                samples += len(block)
+                loudest = max(loudest, float(np.abs(block).max(initial=0)))
+                yield block
+
+        scored = self.windows(listen(), recording.sample_rate, hop_seconds, TOGETHER)
+        rows, repeated = [], False
         for window, scores in scored:
             rows.append((window.start, window.end, scores))
-            loudest = max(loudest, float(np.abs(window.signals[0]).max()))
             repeated = repeated or window.repeated
         starts, ends, scores = (np.array(column) for column in zip(*rows, strict=True))
-        return Heard(starts, ends, scores, repeated, silent=loudest < SILENCE)
+        seconds = samples / recording.sample_rate
+        return Heard(starts, ends, scores, seconds, repeated, silent=loudest < SILENCE)
 
 
 def front_ends(features: str) -> tuple[FrontEnd, ...]:

@@ -1,8 +1,13 @@
 """A fitted model on new audio: the same scores from files, streams and stored features."""
 
+import csv
+import io
+import json
+
 import numpy as np
 import pytest
 import soundfile
+from conftest import Command
 
 from benchmark.audio.files import read
 from benchmark.contracts.model import History, Model
@@ -105,3 +110,86 @@ def test_front_ends_are_named_and_joined():
         front_ends("logmel+musican")
     with pytest.raises(DataError, match="name a front end twice"):
         front_ends("logmel+logmel")
+
+
+# --- the command
+
+
+HEARD = '''
+"""The tiny data set, as if its features had come from the front end "logmel"."""
+
+from dataclasses import replace
+
+import numpy as np
+from tiny_plugins import Tiny
+
+
+class Heard(Tiny):
+    name = "heard"
+    features = "logmel"
+
+    def load(self, root, split):
+        data = super().load(root, split)
+        return replace(data, X=np.tile(data.X, (1, 1, 8)))
+'''
+
+
+@pytest.fixture
+def with_run(polytimbre: Command):
+    """The command with one stored run whose features can be computed from audio."""
+    polytimbre.add_plugin("heard_set", HEARD, "polytimbre.datasets", "heard", "Heard")
+    arguments = ("--model", "guess", "--seeds", 1)
+    polytimbre("run", "--dataset", "heard", *arguments, "--workers", 0)
+    return polytimbre
+
+
+def in_json(out):
+    return json.loads(out[out.index("[\n") : out.rindex("]") + 1])
+
+
+def test_the_command_tells_what_sounds_when(with_run: Command, song, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    soundfile.write(folder / "short.wav", np.zeros(48_000), 24_000)
+    (folder / "broken.wav").write_bytes(b"no audio")
+    run = with_run("list", "runs").split()[0]
+    asked = ("--run", run[:8])
+    results = with_run.several(
+        ("predict", song, *asked, "--format", "json"),
+        ("predict", song, *asked, "--format", "csv", "--hop", 5),
+        ("predict", song, *asked),
+        ("predict", song, folder, *asked, "--format", "json"),
+        ("predict", folder / "broken.wav", *asked),
+        ("predict", song, *asked, "--format", "xml"),
+        ("predict", song, "--run", "0" * 16),
+    )
+    codes, (as_json, as_csv, table, many, broken, form, unknown) = zip(*results)
+    assert codes == (0, 0, 0, 1, 2, 2, 2), results
+
+    (one,) = in_json(as_json)
+    assert one["run"] == run and one["features"] == "logmel" and one["duration"] == 47
+    assert [window["start"] for window in one["windows"]] == [0, 9.6, 19.2, 28.8, 37.4]
+    for name, clip in one["clip"].items():
+        assert clip["score"] == max(window["scores"][name] for window in one["windows"])
+        assert clip["present"] == (clip["score"] >= clip["threshold"])
+
+    rows = list(csv.DictReader(io.StringIO(as_csv)))
+    assert [row["start"] for row in rows] == [f"{5 * i}.000" for i in range(8)] + ["37.400"]
+    assert float(rows[0]["voice"]) == one["windows"][0]["scores"]["voice"]
+
+    best = max(one["clip"], key=lambda name: one["clip"][name]["score"])
+    lines = table.splitlines()
+    assert lines[0] == f"{song} (0:47)"
+    assert best in next(line for line in lines if "█" in line)
+
+    assert [len(result["windows"]) for result in in_json(many)] == [5, 1]
+    for words in ("1 of 3 files can't be read", "it was repeated", "its scores say nothing"):
+        assert words in many
+    assert "broken.wav is not audio" in broken
+    assert "unknown format 'xml'" in form and "unknown run" in unknown
+
+
+def test_a_run_on_features_that_no_audio_has_is_refused(polytimbre: Command, song):
+    polytimbre("run", "--dataset", "tiny", "--model", "guess", "--seeds", 1, "--workers", 0)
+    run = polytimbre("list", "runs").split()[0]
+    assert "can't be computed from audio" in polytimbre("predict", song, "--run", run, code=2)

@@ -9,6 +9,7 @@ from benchmark.cli import analyses, ensembles, publishing, runs, thresholds, tun
 from benchmark.cli.data import data_app
 from benchmark.cli.features import features_app
 from benchmark.cli.paper import paper
+from benchmark.cli.predict import predict
 from benchmark.cli.report import report
 from benchmark.cli.reproduce import reproduce
 from benchmark.errors import PolytimbreError
@@ -22,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
+    predict,
     runs.run,
     tuning.tune,
     tuning.study,
