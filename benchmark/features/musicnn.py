@@ -119,14 +119,12 @@ def log_mel(signal: np.ndarray) -> np.ndarray:
 def mel_spectra(signal: np.ndarray) -> np.ndarray:
     """Compute mel power spectra, centred on every 256th sample, with zeros at both ends."""
     padded = np.pad(np.asarray(signal, dtype=np.float64), N_FFT // 2)
-    window, filters = np.hanning(N_FFT + 1)[:-1], _mel_filters()
-    windows = sliding_window_view(padded, N_FFT)[::HOP]
-    mel = np.empty((len(windows), N_BANDS), dtype=np.float32)
-    for start in range(0, len(windows), 64):  # few enough to stay in the processor's cache
-        # Single precision after the transform, as in librosa: rounding to 16 bits shows it.
-        spectra = np.fft.rfft(windows[start : start + 64] * window).astype(np.complex64)
-        mel[start : start + 64] = (spectra.real**2 + spectra.imag**2) @ filters
-    return mel
+    window = np.hanning(N_FFT + 1)[:-1]
+    spectra = np.fft.rfft(sliding_window_view(padded, N_FFT)[::HOP] * window)
+    # Single precision from here on, as in librosa: rounding to 16 bits shows the difference.
+    spectra = spectra.astype(np.complex64)
+    power = spectra.real**2 + spectra.imag**2
+    return power @ _mel_filters()
 
 
 @lru_cache(maxsize=1)
