@@ -15,12 +15,13 @@ from benchmark.contracts.model import Model
 from benchmark.errors import DataError, StoreError
 from benchmark.features.joining import join
 from benchmark.plugins import registry
+from benchmark.runs.files import sha256
 from benchmark.scoring.metrics import Ranking
 from benchmark.scoring.thresholds import choose
 
 if TYPE_CHECKING:
+    from benchmark.runs.reading import Runs
     from benchmark.runs.record import Record
-    from benchmark.runs.store import Store
 
 #: Frames of a clip, in every data set whose features are computed from audio.
 CLIP_FRAMES = 10
@@ -171,7 +172,7 @@ def front_ends(features: str) -> tuple[FrontEnd, ...]:
     return made
 
 
-def recogniser(store: "Store", run_id: str) -> "tuple[Recogniser, Record]":
+def recogniser(store: "Runs", run_id: str) -> "tuple[Recogniser, Record]":
     """Load a stored run's model, and the front ends of the features it was trained on.
 
     Raises
@@ -192,18 +193,21 @@ def recogniser(store: "Store", run_id: str) -> "tuple[Recogniser, Record]":
             f"the model of run {record.run_id} is not stored there: published sets hold scores."
             " Run it again with `polytimbre reproduce` or `polytimbre run`"
         )
+    for name, digest in record.files.items():
+        if name.startswith("model/") and sha256(folder.parent / name) != digest:
+            raise StoreError(f"run {record.run_id} is damaged: its file {name} was changed")
     features = getattr(registry.datasets().get(spec.dataset), "features", None)
     if features is None:
         raise DataError(
             f"the data set {spec.dataset!r} does not say by which front end its features were"
             " made: they can't be computed from audio"
         )
-    model = registry.models().get(spec.model).from_params(spec.preset, **spec.params)
+    model = registry.models().get(spec.model).from_params(**spec.params)
     model.load(folder)
     return Recogniser(model, front_ends(features), CLIP_FRAMES), record
 
 
-def thresholds(store: "Store", record: "Record") -> np.ndarray:
+def thresholds(store: "Runs", record: "Record") -> np.ndarray:
     """Return a run's global threshold, chosen on *select*, for each class, (n_classes,)."""
     on_select = store.labels(record.spec.division_id)["select"]
     scores = store.scores(record)["select"]

@@ -188,6 +188,11 @@ def test_the_command_tells_what_sounds_when(with_run: Command, song, tmp_path):
     assert "broken.wav is not audio" in broken
     assert "unknown format 'xml'" in form and "unknown run" in unknown
 
+    model = with_run.store / "runs" / run / "model"
+    (weights,) = model.iterdir()
+    weights.write_bytes(weights.read_bytes().replace(b"0", b"1"))
+    assert f"model/{weights.name} was changed" in with_run("predict", song, *asked, code=2)
+
 
 def test_a_run_on_features_that_no_audio_has_is_refused(polytimbre: Command, song):
     polytimbre("run", "--dataset", "tiny", "--model", "guess", "--seeds", 1, "--workers", 0)

@@ -16,9 +16,9 @@ from test_figures import CLASSES, labelled, made
 
 from benchmark.errors import StoreError
 from benchmark.protocol import PROTOCOLS
+from benchmark.runs.files import sha256
 from benchmark.runs.published import DamagedError, PublishedSet, sets
 from benchmark.runs.record import Record, RunSpec, digest
-from benchmark.runs.store import sha256
 from reports import html
 from reports.html import content, notebooks
 from reports.tables import results
@@ -88,6 +88,7 @@ def records(dataset, runs=3):
                     created="2026-01-01T00:00:00+00:00", seconds={"fit": 1.5, "predict": 0.5,
                     "warm_up": 0.0}, model_bytes=1000, peak_memory_mib=10.0,
                     machine={"processor": "a processor"}, git={"commit": COMMIT, "dirty": False},
+                    clips=dict.fromkeys(("fit", "stop", "select", "test"), 40),
                 )
             )  # fmt: skip
     return found

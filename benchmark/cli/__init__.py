@@ -8,6 +8,7 @@ import typer
 from benchmark.cli import analyses, ensembles, publishing, runs, thresholds, tuning
 from benchmark.cli.data import data_app
 from benchmark.cli.features import features_app
+from benchmark.cli.forget import forget
 from benchmark.cli.paper import paper
 from benchmark.cli.predict import predict
 from benchmark.cli.report import report
@@ -34,6 +35,7 @@ for command in (
     thresholds.thresholds,
     ensembles.ensemble,
     analyses.audit,
+    forget,
     publishing.publish,
     reproduce,
     report,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.common import StoreOption, check_name, read_store, warn
+from benchmark.cli.common import StoreOption, check_name, read_runs, warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ def predict(
     from benchmark.errors import DataError
 
     check_name("format", fmt, FORMATS)
-    source = read_store(store)
+    source = read_runs(store)
     recogniser, record = engine.recogniser(source, run)
     thresholds = engine.thresholds(source, record)
     classes = source.labels(record.spec.division_id)["select"].classes

@@ -40,6 +40,7 @@ class Rendered(DatasetPlugin):
         " GPL-2."
     )
     needs_root: ClassVar[bool] = False
+    complete: ClassVar[str | None] = "rendered-full"
 
     def load(self, root: Path | None = None, split: str = "official") -> Dataset:
         """Read the committed features and labels.
@@ -93,6 +94,7 @@ class RenderedFull(Rendered):
         "the clips and the split of 'rendered' with every label of its 18 classes observed;"
         " embedded"
     )
+    complete: ClassVar[str | None] = None
 
     @staticmethod
     def _observed(arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -115,10 +117,10 @@ def read_archive(path: Path) -> dict[str, np.ndarray]:
         raise DataError(
             f"the embedded data set can't be read ({error}); reinstall polytimbre"
         ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected:
         raise DataError(
-            f"{path} is damaged: its SHA-256 is {found[:12]}..., {expected[:12]}... was expected;"
+            f"{path} is damaged: its SHA-256 is {actual[:12]}..., {expected[:12]}... was expected;"
             " reinstall polytimbre or restore the file from the repository"
         )
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:

@@ -10,14 +10,10 @@ from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
 from benchmark.workers.jobs import Event, Executor, Job, _outcome
-from benchmark.workers.threads import single_threaded
+from benchmark.workers.settings import starting
 
 #: Seconds that a process may take to end once its job has.
 _TO_EXIT = 10.0
-
-
-#: Thread variables are set while a process starts; two starts at once would undo each other's.
-_starting = threading.Lock()
 
 
 def _child(pipe: Any, job: Job) -> None:
@@ -54,7 +50,7 @@ class _Place:
         self.job = job
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_child, args=(theirs, job), daemon=True)
-        with _starting, single_threaded():
+        with starting():
             self.process.start()
         theirs.close()
         self.deadline = time.monotonic() + (float("inf") if job.seconds is None else job.seconds)
@@ -71,7 +67,7 @@ class _Place:
         return Event(self.job.key, "crashed", why)
 
     def leave(self) -> None:
-        """Let the process end, or end it."""
+        """Give the process some seconds to end by itself, then end it."""
         self.process.join(_TO_EXIT)
         self.end()
 
@@ -126,7 +122,7 @@ class Processes(Executor):
                 self._places.popitem()[1].end()
 
     def _happen(self) -> Iterator[Event]:
-        """Wait for the next events, or for the next limit."""
+        """Wait until a job reports or passes its limit, and yield the events of that."""
         if not self._places:
             return
         limit = min(place.deadline for place in self._places.values()) - time.monotonic()
