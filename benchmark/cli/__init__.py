@@ -7,8 +7,10 @@ import typer
 
 from benchmark.cli import analyses, publishing, runs, tuning
 from benchmark.cli.data import data_app
+from benchmark.cli.features import features_app
 from benchmark.cli.forget import forget
 from benchmark.cli.paper import paper
+from benchmark.cli.predict import predict
 from benchmark.cli.report import report
 from benchmark.cli.reproduce import reproduce
 from benchmark.errors import PolytimbreError
@@ -22,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
+    predict,
     runs.run,
     tuning.tune,
     tuning.study,
@@ -45,6 +48,7 @@ for command in (
     app.command(command.__name__.replace("_", "-"))(command)
 app.add_typer(runs.list_app, name="list")
 app.add_typer(data_app, name="data")
+app.add_typer(features_app, name="features")
 
 _debug = False
 

@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from types import ModuleType
 
 from benchmark.contracts.dataset import DatasetPlugin
+from benchmark.contracts.frontend import FrontEnd
 from benchmark.contracts.model import Model
 from benchmark.errors import PluginError, UnknownNameError
 
@@ -134,3 +135,11 @@ def datasets() -> Registry:
     from benchmark import datasets as folder
 
     return discover("data set", folder, "polytimbre.datasets", DatasetPlugin)
+
+
+@cache
+def frontends() -> Registry:
+    """Return the front ends in ``benchmark/features/`` and under ``polytimbre.frontends``."""
+    from benchmark import features as folder
+
+    return discover("front end", folder, "polytimbre.frontends", FrontEnd)
