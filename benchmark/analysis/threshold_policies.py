@@ -107,7 +107,7 @@ def folds(labels: StoredLabels, n_folds: int = N_FOLDS, seed: int = 0) -> np.nda
 def take(labels: StoredLabels, rows: np.ndarray) -> StoredLabels:
     """Return the labels of some clips."""
     fields = ("y_true", "y_mask", "keys", "groups")
-    return StoredLabels(*(getattr(labels, name)[rows] for name in fields), labels.classes)
+    return StoredLabels(*(getattr(labels, name)[rows] for name in fields), classes=labels.classes)
 
 
 def draw_folds(labels: StoredLabels, seed: int = 0) -> list[np.ndarray]:
