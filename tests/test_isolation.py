@@ -101,7 +101,7 @@ def test_nor_by_the_workers_of_a_cluster(polytimbre, hostile, tmp_path):
     own = ("--host", "127.0.0.1", "--no-dashboard")
     environment = {
         **polytimbre.environment,
-        "PYTHONSAFEPATH": "1",  # for Dask's own processes, as benchmark/README.md advises
+        "PYTHONSAFEPATH": "1",  # for Dask's own processes, as the README advises
         "DASK_DISTRIBUTED__WORKER__DAEMON": "False",
     }
 
@@ -130,11 +130,12 @@ def scores(store: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted(store.glob("runs/*/scores.npz"))]
 
 
-NETWORK = ("run", "--dataset", "tiny", "--model", "cnn", "--seed", 0, "--param", "epochs=2")
+NETWORK = ("run", "--dataset", "tiny", "--model", "cnn", "--seed", 0, "--param", "epochs=1")
+SMALL = ("--param", "filters=[8]", "--param", "dense=8")
 
 
 def test_settings_from_outside_change_no_bit(polytimbre, tmp_path):
-    polytimbre(*NETWORK, "--workers", 1)
+    polytimbre(*NETWORK, *SMALL, "--workers", 1)
     expected = scores(polytimbre.store)
     (tmp_path / "home" / ".keras").mkdir(parents=True)
     outside = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.1}
@@ -150,11 +151,10 @@ def test_settings_from_outside_change_no_bit(polytimbre, tmp_path):
         "KERAS_BACKEND": "",
         "KERAS_NNX_ENABLED": "true",
     }
-    for workers in (1, 0):
-        store = tmp_path / f"store {workers}"
-        polytimbre.environment |= {**variables, "POLYTIMBRE_STORE": str(store)}
-        polytimbre(*NETWORK, "--workers", workers)
-        assert scores(store) == expected
+    store = tmp_path / "another store"
+    polytimbre.environment |= {**variables, "POLYTIMBRE_STORE": str(store)}
+    polytimbre(*NETWORK, *SMALL, "--workers", 0)
+    assert scores(store) == expected
 
 
 @pytest.mark.parametrize(
@@ -178,6 +178,7 @@ def test_a_worker_has_what_this_process_keeps(monkeypatch):
     ends = jobs.endings(Processes(1).run([Job("a", jobs.surroundings, ())]))
     variables, folders, main = ends["a"][1]
     assert "JAX_ENABLE_X64" not in variables and variables["PJRT_NPROC"] == "1"
+    assert (Path(variables["KERAS_HOME"]) / "keras.json").is_file()
     assert str(Path.cwd()) not in folders[:-1] and "" not in folders
     assert main is None
     assert dict(os.environ) == before and sys.path == path

@@ -76,10 +76,9 @@ def tune(
     names = model or [n for n in registry.models().names() if _searches(n)]
     if study and len(names) > 1:
         raise ProtocolError("--study names one study: name one --model with it")
-    requests = []
-    for name in names:
-        setting, _, preset = name.partition(":")
-        requests.append(RunRequest(data, setting, seed, preset or None, parse_params(param)))
+    settings = [name.partition(":")[::2] for name in names]
+    fixed = parse_params(param)
+    requests = [RunRequest(data, name, seed, preset or None, fixed) for name, preset in settings]
     caps = Caps(trial_seconds, max_parameters)
     empty = []
     with reachable(address_of(storage, chosen)):

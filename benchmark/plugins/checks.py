@@ -232,7 +232,7 @@ class _Rules:
         self._require(same != self.cls.seeded, self.seed, f"{instead}, seeded = {self.cls.seeded}")
 
     def numbers_of_classes(self) -> None:
-        """1, 2, 5 and 120 classes are fitted, saved and loaded alike."""
+        """1, 2, 5 and 120 classes are fitted, and 1 and 120 saved and loaded, alike."""
         for n in (1, 2, 5, 120):
             classes = tuple(f"class {i}" for i in range(n))
             train, stop, new = (make_part(60, seed, classes=classes) for seed in (1, 2, 3))
@@ -240,6 +240,8 @@ class _Rules:
             model.fit(train, stop, seed=1, report=lambda stage: True)
             scores = model.predict_proba(new.X)
             check_scores(self.cls.name, scores, new.y_mask.shape)
+            if n in (2, 5):  # a network is compiled once more for each
+                continue
             with tempfile.TemporaryDirectory() as folder:
                 model.save(Path(folder))
                 loaded = self.cls()

@@ -95,7 +95,7 @@ def names(address: str) -> list[str]:
 
 
 def read(name: str, address: str) -> Any:
-    """Return a stored study (Optuna's) to look at.
+    """Return a stored study, as Optuna gives it, to read from.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def reachable(address: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what is behind an error: its kind and, in one line, what it says."""
+    """Return an error's cause in one line: its type and its message."""
     error = error.__cause__ or error
     text, _, _ = str(error).partition("\n[SQL")
     return f"{type(error).__name__}: {' '.join(text.split())}"
