@@ -107,6 +107,9 @@ FLOORS = (
     "benchmark/tuning",
     "benchmark/analysis",
     "reports",
+    "benchmark/api",
+    "polytimbre",
+    "reports/notebooks",
     "benchmark/cli",
     "benchmark/__main__",
 )

@@ -127,14 +127,21 @@ def show(run_id: str, store: StoreOption = None) -> None:
         print(trace)
 
 
-def check(model: Annotated[str, typer.Argument(help="Model; see `list models`.")]) -> None:
-    """Hold a model plugin against the model contract, rule by rule."""
-    from benchmark.plugins import registry
-    from benchmark.plugins.checks import check_model
+def check(
+    name: Annotated[str, typer.Argument(help="Model or data set; see `list models`.")],
+    data_root: RootOption = None,
+) -> None:
+    """Hold a model or a data set against its contract, rule by rule."""
+    from benchmark.plugins import checks, registry
 
-    for rule in check_model(registry.models().get(model)):
+    models, datasets = registry.models(), registry.datasets()
+    if name in datasets.plugins and name not in models.plugins:
+        kind, rules = "data set", checks.check_dataset(datasets.get(name), data_root)
+    else:
+        kind, rules = "model", checks.check_model(models.get(name))
+    for rule in rules:
         print(f"holds: {rule}", flush=True)
-    print(f"model {model!r} holds to the contract")
+    print(f"{kind} {name!r} holds to the contract")
 
 
 def info(store: StoreOption = None) -> None:

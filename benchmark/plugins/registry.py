@@ -111,6 +111,21 @@ def discover(kind: str, folder: ModuleType, group: str, base: type) -> Registry:
     return registry
 
 
+def check_class(kind: str, cls: type, base: type) -> None:
+    """Refuse what is no usable subclass of `base`.
+
+    Raises
+    ------
+    PluginError
+    """
+    if not (inspect.isclass(cls) and issubclass(cls, base)):
+        raise PluginError(f"a {kind} is a name or a subclass of {base.__name__}, got {cls!r}")
+    one = Registry(kind)
+    one.add(cls, cls.__module__)
+    for problem in one.failures.values():
+        raise PluginError(problem)
+
+
 @cache
 def models() -> Registry:
     """Return the models in ``models/`` and under ``polytimbre.models``."""
@@ -140,6 +155,11 @@ def source_hash(cls: type) -> str:
     own = {cls.__module__.partition(".")[0], "benchmark", "models"}
     seen: dict[str, str] = {}
     todo = [cls.__module__]
+    if cls.__module__ == "__main__":  # a script's or a notebook's: the class alone
+        source = _own_source(cls)
+        tree = ast.parse(source)
+        seen["__main__"] = _code(source, tree)
+        todo = [base.__module__ for base in cls.__mro__[1:]]
     while todo:
         name = todo.pop()
         if name in seen or (source := _source(name)) is None:
@@ -149,6 +169,16 @@ def source_hash(cls: type) -> str:
         todo += [m for m in _imported(tree) if m.partition(".")[0] in own]
     text = "\n".join(f"{name}\n{code}" for name, code in sorted(seen.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _own_source(cls: type) -> str:
+    try:
+        return inspect.cleandoc("\n" + inspect.getsource(cls))
+    except (OSError, TypeError) as error:
+        raise PluginError(
+            f"the source of class {cls.__name__} can't be read ({error}), and without it a run "
+            "has no identity: write the class to a file, and import it"
+        ) from error
 
 
 def _source(module: str) -> str | None:

@@ -45,9 +45,14 @@ def _check_models(n_models: int, least: int, what: str) -> None:
         raise ProtocolError(f"{what} takes at least {least} runs to compare, got {n_models}")
 
 
+def resamples_needed(n_tests: int, level: float) -> int:
+    """Return how many resamples it takes for one of `n_tests` tests to come out significant."""
+    return int(np.ceil(2 * n_tests / (1 - level) - 1e-6)) - 1
+
+
 def _check_resolution(n_tests: int, n_resamples: int, level: float) -> None:
     """Refuse tests that could not come out significant whatever the data."""
-    needed = int(np.ceil(2 * n_tests / (1 - level) - 1e-6)) - 1
+    needed = resamples_needed(n_tests, level)
     if n_resamples < needed:
         raise ProtocolError(
             f"{n_resamples} resamples are too few to correct for {n_tests} tests at level "

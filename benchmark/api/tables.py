@@ -1,0 +1,70 @@
+"""Tables and figures as objects that a notebook shows."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmark.errors import ProtocolError, UnknownNameError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from reports.tables.results import Results
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table with its title and notes; a notebook shows intervals beside their values.
+
+    Attributes
+    ----------
+    title : str
+    frame : pandas.DataFrame
+        A column ``X`` with an interval has its ends in ``X low`` and ``X high``.
+    notes : tuple of str
+        How it is to be read, and what follows from it.
+    """
+
+    title: str
+    frame: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def keep(self, *columns: str, notes: bool = True) -> "Table":
+        """Return the table with some columns alone, in this order; intervals come along."""
+        wanted = [name + end for name in columns for end in ("", " low", " high")]
+        frame = self.frame[[name for name in wanted if name in self.frame.columns]]
+        return Table(self.title, frame, self.notes if notes else ())
+
+    def _repr_html_(self) -> str:
+        from reports.html import shown
+
+        return shown.table(self.frame, self.title, self.notes)
+
+
+def plot(tables: "Results", name: str) -> "Figure":
+    """Draw one of the report's figures; a notebook shows it with its words.
+
+    Parameters
+    ----------
+    tables : dict of str to Result
+    name : str
+        Of :data:`reports.figures.PLANS`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such figure, or the tables it is drawn from are not there.
+    ProtocolError
+        If they hold nothing to draw.
+    """
+    from reports.figures import PLANS
+    from reports.html import shown
+
+    plans = {p.name: p for p in PLANS if all(table in tables for table in p.tables)}
+    if name not in plans:
+        raise UnknownNameError("figure", name, plans)
+    drawn = shown.draw(plans[name], tables)
+    if drawn is None:
+        raise ProtocolError(f"the tables hold nothing that the figure {name!r} could show")
+    return drawn
