@@ -15,7 +15,7 @@ from benchmark.runs.published import PublishedSet
 from reports import figures
 from reports.figures import architectures
 from reports.figures.style import NETWORKS
-from reports.html import notebooks, pages
+from reports.html import notebooks, pages, reference
 from reports.tables import results
 
 
@@ -126,6 +126,7 @@ def _plan(
             for name in notebooks.NOTEBOOKS
         ),
         Step("pages", lambda: pages.write(sets, made, drawn, executed)),
+        Step("API reference", lambda: reference.write(made / "api")),
     ]
 
 
