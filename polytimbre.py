@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against
     from benchmark.api.stored import published as published
     from benchmark.api.stored import published_sets as published_sets
     from benchmark.api.stored import store as store
-    from benchmark.api.tables import Table as Table
+    from benchmark.api.tables import ShownTable as ShownTable
     from benchmark.bases.network import NeuralNetwork as NeuralNetwork
     from benchmark.bases.per_class import BinaryRelevance as BinaryRelevance
     from benchmark.contracts.dataset import CLASSES as CLASSES
@@ -56,7 +56,7 @@ EXPORTS = {
         "store", "published", "published_sets", "StoredRuns", "PublishedRuns",
     ),
     "benchmark.api.comparing": ("compare", "Result"),
-    "benchmark.api.tables": ("Table",),
+    "benchmark.api.tables": ("ShownTable",),
     "benchmark.protocol": ("divide",),
     "benchmark.contracts.dataset": ("Dataset", "Part", "DatasetPlugin", "CLASSES"),
     "benchmark.contracts.model": ("Model", "History"),

@@ -12,7 +12,7 @@ from benchmark.analysis import comparison, inference
 from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.analysis.inference import Inference
 from benchmark.api.running import Run
-from benchmark.api.tables import Table, plot
+from benchmark.api.tables import ShownTable, plot
 from benchmark.errors import ProtocolError
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs.record import Record
@@ -199,10 +199,10 @@ class Result:
         return made
 
     @property
-    def tables(self) -> dict[str, Table]:
+    def tables(self) -> dict[str, ShownTable]:
         """Return all tables by name, as the report shows them."""
         return {
-            name: Table(one.title, one.frame, tuple(one.notes))
+            name: ShownTable(one.title, one.frame, tuple(one.notes))
             for name, one in self._results.items()
         }
 

@@ -26,7 +26,7 @@ from benchmark.runs.store import Labels, Store
 from benchmark.workers.in_process import InProcess
 from benchmark.workers.jobs import Job
 from benchmark.workers.processes import Processes
-from benchmark.workers.threads import SINGLE_THREAD, jax_has_more_threads
+from benchmark.workers.threads import SINGLE_THREAD
 
 
 def models() -> list[str]:
@@ -92,8 +92,9 @@ def run(
     """Fit a model on a data set's training clips, score every part, and return the run.
 
     The run has the same bits, and the same id, as the command ``polytimbre run`` gives: it is
-    computed on one thread, in a process of its own. A model class that was written in a script
-    or a notebook exists in this process alone and is run here, which then keeps one thread.
+    computed on one thread, in a process of its own. A class that is no registered plugin may
+    exist in this script or notebook alone: it is run in this process, which keeps one thread
+    from then on, and is refused where JAX was imported with more.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ def run(
     if store is None:
         folder = tempfile.TemporaryDirectory(prefix="polytimbre-run-")
     path = Path(folder.name if folder else store).resolve()
-    record = _compute(request, cls, path)
+    record = _compute(request, path)
     if not record.finished:
         error = PluginError(f"model {cls.name!r} failed: {record.error}")
         error.add_note(record.traceback or "")
@@ -166,15 +167,9 @@ def _request(
     return requests.RunRequest(data, model, seed, preset or None, params, protocol=protocol)
 
 
-def _compute(request: requests.RunRequest, cls: type[Model], path: Path) -> Record:
-    here = cls.__module__ == "__main__"
-    if here and jax_has_more_threads():
-        raise PluginError(
-            f"class {cls.__name__} exists in this script or notebook alone, where JAX already has "
-            "more than one thread, which changes results: run it before anything imports JAX, "
-            "or write the class to a file and import it"
-        )
-    executor = InProcess() if here else Processes(1)
+def _compute(request: requests.RunRequest, path: Path) -> Record:
+    registered = isinstance(request.model, str)
+    executor = Processes(1) if registered else InProcess()
     job = Job("run", execute, (request, path))
     with executor, closing(executor.run([job])) as events:
         for event in events:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.api.running import Run
-from benchmark.api.tables import Table, plot
+from benchmark.api.tables import ShownTable, plot
 from benchmark.errors import StoreError, UnknownNameError
 from benchmark.runs import published as published_runs
 from benchmark.runs.published import PublishedSet
@@ -93,7 +93,7 @@ class PublishedRuns(StoredRuns):
         return results.read(self._source.results())
 
     @cached_property
-    def tables(self) -> "dict[str, Table]":
+    def tables(self) -> "dict[str, ShownTable]":
         """Return the tables by name; they are there where scores may not be shipped, too.
 
         Examples
@@ -104,7 +104,7 @@ class PublishedRuns(StoredRuns):
         'cnn tuned refit'
         """
         return {
-            name: Table(one.title, one.frame, tuple(one.notes))
+            name: ShownTable(one.title, one.frame, tuple(one.notes))
             for name, one in self._results.items()
         }
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class ShownTable:
     """A table with its title and notes; a notebook shows intervals beside their values.
 
     Attributes
@@ -30,11 +30,11 @@ class Table:
     frame: pd.DataFrame
     notes: tuple[str, ...] = ()
 
-    def keep(self, *columns: str, notes: bool = True) -> "Table":
+    def keep(self, *columns: str) -> "ShownTable":
         """Return the table with some columns alone, in this order; intervals come along."""
         wanted = [name + end for name in columns for end in ("", " low", " high")]
         frame = self.frame[[name for name in wanted if name in self.frame.columns]]
-        return Table(self.title, frame, self.notes if notes else ())
+        return ShownTable(self.title, frame, self.notes)
 
     def _repr_html_(self) -> str:
         from reports.html import shown

@@ -62,11 +62,17 @@ def write(kind: str, name: str, package: Path | None = None) -> list[Path]:
             f"polytimbre is installed in {ROOT}, and no clone to write a {kind} into: make a "
             "package of its own with --package FOLDER"
         )
+    if (what.folder / name).exists():
+        raise PluginError(f"{what.folder / name} is there already: take another name")
     return _write_all({what.folder / f"{name}.py": _filled(what, f"{what.template}.py", name)})
 
 
 def _check_name(kind: str, name: str) -> None:
-    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+    if (
+        not (name.isascii() and name.isidentifier())
+        or keyword.iskeyword(name)
+        or name.startswith("_")
+    ):
         raise PluginError(
             f"{name!r} can't be the name of a {kind}: take letters, digits and underscores, a "
             "letter first, and no word of Python's"

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmark.errors import PolytimbreError
 from benchmark.workers.jobs import Event, Executor, Job, _outcome
-from benchmark.workers.threads import SINGLE_THREAD, jax_has_more_threads
+from benchmark.workers.threads import SINGLE_THREAD
 
 
 class _Abandoned(BaseException):
@@ -41,7 +41,7 @@ class InProcess(Executor):
         PolytimbreError
             If JAX was imported before with more threads.
         """
-        if jax_has_more_threads():
+        if "jax" in sys.modules and os.environ.get("PJRT_NPROC") != "1":
             raise PolytimbreError(
                 "JAX was imported with more than one thread, which changes results: start a "
                 "fresh Python, or run in at least one worker process"

@@ -1,7 +1,6 @@
 """How many threads a run computes with: one, since bits depend on it."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,11 +26,6 @@ def single_threaded() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def jax_has_more_threads() -> bool:
-    """Return whether JAX was imported here with more than one thread, which can't be undone."""
-    return "jax" in sys.modules and os.environ.get("PJRT_NPROC") != "1"
 
 
 def threads() -> int:

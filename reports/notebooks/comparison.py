@@ -80,7 +80,7 @@ levels = pd.DataFrame(
 both = levels.dropna()
 if len(compared) > 1 and len(both) > 2:
     order = both.rank(ascending=False).astype(int).reset_index()
-    display(pt.Table("Place by mAP among the models that both data sets have", order))
+    display(pt.ShownTable("Place by mAP among the models that both data sets have", order))
     tau = both.corr(method="kendall").iloc[0, 1]
     print(f"Kendall's tau between the two orders of {len(both)} models is {tau:.2f}.")
 else:

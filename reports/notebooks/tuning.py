@@ -59,7 +59,7 @@ for runs in tuned.values():
 for name, runs in tuned.items():
     trials = runs.tables["trials"].frame.dropna(subset="select mAP")
     for model, group in trials.groupby("model", sort=True):
-        best = pt.Table(f"{name}, {model}", group.nlargest(5, "select mAP"))
+        best = pt.ShownTable(f"{name}, {model}", group.nlargest(5, "select mAP"))
         columns = ("trial", "select mAP", "stop mAP", "stands at", "seconds", "parameters")
         display(best.keep(*columns))
 
