@@ -16,8 +16,15 @@ from benchmark.analysis import comparison
 from benchmark.contracts import facts
 from benchmark.contracts.dataset import Dataset
 from benchmark.contracts.model import Model
-from benchmark.errors import PluginError, PolytimbreError, ProtocolError, StoreError
+from benchmark.errors import (
+    PluginError,
+    PolytimbreError,
+    ProtocolError,
+    StoreError,
+    UnknownNameError,
+)
 from benchmark.plugins import registry
+from benchmark.protocol import PROTOCOLS
 from benchmark.runs import request as requests
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import Record
@@ -125,7 +132,7 @@ def run(
     Examples
     --------
     >>> import polytimbre as pt
-    >>> run = pt.run("random_forest", pt.load("rendered"), seed=1, n_estimators=5)
+    >>> run = pt.run("constant", pt.load("rendered"))
     >>> run.scores["test"].shape
     (1464, 20)
     >>> list(run.history.columns)
@@ -133,6 +140,8 @@ def run(
     """
     if not isinstance(data, Dataset):
         raise ProtocolError(f"run takes a data set, as load returns it, got {type(data).__name__}")
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", protocol, PROTOCOLS)
     request = _request(model, data, seed, protocol, params)
     cls = type(requests.make_model(request))  # a wrong name is refused before a process starts
     folder = None

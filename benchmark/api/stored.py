@@ -29,8 +29,8 @@ class StoredRuns:
     --------
     >>> import polytimbre as pt
     >>> runs = pt.published("rendered")
-    >>> len([run for run in runs if run.record.spec.model == "cnn" and run.record.spec.seed == 0])
-    3
+    >>> sorted(run.record.spec.seed for run in runs if run.label == "cnn tuned")
+    [0, 1, 2]
     """
 
     def __init__(self, source: Store) -> None:

@@ -162,6 +162,8 @@ class Model(ABC):
     @classmethod
     def param_names(cls) -> list[str]:
         """Return the names of the parameters of ``__init__``."""
+        if cls.__init__ is object.__init__:
+            return []
         return [p for p in inspect.signature(cls.__init__).parameters if p != "self"]
 
     def get_params(self) -> dict[str, Any]:
