@@ -121,6 +121,21 @@ def test_a_script_runs_beside_somebody_elses_packages(source, request, tmp_path)
     assert 0.4 < told["mine"] < 0.5
 
 
+def test_the_wheel_holds_every_file(wheel):
+    packages = ("benchmark", "models", "reports")
+    ours = {
+        path.relative_to(ROOT)
+        for package in packages
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    packed = {path.relative_to(wheel) for path in wheel.rglob("*") if path.is_file()}
+    assert ours | {Path("polytimbre.py")} <= packed
+    assert {path.parts[0] for path in packed if "dist-info" not in path.parts[0]} == {
+        "polytimbre.py", *packages,
+    }  # fmt: skip
+
+
 def test_importing_it_imports_nothing_heavy():
     code = (
         "import sys, polytimbre\n"
