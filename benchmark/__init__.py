@@ -2,7 +2,11 @@
 
 import os
 
+from benchmark.plugins.installed import claim
+
 #: Keras takes its backend when it is first imported, by whichever plugin; JAX unless told.
-os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or "jax"
 
 __version__ = "0.1.0"
+
+claim()

@@ -61,6 +61,11 @@ class Protocol:
 PROTOCOLS = {"default": Protocol(), "published": Protocol(missing="present")}
 
 
+def name_of(protocol_id: str) -> str | None:
+    """Return the name in `PROTOCOLS` of a protocol, by its id; None if there is none."""
+    return next((name for name, known in PROTOCOLS.items() if known.id == protocol_id), None)
+
+
 @dataclass(frozen=True, eq=False)
 class Division:
     """A data set divided under a protocol.

@@ -19,6 +19,7 @@ class Constant(Model):
     """
 
     name = "constant"
+    family = "baseline"
     seeded = False
     presets = {"yes": {"strategy": "yes"}}
 

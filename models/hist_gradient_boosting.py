@@ -31,6 +31,7 @@ class HistGradientBoosting(BinaryRelevance):
     """
 
     name = "hist_gradient_boosting"
+    family = "trees"
     libraries = ("scikit-learn",)
     unit = "round"
 

@@ -17,6 +17,7 @@ class LogisticRegression(BinaryRelevance):
     """
 
     name = "logistic_regression"
+    family = "linear"
     libraries = ("scikit-learn",)
     seeded = False
 

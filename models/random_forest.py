@@ -25,6 +25,7 @@ class RandomForest(BinaryRelevance):
     """
 
     name = "random_forest"
+    family = "trees"
     libraries = ("scikit-learn",)
     unit = "tree"
 

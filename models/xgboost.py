@@ -32,6 +32,7 @@ class XGBoost(BinaryRelevance):
     """
 
     name = "xgboost"
+    family = "trees"
     libraries = ("xgboost",)
     unit = "round"
 

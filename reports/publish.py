@@ -14,10 +14,12 @@ from benchmark.analysis.comparison import check_comparable
 from benchmark.errors import ProtocolError, StoreError
 from benchmark.plugins import registry
 from benchmark.protocol import PROTOCOLS, Division
+from benchmark.runs.files import sha256
 from benchmark.runs.published import FORMAT, PublishedSet, sets
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record, digest
 from benchmark.runs.request import DataRequest, RunRequest, divide_for, load
-from benchmark.runs.store import Labels, Store, sha256
+from benchmark.runs.store import Store
 from benchmark.tuning import history as study_history
 from reports.tables import confusion, results
 
@@ -35,7 +37,7 @@ Follow = Callable[[list], Iterable]
 def publish(
     runs: Sequence[Record],
     audit: Sequence[Record],
-    store: Store,
+    store: Runs,
     target: Path,
     *,
     storage: str,
@@ -50,7 +52,7 @@ def publish(
         Of one data set, division and protocol.
     audit : sequence of Record
         Of the same clips, trained under another protocol: rows of the protocol audit alone.
-    store : Store
+    store : Runs
         Holds them.
     target : Path
         Folder of the published sets.
@@ -72,7 +74,7 @@ def publish(
     spec = runs[0].spec
     plugin = registry.datasets().get(spec.dataset)()
     if data_root is not None or not plugin.needs_root:
-        check_data(spec.dataset, spec.split, runs[0], data_root)
+        check_data(spec.dataset, spec.split, runs[0], data_root if plugin.needs_root else None)
     target.mkdir(parents=True, exist_ok=True)
     folder = target / f".{spec.dataset}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -113,20 +115,7 @@ def check(runs: Sequence[Record], audit: Sequence[Record]) -> None:
     ProtocolError
         Naming the run, and what to do.
     """
-    for record in (*runs, *audit):
-        name = f"run {record.run_id} ({record.spec.label} seed {record.spec.seed})"
-        if not record.finished:
-            raise ProtocolError(f"{name} failed: {record.error}. Run it again before publishing")
-        if record.git.get("commit") is None:
-            raise ProtocolError(
-                f"{name} was not made from a git checkout: nobody could find its code again. "
-                "Clone the repository and run it there"
-            )
-        if record.git["dirty"]:
-            raise ProtocolError(
-                f"{name} was made from a tree with changes that were not committed. Commit, and "
-                "run it again with --force"
-            )
+    _check_origin((*runs, *audit))
     known = {protocol.id: name for name, protocol in PROTOCOLS.items()}
     protocols = {r.spec.protocol_id: r for r in runs}
     if len(protocols) > 1:
@@ -143,6 +132,35 @@ def check(runs: Sequence[Record], audit: Sequence[Record]) -> None:
                     f"run {record.run_id} is of another {name} than the runs it is to be "
                     "audited beside. Name runs of the same clips with --audit"
                 )
+
+
+def _check_origin(records: Sequence[Record]) -> None:
+    """Refuse runs that nobody could find the code of, all of them at once.
+
+    Raises
+    ------
+    ProtocolError
+        For one cause, naming all runs that it holds for, and what to do.
+    """
+    for record in records:
+        if not record.finished:
+            raise ProtocolError(f"{_name(record)} failed: {record.error}. Run it again first")
+    loose = [_name(record) for record in records if record.git.get("commit") is None]
+    if loose:
+        raise ProtocolError(
+            f"not made from a git checkout, so that nobody could find its code again: "
+            f"{', '.join(loose)}. Clone the repository and run there"
+        )
+    dirty = [_name(record) for record in records if record.git["dirty"]]
+    if dirty:
+        raise ProtocolError(
+            f"made from a tree with changes that were not committed: {', '.join(dirty)}. Commit, "
+            "and run again with --force"
+        )
+
+
+def _name(record: Record) -> str:
+    return f"run {record.run_id} ({record.spec.label} seed {record.spec.seed})"
 
 
 def check_data(dataset: str, split: str, record: Record, root: Path | None) -> Division:
@@ -167,7 +185,7 @@ def check_data(dataset: str, split: str, record: Record, root: Path | None) -> D
 
 
 def recheck(
-    path: Path, data_root: Path | None, store: Store | None = None, follow: Follow = iter
+    path: Path, data_root: Path | None, store: Runs | None = None, follow: Follow = iter
 ) -> dict[str, list[str]]:
     """Hold every published set against itself, and against what it was derived from.
 
@@ -199,7 +217,7 @@ def recheck(
 
 
 def _against_data(
-    one: PublishedSet, data_root: Path, store: Store | None, follow: Follow
+    one: PublishedSet, data_root: Path, store: Runs | None, follow: Follow
 ) -> list[str]:
     """Hold a set without scores against its data, and against the runs in a store."""
     record = one.get(one.runs[0])
@@ -226,14 +244,14 @@ def _against_data(
         return results.different(found, stored)
 
 
-def complete_labels(dataset: str) -> Labels | None:
+def complete_labels(dataset: str) -> StoredLabels | None:
     """Return the test labels of the same clips with every label observed, if there are any."""
     name = f"{dataset}-full"
     known = name in registry.datasets().plugins
     return partition_labels(load(DataRequest(name))) if known else None
 
 
-def _copy(record: Record, store: Store, folder: Path) -> None:
+def _copy(record: Record, store: Runs, folder: Path) -> None:
     """Copy a run's record, its scores and its division's labels."""
     run = folder / "runs" / record.run_id
     run.mkdir(parents=True)

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -79,18 +78,6 @@ print(json.dumps({
     "mine": pt.run(Mine, data).metrics["mAP"],
 }))
 """
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The folder that polytimbre's wheel is unpacked in."""
-    from hatchling.builders.wheel import WheelBuilder
-
-    folder = tmp_path_factory.mktemp("wheel")
-    (file,) = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
-    with zipfile.ZipFile(file) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
 
 
 @pytest.mark.parametrize("source", ["checkout", "wheel"])
@@ -384,6 +371,6 @@ def test_what_is_published_is_read(tmp_path):
 
 def test_a_model_whose_code_was_changed_is_not_loaded(runs, monkeypatch):
     run = next(one for one in pt.store(runs.path) if one.label == "constant")
-    monkeypatch.setattr("benchmark.plugins.registry.source_hash", lambda cls: "another")
+    monkeypatch.setattr("benchmark.api.running.source_hash", lambda cls: "another")
     with pytest.raises(pt.StoreError, match="was changed since"):
         run.model  # noqa: B018

@@ -14,7 +14,7 @@ from benchmark.analysis.comparison import evaluate
 from benchmark.contracts.dataset import CLASSES
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import DataError, ProtocolError
-from benchmark.runs.store import Labels
+from benchmark.runs.reading import StoredLabels
 from benchmark.scoring import metrics
 from reports.tables import audits, text
 
@@ -26,7 +26,7 @@ def make_labels(n=300, seed=0, observed=0.3, prevalence=0.3, prefix="clip"):
     y_mask = rng.random((n, 20)) < observed
     y_true = np.float32((rng.random((n, 20)) < prevalence) & y_mask)
     keys = np.array([f"{prefix}{i:04d}" for i in range(n)])
-    return Labels(y_true, y_mask, keys, keys, CLASSES)
+    return StoredLabels(y_true, y_mask, keys, keys, classes=CLASSES)
 
 
 def make_scores(labels, skill, seed):
@@ -85,7 +85,9 @@ def test_published_labels_call_missing_present_and_keep_clips_with_observed_voic
     y_true = np.zeros((3, 20), np.float32)
     y_true[0, 0] = y_true[2, VOICE] = 1
     keys = np.array(["a", "b", "c"])
-    y_present, rows = protocol_audit.published_labels(Labels(y_true, mask, keys, keys, CLASSES))
+    y_present, rows = protocol_audit.published_labels(
+        StoredLabels(y_true, mask, keys, keys, classes=CLASSES)
+    )
     assert rows.tolist() == [0, 2]
     expected = np.ones((2, 20), bool)
     expected[0, VOICE] = expected[1, 1] = False
@@ -187,7 +189,11 @@ def test_labels_are_read_by_partition(tmp_path):
         ({"keys": np.array(["a"] * 4), "label": np.zeros((4, 20), np.int8)}, "each once"),
         ({"keys": np.array([1, 2, 3, 4]), "label": np.zeros((4, 20), np.int8)}, "of str"),
         ({"test_keys": ["000000_0", "elsewhere"]}, "must hold all 2 clips"),
-        ({"keys": np.array(["a"] * 4, object), "label": np.zeros((4, 20))}, "can't be read"),
+        (
+            {"keys": np.array(["a"] * 4, object), "label": np.zeros((4, 20))},
+            "'sample_key' must be str",
+        ),
+        ({"keys": np.array([], "U5"), "label": np.zeros((0, 20), np.int8)}, "a clip or more"),
     ],
 )
 def test_bad_labels_are_one_clear_sentence(tmp_path, kwargs, sentence):
@@ -197,13 +203,13 @@ def test_bad_labels_are_one_clear_sentence(tmp_path, kwargs, sentence):
 
 def test_missing_files_are_one_clear_sentence(tmp_path):
     path = write_labels(tmp_path)
-    with pytest.raises(DataError, match=r"none\.npz can't be read"):
+    with pytest.raises(DataError, match=r"none\.npz is missing"):
         protocol_audit.read_labels(tmp_path / "none.npz")
     (tmp_path / "partitions" / "split01_test.csv").unlink()
     with pytest.raises(DataError, match=r"split01_test\.csv"):
         protocol_audit.read_labels(path)
     path.write_bytes(b"not a zip file")
-    with pytest.raises(DataError, match="can't be read"):
+    with pytest.raises(DataError, match="not a readable .npz file"):
         protocol_audit.read_labels(path)
 
 
@@ -406,7 +412,7 @@ def test_masks_of_other_clips_or_labels_are_refused():
     models = mask_audit.scored_models(stage.comparison.entries, stage.store)
     with pytest.raises(ProtocolError, match="not the same clips"):
         mask_audit.audit_given_mask(full, make_labels(60, prefix="other"), models)
-    wrong = Labels(1 - full.y_true, full.y_mask, full.keys, full.groups, CLASSES)
+    wrong = StoredLabels(1 - full.y_true, full.y_mask, full.keys, full.groups, classes=CLASSES)
     with pytest.raises(ProtocolError, match="contradict"):
         mask_audit.audit_given_mask(full, wrong, models)
     with pytest.raises(ProtocolError, match="at least two models"):

@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as sk
 
 from benchmark.errors import ProtocolError
 from benchmark.scoring import metrics
 from benchmark.scoring.bootstrap import (
     BLOCK,
+    Bootstrap,
     basic_interval,
     bootstrap,
     clip_draws,
+    effective_groups,
     p_value,
     seed_weights,
 )
@@ -249,11 +252,13 @@ def test_p_values_stay_in_range():
 
 
 @pytest.mark.parametrize("n_seeds", [2, 3, 5])
-def test_seed_weights_give_the_variance_of_a_mean_over_seeds(n_seeds):
+def test_seed_weights_spread_a_mean_as_students_t(n_seeds):
     values = np.random.default_rng(0).normal(size=n_seeds)
     weights = np.concatenate([seed_weights(n_seeds, 0, b, 0) for b in range(400)], axis=1)
     np.testing.assert_allclose(weights.sum(axis=0), 1)
-    assert (values @ weights).var() == pytest.approx(values.var(ddof=1) / n_seeds, rel=0.05)
+    standard_error = values.std(ddof=1) / np.sqrt(n_seeds)
+    t = (values @ weights - values.mean()) / standard_error
+    assert stats.kstest(t, stats.t(n_seeds - 1).cdf).statistic < 0.01
     assert (seed_weights(1, 0, 0, 0) == 1).all()
 
 
@@ -264,5 +269,44 @@ def test_seeds_widen_the_interval_and_their_spread_is_told_apart():
     result = bootstrap(truth, mask, [scores[0], noisy], n_resamples=1999)
     assert np.isnan(result.seed_sd[0])
     np.testing.assert_array_equal(result.values[:, 0], result.clip_values[:, 0])
-    expected = np.hypot(result.sampling_sd[1], result.seed_sd[1] / np.sqrt(3))
-    assert result.values[:, 1].std() == pytest.approx(expected, rel=0.1)
+    seeds_alone = stats.t.ppf(0.75, 2) * result.seed_sd[1] / np.sqrt(3)
+    low, high = np.quantile(result.values[:, 1], [0.25, 0.75])
+    clips_alone = stats.norm.ppf(0.75) * result.sampling_sd[1]
+    assert (high - low) / 2 == pytest.approx(np.hypot(seeds_alone, clips_alone), rel=0.1)
+
+
+def test_the_interval_of_a_class_stays_in_range_and_widens_with_seeds():
+    truth, mask, scores = make(n=150, c=4, prevalence=0.08, seeds=4)
+    still = np.repeat(scores[0][:1], 4, axis=0)  # four seeds alike
+    perfect = truth.astype(float)
+    result = bootstrap(truth, mask, [still, scores[1], perfect], n_resamples=499)
+    lower, upper = result.class_interval()
+    assert ((lower > 0) & (upper < 1))[:2].all()
+    assert (lower[2] == upper[2]).all()
+    assert (lower[2] == 1).all()
+    one = bootstrap(truth, mask, [still[0]], n_resamples=499).class_interval()
+    np.testing.assert_allclose([lower[0], upper[0]], [one[0][0], one[1][0]])
+    inner, outer = result.class_interval(0.8)
+    assert ((lower < inner) & (outer < upper))[:2].all()
+    narrow = Bootstrap("average_precision", *(getattr(result, name) for name in (
+        "scored", "run_values", "class_values", "clip_values", "class_bias")),
+        result.class_clip_sd / 2).class_interval()  # fmt: skip
+    assert (narrow[1] - narrow[0] < upper - lower)[:2].all()
+
+
+def test_bias_and_standard_error_of_clips_are_those_of_the_resamples():
+    truth, mask, scores = make(n=80, prevalence=0.1, seeds=1)
+    result = bootstrap(truth, mask, scores, n_resamples=BLOCK + 5)
+    drawn = result.class_values
+    np.testing.assert_allclose(
+        result.class_bias, np.nanmean(drawn, axis=0) - result.class_estimate, atol=1e-12
+    )
+    np.testing.assert_allclose(result.class_clip_sd, np.nanstd(drawn, axis=0, ddof=1), atol=1e-12)
+    np.testing.assert_allclose(result.corrected, 2 * result.estimate - result.values.mean(axis=0))
+
+
+def test_effective_number_of_groups():
+    assert effective_groups(np.array(["a", "b", "c", "c", "b", "a"])) == pytest.approx(3)
+    assert effective_groups(np.repeat(["a", "b", "c"], [98, 1, 1])) == pytest.approx(
+        1.041, abs=1e-3
+    )

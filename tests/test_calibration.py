@@ -8,7 +8,7 @@ import pytest
 from benchmark.analysis import calibration
 from benchmark.analysis.calibration import reliability
 from benchmark.errors import ProtocolError
-from benchmark.runs.store import Labels
+from benchmark.runs.reading import StoredLabels
 from reports.tables import calibration as calibration_tables
 
 
@@ -89,7 +89,11 @@ def test_refusals():
 def test_a_model_is_averaged_over_its_seeds_and_put_into_tables():
     positive, score, mask = made()
     keys = np.array([f"clip{i}" for i in range(len(mask))])
-    labels = {"test": Labels(positive.astype(np.float32), mask, keys, keys, ("a", "b", "c", "d"))}
+    labels = {
+        "test": StoredLabels(
+            positive.astype(np.float32), mask, keys, keys, classes=("a", "b", "c", "d")
+        )
+    }
     other = made(seed=1)[1]
     store = SimpleNamespace(scores=lambda record: {"test": record})
     found = calibration.measure([SimpleNamespace(label="m", records=[score, other])], store, labels)

@@ -8,10 +8,17 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score
 from test_store import make_record
 
-from benchmark.analysis.comparison import _newest, check_comparable, evaluate
+from benchmark.analysis.comparison import (
+    Entry,
+    check_comparable,
+    evaluate,
+    newest,
+    on_newest_data,
+)
+from benchmark.analysis.inference import tuned_and_default
 from benchmark.errors import ProtocolError
 from benchmark.plugins.checks import make_part
-from benchmark.runs.store import Labels
+from benchmark.runs.reading import StoredLabels
 from reports.tables import text
 
 
@@ -48,16 +55,52 @@ def test_default_tuned_and_refitted_runs_stand_side_by_side():
             start=1,
         )
     ]
-    groups, left_out = _newest(runs)
+    groups = newest(runs, lambda record: record.created)
     assert [label for label, _ in groups] == ["guess", "guess tuned", "guess tuned refit"]
     assert [group for _, group in groups] == [[runs[1]], [runs[3]], [runs[4]]]
-    assert left_out == 2  # of older code, and of an earlier choice of the same study
+
+
+def test_the_version_that_was_asked_for_last_is_shown():
+    first = make_record()
+    old, new = (
+        [replace(first, spec=replace(first.spec, source=source, seed=seed), created=created)
+         for seed in (0, 1)]
+        for source, created in (("old", "2026-01-01"), ("new", "2026-01-02"))
+    )  # fmt: skip
+    runs = old + new
+    assert newest(runs, lambda record: record.created) == [("guess", new)]
+    again = {id(old[1]): "2026-01-03"}  # one seed of the code before the edit, found stored
+    assert newest(runs, lambda r: again.get(id(r), r.created)) == [("guess", old)]
+    other = replace(first, spec=replace(first.spec, fingerprint="g"), created="2026-01-04")
+    assert on_newest_data([*runs, other], lambda record: record.created) == [other]
+
+
+def test_a_tuned_model_is_tested_against_its_own_default():
+    first = make_record()
+
+    def entry(n_members=1, **changes):
+        records = [replace(first, spec=replace(first.spec, **changes))] * n_members
+        return Entry("", records, [None], None)
+
+    tuned = {"study": "made-guess", "trial": 3}
+    entries = [
+        entry(**tuned),
+        entry(),
+        entry(**tuned, refit=True),  # its default wasn't refitted
+        entry(preset="published"),
+        entry(model="other"),
+        entry(model="other", params={"depth": 9}),  # which of the two is the default?
+        entry(model="other", **tuned),
+        entry(model="third", **tuned),
+        entry(model="third", n_members=2),  # an ensemble
+    ]
+    assert tuned_and_default(entries) == [(0, 1)]
 
 
 def make_labels(n, seed):
     part = make_part(n, seed)
     keys = np.array([f"k{i}" for i in range(n)])
-    return Labels(part.y_true, part.y_mask, keys, keys, part.classes)
+    return StoredLabels(part.y_true, part.y_mask, keys, keys, classes=part.classes)
 
 
 def test_evaluation_takes_thresholds_from_select_alone():

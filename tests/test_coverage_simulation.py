@@ -1,30 +1,22 @@
 """On simulated clips of known mAP the intervals cover it, and equal models test as equal.
 
 Scores are normal, shifted for positives, so that the population's average precision is an
-integral. Both models have the same mAP from different classes, and share half their noise.
+integral. Larger simulations, with tables: ``pytest tests/simulations -s -o addopts=``.
 """
 
 import numpy as np
 import pytest
-from scipy import stats
+from simulated import REGIMES, coverage, population_average_precision
 
 from benchmark.scoring.bootstrap import bootstrap, p_value
 
-N_REPETITIONS = 500
+N_REPETITIONS = 120
 N_CLIPS, N_CLASSES, N_POSITIVES = 2000, 20, 60
 SEPARATION = np.linspace(1.0, 3.0, N_CLASSES).astype(np.float32)
 
 
-def population_average_precision(separation, prevalence):
-    """Precision at the score of a positive, averaged over positives."""
-    z = np.linspace(-8, 14, 10_001)
-    positive = prevalence * stats.norm.sf(z - separation)
-    precision = positive / (positive + (1 - prevalence) * stats.norm.sf(z))
-    return np.trapezoid(precision * stats.norm.pdf(z - separation), z)
-
-
 def simulate(seed):
-    """Return labels and the scores of two models."""
+    """Return labels, and scores of two models of one mAP that share half their noise."""
     rng = np.random.default_rng(seed)
     shape = (N_CLIPS, N_CLASSES)
     truth = rng.random(shape, dtype=np.float32) < N_POSITIVES / N_CLIPS
@@ -37,7 +29,7 @@ def simulate(seed):
 @pytest.fixture(scope="module")
 def simulation():
     """Coverage of basic and percentile intervals, and p-values of the difference."""
-    true = np.mean([population_average_precision(d, N_POSITIVES / N_CLIPS) for d in SEPARATION])
+    true = population_average_precision(SEPARATION, N_POSITIVES / N_CLIPS).mean()
     basic, percentile, p = [], [], []
     for seed in range(N_REPETITIONS):
         truth, scores = simulate(seed)
@@ -54,9 +46,16 @@ def simulation():
 
 def test_basic_intervals_cover_the_true_value(simulation):
     basic, percentile, _ = simulation
-    assert 0.91 <= basic <= 0.98
+    assert 0.89 <= basic <= 0.98
     assert percentile < basic - 0.05  # why the intervals are not percentile ones
 
 
 def test_equal_models_are_told_apart_as_seldom_as_promised(simulation):
-    assert 0.02 <= simulation[2] <= 0.08
+    assert 0.01 <= simulation[2] <= 0.1
+
+
+@pytest.mark.parametrize("regime", list(REGIMES)[1:])
+def test_intervals_of_classes_cover_with_few_positives_and_unequal_groups(regime):
+    found = coverage(regime, 60, n_resamples=199)
+    assert 0.88 <= found["class"] <= 0.98
+    assert found["macro"] >= 0.8  # 60 repetitions have a standard error of 0.03

@@ -19,7 +19,8 @@ from benchmark.analysis.ensembles import (
 from benchmark.analysis.inference import infer
 from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.protocol import PARTS, PROTOCOLS
-from benchmark.runs.store import Labels, Store
+from benchmark.runs.reading import StoredLabels
+from benchmark.runs.store import Store
 from benchmark.scoring.metrics import mean_average_precision
 from reports.tables import comparison as comparison_tables
 from reports.tables import ensembles as report
@@ -33,7 +34,7 @@ def make_labels(n_clips=400, seed=0, group_size=2, observed=0.7):
     y_true = np.float32(rng.random(y_mask.shape) < 0.25) * y_mask
     keys = np.array([f"clip{i:04d}" for i in range(n_clips)])
     groups = np.array([f"group{i // group_size:04d}" for i in range(n_clips)])
-    return Labels(y_true, y_mask, keys, groups, CLASSES)
+    return StoredLabels(y_true, y_mask, keys, groups, classes=CLASSES)
 
 
 def made_scores(labels, noise, seed):

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from conftest import unpack_wheel
 
 from benchmark.errors import PluginError
 from benchmark.plugins import scaffold
@@ -77,7 +78,7 @@ def test_a_package_can_be_installed_and_its_test_passes(
     project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
     (target,) = project["entry-points"][group].values()
     assert target.startswith(f"polytimbre_{name}:")
-    site = install(package, tmp_path / "site")
+    site = unpack_wheel(package, tmp_path / "site")
     assert f"{words} '{name}' holds to the contract" in clone("check", name, site=site)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
@@ -86,20 +87,6 @@ def test_a_package_can_be_installed_and_its_test_passes(
     assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout
     again = clone("new", kind, f"other_{kind}", "--package", package, code=2)
     assert "pyproject.toml is there already, and nothing is replaced" in again
-
-
-def install(package: Path, site: Path) -> Path:
-    """Build a package's wheel and unpack it, as an installer does."""
-    import zipfile
-
-    code = "import sys; from hatchling.builders.wheel import WheelBuilder as W; "
-    code += "print(*W(sys.argv[1]).build(directory=sys.argv[2], versions=['standard']))"
-    made = subprocess.run(
-        [sys.executable, "-c", code, package, site], capture_output=True, text=True, check=True
-    )
-    with zipfile.ZipFile(made.stdout.strip()) as wheel:
-        wheel.extractall(site)
-    return site
 
 
 @pytest.mark.parametrize(

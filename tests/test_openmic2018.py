@@ -26,8 +26,9 @@ from openmic_replica import (
 from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
 from benchmark.datasets import audioset20, openmic2018
 from benchmark.datasets.openmic2018 import ARCHIVE, OpenMIC2018, SharedArtistWarning
-from benchmark.datasets.reading.npz import NotStringsError, NpzReader, parse_pickled_strings
 from benchmark.errors import DataError, UnknownNameError
+from benchmark.reading.npz import NpzReader
+from benchmark.reading.pickled import NotStringsError, parse_pickled_strings
 
 
 @pytest.fixture
@@ -255,7 +256,7 @@ def test_data_set_refuses_a_group_in_both_partitions(small_openmic):
 
 
 def test_reader_names_a_missing_file(tmp_path):
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match="is missing"):
         NpzReader(tmp_path / "no.npz")
 
 

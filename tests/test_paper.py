@@ -10,9 +10,9 @@ import pytest
 
 from benchmark.errors import PolytimbreError, StoreError
 from benchmark.protocol import PROTOCOLS
+from benchmark.runs.files import sha256
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import Record, RunSpec, digest, run_id
-from benchmark.runs.store import sha256
 from reports import paper
 from reports.paper import claims, formats
 from reports.paper.source import Source

@@ -1,7 +1,5 @@
 """The division into parts: whole groups, stratified, repeatable; and who may be compared."""
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -60,26 +58,3 @@ def test_division_repeats_and_its_id_tells_protocols_apart():
 def test_too_few_groups_are_refused():
     with pytest.raises(ProtocolError, match="too few to divide"):
         divide(make_dataset(groups=np.array(["a"] * 5 + ["b"] * 3)))
-
-
-def test_source_hash_sees_code_and_not_words(tmp_path, monkeypatch):
-    """A comment or a docstring leaves a run's identity alone, a changed line does not."""
-    import importlib
-
-    from benchmark.plugins.registry import source_hash
-
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def hashed(text):
-        (tmp_path / "hashed_plugin.py").write_text(text)
-        importlib.invalidate_caches()
-        sys.modules.pop("hashed_plugin", None)
-        return source_hash(importlib.import_module("hashed_plugin").Plugin)
-
-    plain = "class Plugin:\n    x = 1\n"
-    assert hashed(plain) == hashed(
-        '"""Doc."""\n# why\nclass Plugin:\n    """Doc."""\n\n    x = 1  # so\n'
-    )
-    assert hashed(plain) != hashed(plain.replace("1", "2"))
-    imports = "from benchmark.scoring import metrics\n" + plain
-    assert hashed(imports) != hashed(plain)

@@ -8,9 +8,10 @@ from conftest import install
 
 from benchmark.errors import UnknownNameError
 from benchmark.protocol import PROTOCOLS
+from benchmark.runs.files import sha256
 from benchmark.runs.published import DamagedError, PublishedSet, find, sets
 from benchmark.runs.record import Record, digest
-from benchmark.runs.store import Store, sha256
+from benchmark.runs.store import Store
 from reports.tables import results
 
 COMMIT = {"commit": "c" * 40, "dirty": False}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from benchmark.errors import ProtocolError
-from benchmark.scoring.bootstrap import bootstrap
+from benchmark.scoring.bootstrap import Bootstrap, bootstrap
 from benchmark.scoring.ranking import critical_difference, holm, pairwise, win_tie_loss
 
 
@@ -57,6 +57,54 @@ def test_pairs_are_antisymmetric_and_tests_agree_with_intervals(result):
 
 def test_ranks_admit_ties(result):
     assert pairwise(result).rank.tolist() == [3, 1, 1, 4]
+
+
+def test_a_family_is_corrected_for_its_own_tests_alone(result):
+    pairs = pairwise(result)
+    best = pairs.against_best
+    assert pairs.best == result.estimate.argmax()
+    assert [i for i, _ in best.pairs] == [pairs.best] * 3
+    np.testing.assert_array_equal(best.p_holm, holm(best.p))
+    assert (best.p_holm <= [pairs.p_holm[pair] for pair in best.pairs]).all()
+    assert (best.difference >= 0).all()
+    assert pairs.among_best.tolist() == [False, True, True, False]
+    one = pairs.family([(3, 1)])
+    assert one.p_holm == one.p == pairs.p[3, 1]
+    assert one.upper[0] == pairs.upper[3, 1] == -pairs.lower[1, 3]
+    assert pairs.family([]).p_holm.size == 0
+
+
+def test_a_p_value_at_the_resolution_of_the_resamples_is_marked(result):
+    pairs = pairwise(result)
+    assert pairs.floor == 2 / 2000
+    assert pairs.at_floor[0, 3]  # noise against a model: no resample shows it the better one
+    assert pairs.p_holm[0, 3] == pytest.approx(6 * 2 / 2000)
+    assert not pairs.at_floor[1, 2]
+    one = pairs.family([(0, 3), (1, 2)])
+    assert one.at_floor.tolist() == [True, False]
+    assert one.p_holm[0] == pytest.approx(2 * 2 / 2000)
+
+
+def test_more_seeds_narrow_the_interval_down_to_what_clips_leave(result):
+    pairs = pairwise(result)
+    now = (pairs.upper - pairs.lower) / 2
+    np.testing.assert_array_equal(pairs.endless_seeds, pairs.endless_seeds.T)
+    # models of one seed have nothing to gain
+    np.testing.assert_allclose(pairs.twice_the_seeds[:3, :3], now[:3, :3], atol=1e-12)
+    assert (pairs.endless_seeds[3, :3] < pairs.twice_the_seeds[3, :3]).all()
+    assert (pairs.twice_the_seeds[3, :3] < now[3, :3]).all()
+
+
+def test_a_better_rank_of_a_lower_value_is_an_inversion():
+    """A model whose value is hardly known is surpassed by none, and not better for it."""
+    rng = np.random.default_rng(0)
+    spread = [0.001, 0.001, 0.2]
+    values = np.array([0.9, 0.8, 0.79])
+    drawn = values + spread * rng.standard_normal((999, 3))
+    runs = tuple(np.full((1, 1), value) for value in values)
+    pairs = pairwise(Bootstrap("f1", np.array([True]), runs, drawn[:, :, None], drawn), 0.9)
+    assert pairs.rank.tolist() == [1, 2, 1]
+    assert pairs.inversions == ((2, 1),)
 
 
 def test_differences_to_the_best_and_spreads(result):

@@ -16,9 +16,9 @@ from test_figures import CLASSES, labelled, made
 
 from benchmark.errors import StoreError
 from benchmark.protocol import PROTOCOLS
+from benchmark.runs.files import sha256
 from benchmark.runs.published import DamagedError, PublishedSet, sets
 from benchmark.runs.record import Record, RunSpec, digest
-from benchmark.runs.store import sha256
 from reports import html
 from reports.html import content, notebooks
 from reports.tables import results

@@ -14,15 +14,16 @@ from tiny_studies import wait_for
 from benchmark.analysis.comparison import evaluate
 from benchmark.analysis.reproduction import (
     Circumstance,
-    Metric,
+    Difference,
     Reproduction,
     ScoresOfPart,
     circumstances,
 )
 from benchmark.runs import environment
+from benchmark.runs.files import sha256
 from benchmark.runs.published import FORMAT
 from benchmark.runs.record import Record, RunSpec, digest
-from benchmark.runs.store import Store, sha256
+from benchmark.runs.store import Store
 from benchmark.workers.jobs import WORKER_THREADS
 from reports.tables import reproduction as report
 
@@ -306,7 +307,7 @@ def test_the_verdict(record, backend, bearing, difference, reproduced, sentence)
     recorded = replace(record, backend=backend)
     changed = [Circumstance("what", "a", "b", bearing)]
     scores = [ScoresOfPart("test", 100, int(difference != 0), int(difference != 0), 0.1)]
-    metrics = [Metric("mAP", 0.5, 0.5 + difference), Metric("stop_mAP", 0.4, 0.9)]
+    metrics = [Difference("mAP", 0.5, 0.5 + difference), Difference("stop_mAP", 0.4, 0.9)]
     metrics = metrics[:1] if difference == 0 else metrics
     found = Reproduction(recorded, record, changed, scores, metrics)
     assert found.reproduced == reproduced

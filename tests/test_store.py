@@ -1,14 +1,25 @@
 """The store survives damage, races and full disks, and says what happened."""
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmark.contracts.dataset import Dataset
 from benchmark.errors import StoreError, UnknownNameError
-from benchmark.runs.record import Record, RunSpec
+from benchmark.plugins.checks import make_part
+from benchmark.protocol import PARTS, divide
+from benchmark.runs.published import DEFAULT, open_runs
+from benchmark.runs.reading import AmbiguousError, RunError
+from benchmark.runs.record import FORMAT, Record, RunSpec, digest
 from benchmark.runs.store import Store
 
 
@@ -21,6 +32,14 @@ def put(store, record, value=0.5):
     with store.staging(record.run_id) as folder:
         np.savez(folder / "scores.npz", fit=np.full(3, value))
         store.add(record, folder)
+
+
+def tree(folder):
+    """Content and place of every file and folder."""
+    return {
+        path.relative_to(folder): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
 
 
 @pytest.fixture
@@ -63,17 +82,96 @@ def damage_binary(folder):
     (folder / "record.json").write_bytes(b"\xff\xfe\x00")
 
 
-@pytest.mark.parametrize(
-    "damage", [damage_truncate, damage_digit, damage_scores, damage_missing, damage_binary]
-)
-def test_damaged_records_are_set_aside_and_named(store, damage):
+def damage_types(folder):
+    change(folder, lambda content: content.update(history=[]))
+
+
+def damage_nesting(folder):
+    (folder / "record.json").write_text("[" * 100_000 + "]" * 100_000)
+
+
+def damage_names(folder):
+    change(folder, lambda content: content.update(files={"../../secret": "0" * 64}))
+
+
+def change(folder, how):
+    """Change a record's content and seal it again."""
+    content = json.loads((folder / "record.json").read_text())
+    del content["digest"]
+    how(content)
+    sealed = {**content, "digest": digest(content)}
+    (folder / "record.json").write_text(json.dumps(sealed))
+
+
+DAMAGES = [
+    damage_truncate, damage_digit, damage_scores, damage_missing, damage_binary,
+    damage_types, damage_nesting, damage_names,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_runs_are_named_left_by_who_looks_and_set_aside_by_who_replaces(store, damage):
     put(store, make_record())
+    put(store, make_record("b" * 16))
     damage(store.path / "runs" / ("a" * 16))
-    assert store.find("a" * 16) is None
-    assert len(store.warnings) == 1
-    assert "aaaaaaaaaaaaaaaa is damaged" in store.warnings[0]
-    assert len(list((store.path / "aside").iterdir())) == 1
+    before = tree(store.path)
+    for _ in range(2):
+        assert [record.run_id for record in store] == ["b" * 16]
+    assert len(store.warnings) == 2
+    assert "run aaaaaaaaaaaaaaaa is damaged: " in store.warnings[0]
+    with pytest.raises(RunError, match="is damaged") as caught:
+        store.get("aaaa")
+    assert caught.value.damaged
+    assert tree(store.path) == before
     put(store, make_record())  # there is room for the rerun
+    assert store.find("a" * 16).finished
+    assert len(list((store.path / "aside").iterdir())) == 1
+
+
+def leave_newer(folder):
+    change(folder, lambda content: content.update(format=FORMAT + 1))
+
+
+def leave_pipe(folder):
+    (folder / "scores.npz").unlink()
+    os.mkfifo(folder / "scores.npz")
+
+
+def leave_device(folder):
+    (folder / "record.json").unlink()
+    (folder / "record.json").symlink_to("/dev/zero")
+
+
+def leave_folder(folder):
+    (folder / "scores.npz").unlink()
+    (folder / "scores.npz").mkdir()
+
+
+def leave_loop(folder):
+    (folder / "record.json").unlink()
+    (folder / "record.json").symlink_to("record.json")
+
+
+@pytest.mark.parametrize(
+    ("hinder", "reason"),
+    [
+        (leave_newer, f"format {FORMAT + 1}, written by a newer polytimbre"),
+        (leave_pipe, "not a regular file"),
+        (leave_device, "not a regular file"),
+        (leave_folder, "not a regular file"),
+        (leave_loop, "can't be opened"),
+    ],
+)
+def test_what_cannot_be_opened_is_named_and_never_moved(store, hinder, reason):
+    put(store, make_record())
+    hinder(store.path / "runs" / ("a" * 16))
+    assert store.records() == []
+    assert reason in store.warnings[0] and "damaged" not in store.warnings[0]
+    with pytest.raises(StoreError, match="--force"):
+        put(store, make_record())
+    assert not list((store.path / "aside").iterdir())
+    store.set_aside("a" * 16)  # what --force does
+    put(store, make_record())
     assert store.find("a" * 16).finished
 
 
@@ -92,10 +190,128 @@ def test_unknown_run_is_named_with_the_nearest(store):
         store.get("abcdefabcdefabce")
 
 
-def test_record_refuses_unknown_fields():
+def test_an_id_that_several_runs_begin_with_is_said_to_be_so(store):
+    for run_id in ("abc1", "abc2", "abc"):
+        put(store, make_record(run_id))
+    with pytest.raises(AmbiguousError, match="3 runs .* begins with 'ab': abc, abc1, abc2"):
+        store.get("ab")
+    assert store.get("abc").run_id == "abc"  # a whole id is that run's
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"extra": 1}, "'extra'"),
+        ({"history": None}, "the field 'history' of its record must be"),
+        ({"history": {"stages": {"number": [1], "stop_mAP": []}}}, "different lengths"),
+        ({"history": {"stages": {"number": "12"}}}, "'history.stages'"),
+        ({"created": 20260101}, "the field 'created' of its record must be text"),
+        ({"threads": True}, "the field 'threads' of its record must be a whole number"),
+        (
+            {"files": {"scores.npz": 3}},
+            "'files' of its record must be a mapping whose values are text",
+        ),
+        ({"files": {"/etc/passwd": "0"}}, "outside its folder"),
+        ({"spec": []}, "'spec' of its record must be a mapping"),
+        ({"git": {"commit": 3}}, "'git.commit'"),
+        ({"machine": {"platform": []}}, "'machine.platform'"),
+        ({"status": "done"}, "status"),
+        ({"format": 2}, "format 2"),
+        ({"format": "4"}, "format '4'"),
+        ({"format": FORMAT + 1}, "written by a newer polytimbre"),
+    ],
+)
+def test_a_record_is_held_to_its_types(change, sentence):
     content = json.loads(make_record().to_json())
-    with pytest.raises(StoreError):
-        Record.from_json(json.dumps({**content, "extra": 1}))
+    del content["digest"]
+    content |= change
+    with pytest.raises(StoreError, match=re.escape(sentence)):
+        Record.from_json(json.dumps({**content, "digest": digest(content)}))
+
+
+def test_records_of_the_format_before_are_read_and_written_as_they_were():
+    content = json.loads(make_record().to_json())
+    del content["digest"], content["labels"]
+    content["format"] = 3
+    text = json.dumps({**content, "digest": digest(content)}, indent=1) + "\n"
+    record = Record.from_json(text)
+    assert record.labels is None
+    assert record.to_json() == text
+
+
+def test_the_stage_that_the_model_stands_at():
+    stages = {"number": [1, 2], "fit_mAP": [0.1, 0.2], "stop_mAP": [0.3, 0.4]}
+    record = make_record(history={"unit": "epoch", "stages": stages, "best": 1})
+    assert record.stage_at_best() == {"number": 1, "fit_mAP": 0.1, "stop_mAP": 0.3}
+    assert make_record().stage_at_best() is None
+
+
+def good_scores():
+    rng = np.random.default_rng(0)
+    return {part: rng.random((4, 3), np.float32) for part in PARTS}
+
+
+def break_shape(scores):
+    scores["test"] = scores["test"][:3]
+
+
+def break_dtype(scores):
+    scores["test"] = scores["test"].astype(float)
+
+
+def break_range(scores):
+    scores["stop"][0, 0] = 1.5
+
+
+def break_nan(scores):
+    scores["stop"][0, 0] = np.nan
+
+
+def break_part(scores):
+    del scores["fit"]
+
+
+def break_classes(scores):
+    scores["fit"] = scores["fit"][:, :2]
+
+
+def break_pickle(scores):
+    scores["fit"] = np.array([[{}] * 3] * 4, object)
+
+
+@pytest.mark.parametrize(
+    ("breaks", "sentence"),
+    [
+        (break_shape, "float32 of shape (3, 3) on test"),
+        (break_dtype, "float64"),
+        (break_range, "outside [0, 1] on stop"),
+        (break_nan, "outside [0, 1] on stop"),
+        (break_part, "no scores of fit"),
+        (break_classes, "different numbers of classes"),
+        (break_pickle, "can't be read"),
+    ],
+)
+def test_scores_are_held_to_their_contract_when_they_are_read(store, breaks, sentence):
+    def keep(run_id, scores):
+        with store.staging(run_id) as folder:
+            np.savez(folder / "scores.npz", **scores)
+            store.add(make_record(run_id, clips=dict.fromkeys(PARTS, 4)), folder)
+        return store.get(run_id)
+
+    np.testing.assert_equal(store.scores(keep("good", good_scores())), good_scores())
+    scores = good_scores()
+    breaks(scores)
+    with pytest.raises(RunError, match=re.escape(sentence)):
+        store.scores(keep("bad", scores))
+
+
+def test_an_archive_that_claims_more_than_it_can_hold_is_refused(store):
+    with store.staging("a") as folder:
+        np.savez_compressed(folder / "scores.npz", test=np.zeros((2**23, 20), np.float32))
+        assert (folder / "scores.npz").stat().st_size < 2**20
+        store.add(make_record("a", clips={"test": 2**23}), folder)
+    with pytest.raises(RunError, match="it claims to hold 640 MiB"):
+        store.scores(store.get("a"))
 
 
 def test_a_store_that_cannot_be_made_is_named(tmp_path):
@@ -129,7 +345,111 @@ print([r.run_id[0] for r in store.records()])
     assert "['a']" in out.stdout
 
 
-def test_damaged_labels_are_named(store):
-    (store.path / "labels" / "d.npz").write_bytes(b"PK not a zip")
-    with pytest.raises(StoreError, match="can't be read.*polytimbre run"):
+def make_division():
+    part = make_part(40, 5)
+    names = np.array([f"clip{number:02d}" for number in range(40)])
+    dataset = Dataset(
+        name="made", X=part.X, y_true=part.y_true, y_mask=part.y_mask, keys=names, groups=names,
+        partition=np.where(np.arange(40) % 4 < 3, "train", "test"), citation="", licence="",
+    )  # fmt: skip
+    return divide(dataset)
+
+
+def swap_labels(path):
+    """Put other labels into a file of labels, as if it had been written so."""
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays["test_y_true"] = 1 - arrays["test_y_true"]
+    np.savez_compressed(path, **arrays)
+
+
+def test_labels_are_those_that_a_run_was_made_with(store):
+    division = make_division()
+    labels = store.add_labels(division)
+    record = make_record(labels=labels)
+    record.spec = replace(record.spec, division_id=division.id)
+    put(store, record)
+    stored = store.labels(division.id)
+    part = division.part("test")
+    np.testing.assert_array_equal(stored["test"].y_true, part.y_true)
+    np.testing.assert_array_equal(stored["test"].y_positive, part.y_positive)
+    assert stored["test"].classes == part.classes
+    path = store.path / "labels" / f"{division.id}.npz"
+    swap_labels(path)
+    with pytest.raises(StoreError, match="not those that run a{16} was made with"):
+        store.labels(division.id)
+    assert not store.holds_labels(division)
+    assert store.add_labels(division) == labels  # what was there is kept, but no longer read
+    assert store.holds_labels(division)
+    np.testing.assert_array_equal(store.labels(division.id)["test"].y_true, part.y_true)
+    assert len(list((store.path / "aside").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"), [(b"PK not a zip", "can't be used"), (None, "the file is missing")]
+)
+def test_labels_that_cannot_be_used_are_named(store, content, sentence):
+    if content:
+        (store.path / "labels" / "d.npz").write_bytes(content)
+    with pytest.raises(StoreError, match=f"{sentence}.*polytimbre run"):
         store.labels("d")
+
+
+def test_when_a_run_was_last_asked_for(store):
+    put(store, make_record())
+    record = store.get("a")
+    assert store.asked(record) == record.created
+    store.note_asked(record.run_id)
+    assert store.asked(record) > record.created
+    assert store.find(record.run_id) == record
+    noted = store.path / "runs" / record.run_id / "asked"
+    for odd in (b"9999", b"\xff", b"9" * 10_000):
+        noted.write_bytes(odd)
+        assert store.asked(record) == record.created
+
+
+def test_what_is_forgotten_is_gone(store):
+    put(store, make_record("a"))
+    put(store, make_record("b"))
+    store.forget("a")
+    store.forget("a")
+    assert store.ids() == ["b"]
+    assert not list((store.path / "tmp").iterdir()) and not list((store.path / "aside").iterdir())
+
+
+def test_runs_are_only_opened_where_there_are_some(store, tmp_path):
+    put(store, make_record())
+    shown = tree(tmp_path)
+    assert [record.run_id for record in open_runs(store.path)] == ["a" * 16]
+    assert len(open_runs(store.path)) == 1
+    for path in (tmp_path / "nowhere", tmp_path, tmp_path / ("x" * 300)):
+        with pytest.raises(StoreError, match="there is no store|can't be read"):
+            open_runs(path)
+    with pytest.raises(StoreError, match="name one of them, audioset20, openmic2018, rendered"):
+        open_runs(DEFAULT)
+    assert tree(tmp_path) == shown
+    assert not hasattr(open_runs(DEFAULT / "rendered"), "add")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="takes another user")
+def test_another_users_runs_are_left_where_they_are(store):
+    """The owner of the store's files is root; who looks is not, and may not open one of them."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        path = shutil.copytree(store.path, Path(name) / "store")
+        other = Store(path)
+        put(other, make_record("a"))
+        put(other, make_record("b"))
+        (path / "runs" / "a" / "record.json").chmod(0o600)
+        before = tree(path)
+        warnings = []
+        os.seteuid(65534)
+        try:
+            readable = [record.run_id for record in open_runs(path, warnings.append)]
+            with pytest.raises(StoreError, match="can't be used"):
+                Store(path)
+        finally:
+            os.seteuid(0)
+        assert readable == ["b"]
+        assert "run a can't be read: its file record.json can't be opened" in warnings[0]
+        assert tree(path) == before

@@ -16,7 +16,7 @@ from sklearn.metrics import f1_score
 from benchmark.analysis import threshold_gains as gains
 from benchmark.analysis import threshold_policies as policies
 from benchmark.errors import ProtocolError
-from benchmark.runs.store import Labels
+from benchmark.runs.reading import StoredLabels
 from benchmark.scoring.bootstrap import bootstrap
 from benchmark.scoring.metrics import Ranking, decisions, macro
 from benchmark.scoring.thresholds import EDGE, Optima, Policy, calibrator, choose, decide
@@ -39,7 +39,7 @@ def made(n_clips=240, seed=0, prior=0.15, power=None, n_classes=N_CLASSES, n_gro
     keys = np.array([f"clip{i}" for i in range(n_clips)])
     groups = keys if n_groups is None else np.array([f"g{i % n_groups}" for i in range(n_clips)])
     classes = tuple(f"class{c}" for c in range(n_classes))
-    labels = Labels(y_true, np.ones(y_true.shape, bool), keys, groups, classes)
+    labels = StoredLabels(y_true, np.ones(y_true.shape, bool), keys, groups, classes=classes)
     return labels, (score if power is None else score**power).astype(np.float32)
 
 

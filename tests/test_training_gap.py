@@ -20,9 +20,9 @@ from benchmark.contracts.model import History, Stage
 from benchmark.errors import ProtocolError, StoreError
 from benchmark.plugins.checks import make_part
 from benchmark.protocol import divide
+from benchmark.runs.reading import StoredLabels
 from benchmark.runs.record import Record, RunSpec, digest
 from benchmark.runs.request import training_rows
-from benchmark.runs.store import Labels
 from benchmark.scoring import metrics
 from benchmark.scoring.bootstrap import basic_interval
 from reports.tables import learning_curve as learning_curve_tables
@@ -44,7 +44,9 @@ def make_labels(seed=0):
             y[:, 2] = 0
         keys = np.array([f"{part}{i:03d}" for i in range(n)])
         groups = np.array([f"{part}{i // 2:03d}" for i in range(n)])
-        labels[part] = Labels(np.where(mask, y, np.float32(0)), mask, keys, groups, CLASSES)
+        labels[part] = StoredLabels(
+            np.where(mask, y, np.float32(0)), mask, keys, groups, classes=CLASSES
+        )
     return labels
 
 
@@ -158,7 +160,7 @@ def test_loss_interval_has_the_width_of_the_sampling_error():
     n = 500
     truth = (rng.random((n, 2)) < 0.5).astype(np.float32)
     names = np.arange(n).astype(str)
-    labels = Labels(truth, np.ones((n, 2), bool), names, names, ("a", "b"))
+    labels = StoredLabels(truth, np.ones((n, 2), bool), names, names, classes=("a", "b"))
     score = rng.random((1, n, 2))
     found = training_gap._Losses.of(labels, [score], 1000, 0)
     loss = training_gap.entry_loss(truth, score[0], labels.y_mask)

@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmark.analysis.comparison import Entry
 from benchmark.errors import ProtocolError
-from benchmark.runs.store import Labels, Store
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.scoring.metrics import brier, macro
 
 #: Bins of Guo et al. (2017).
@@ -186,8 +186,8 @@ class Calibration:
 
 def measure(
     entries: Sequence[Entry],
-    store: Store,
-    labels: dict[str, Labels],
+    store: Runs,
+    labels: dict[str, StoredLabels],
     part: str = "test",
     n_bins: int = N_BINS,
 ) -> list[Calibration]:
@@ -197,9 +197,9 @@ def measure(
     ----------
     entries : sequence of Entry
         Of one comparison.
-    store : Store
+    store : Runs
         Holds their scores.
-    labels : dict of str to Labels
+    labels : dict of str to StoredLabels
         By part.
     part : {"fit", "stop", "select", "test"}
     n_bins : int

@@ -1,16 +1,16 @@
 """Score stored runs and compare them: what is derived is never stored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from benchmark.errors import ProtocolError
+from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.protocol import PROTOCOLS
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
-from benchmark.runs.store import Labels, Store
 from benchmark.scoring import thresholds
 from benchmark.scoring.metrics import Decisions, Ranking, brier, decisions, log_loss, macro
 
@@ -53,7 +53,7 @@ class Evaluation:
 
 
 def evaluate(
-    scores: dict[str, np.ndarray], labels: dict[str, Labels], part: str = "test"
+    scores: dict[str, np.ndarray], labels: dict[str, StoredLabels], part: str = "test"
 ) -> Evaluation:
     """Score one run on one part, with thresholds chosen on *select*.
 
@@ -61,7 +61,7 @@ def evaluate(
     ----------
     scores : dict of str to ndarray, shape (n_clips, n_classes)
         By part.
-    labels : dict of str to Labels
+    labels : dict of str to StoredLabels
         By part.
     part : {"fit", "stop", "select", "test"}
     """
@@ -151,7 +151,7 @@ class Comparison:
     official : bool
         False is marked in every table.
     part : str
-    labels : Labels
+    labels : StoredLabels
         Of that part.
     entries : list of Entry
     unscored : list of str
@@ -164,7 +164,7 @@ class Comparison:
     split: str
     official: bool
     part: str
-    labels: Labels
+    labels: StoredLabels
     entries: list[Entry]
     unscored: list[str]
     notes: list[str]
@@ -190,20 +190,20 @@ class Comparison:
 
 
 def compare(
-    store: Store,
+    runs: Runs,
     dataset: str | None = None,
     models: Sequence[str] | None = None,
     part: str = "test",
     fraction: float = 1.0,
     protocol: str = "default",
 ) -> Comparison:
-    """Compare the newest finished runs of each model setting.
+    """Compare the finished runs of each model setting, of the version last asked for.
 
     Parameters
     ----------
-    store : Store
+    runs : Runs
     dataset : str, optional
-        Needed where the store holds runs of several.
+        Needed where there are runs of several.
     models : sequence of str, optional
         Names, or ``name:preset``; all if None.
     part : {"fit", "stop", "select", "test"}
@@ -214,29 +214,35 @@ def compare(
 
     Raises
     ------
+    UnknownNameError
+        If there is no run of one of `models`.
     ProtocolError
-        If nothing is left to compare, or the runs rest on different data, splits or
-        protocols.
+        If nothing is left to compare, or the runs are of several data sets or splits.
     """
-    records = [r for r in store.records() if dataset in (None, r.spec.dataset)]
+    records = [r for r in runs if dataset in (None, r.spec.dataset)]
     records = [r for r in records if r.spec.fraction == fraction]
     records = [r for r in records if r.spec.protocol_id == PROTOCOLS[protocol].id]
     if models:
-        records = [r for r in records if {r.spec.label, r.spec.setting, r.spec.model} & set(models)]
+        records = _named(records, models)
     finished = [r for r in records if r.finished]
     notes = [
         f"{r.spec.label} seed {r.spec.seed} failed: {r.error}" for r in records if not r.finished
     ]
     if not finished:
-        raise ProtocolError(_nothing(store, dataset, notes))
-    check_comparable(finished)
-    newest, left_out = _newest(finished)
-    if left_out:
-        notes.append(f"{left_out} older run(s) of changed code or libraries left out")
-    labels = store.labels(finished[0].spec.division_id)
-    entries = [_entry(store, label, group, labels, part) for label, group in newest]
+        raise ProtocolError(_nothing(runs, dataset, notes))
+    check_comparable(finished, ("dataset", "split"))
+    groups = newest(on_newest_data(finished, runs.asked), runs.asked)
+    if left_out := len(finished) - sum(len(group) for _, group in groups):
+        notes.append(
+            f"{left_out} older run(s) of changed code, libraries or data left out: of each model "
+            "the version that was run or asked for last is shown. `polytimbre forget --older` "
+            "removes the others"
+        )
+    spec = groups[0][1][0].spec
+    labels = runs.labels(spec.division_id)
+    entries = [_entry(runs, label, group, labels, part) for label, group in groups]
     entries.sort(key=lambda entry: -entry.mean("mAP"))
-    spec, classes = finished[0].spec, labels[part].classes
+    classes = labels[part].classes
     missing = np.isnan(entries[0].average_precision)
     return Comparison(
         dataset=spec.dataset,
@@ -250,63 +256,134 @@ def compare(
     )
 
 
+def _named(records: Sequence[Record], models: Sequence[str]) -> list[Record]:
+    """Return the records of models that are named; refuse a name that no record bears."""
+    names = [{r.spec.label, r.spec.setting, r.spec.model} for r in records]
+    known = set().union(*names)
+    for name in models:
+        if name not in known:
+            raise UnknownNameError("model among the stored runs", name, known)
+    return [r for r, own in zip(records, names, strict=True) if own & set(models)]
+
+
 def _entry(
-    store: Store, label: str, group: list[Record], labels: dict[str, Labels], part: str
+    runs: Runs, label: str, group: list[Record], labels: dict[str, StoredLabels], part: str
 ) -> Entry:
-    scores = [store.scores(record) for record in group]
-    evaluations = [evaluate(run, labels, part) for run in scores]
-    return Entry(label, group, evaluations, np.stack([run[part] for run in scores]))
+    scores = [runs.scores(record) for record in group]
+    evaluations = [evaluate(one, labels, part) for one in scores]
+    return Entry(label, group, evaluations, np.stack([one[part] for one in scores]))
 
 
-def _nothing(store: Store, dataset: str | None, failures: Sequence[str]) -> str:
+def _nothing(runs: Runs, dataset: str | None, failures: Sequence[str]) -> str:
     if failures:
         return f"no run has finished. {failures[-1]}"
-    stored = sorted({r.spec.dataset for r in store.records()})
-    where = f"the store {store.path} holds no such run"
+    stored = sorted({r.spec.dataset for r in runs})
+    where = f"the store {runs.path} holds no such run"
     if not stored:
         return f"{where}: it is empty. Run `polytimbre run` first"
     wanted = f" of data set {dataset!r}" if dataset else ""
     return f"{where}{wanted}; it holds runs on {', '.join(stored)}"
 
 
-def check_comparable(records: Sequence[Record]) -> None:
+#: What runs that are compared have in common, and what to do where they have not.
+IN_COMMON = {
+    "dataset": "Name one with --dataset",
+    "split": "A split's runs are compared among themselves; use another --store for each",
+    "protocol_id": "Run them again under one protocol",
+    "fingerprint": "The data's content changed: run them again, or use another --store",
+    "division_id": "The division into parts changed: run them again",
+}
+
+
+def check_comparable(records: Sequence[Record], names: Iterable[str] = tuple(IN_COMMON)) -> None:
     """Refuse runs of different data, splits or protocols.
+
+    Parameters
+    ----------
+    records : sequence of Record
+    names : iterable of str
+        Of `IN_COMMON`, what to look at.
 
     Raises
     ------
     ProtocolError
         Naming what differs.
     """
-    for name, advice in (
-        ("dataset", "Name one with --dataset"),
-        ("split", "A split's runs are compared among themselves; use another --store for each"),
-        ("protocol_id", "Run them again under one protocol"),
-        ("fingerprint", "The data's content changed: run them again, or use another --store"),
-        ("division_id", "The division into parts changed: run them again"),
-    ):
-        found = sorted({str(getattr(r.spec, name)) for r in records})
-        if len(found) > 1:
+    for name in names:
+        values = sorted({str(getattr(r.spec, name)) for r in records})
+        if len(values) > 1:
             raise ProtocolError(
                 f"these runs can't be compared, their {name.removesuffix('_id')} differs: "
-                f"{', '.join(value[:16] for value in found)}. {advice}"
+                f"{', '.join(value[:16] for value in values)}. {IN_COMMON[name]}"
             )
 
 
-def _newest(records: Sequence[Record]) -> tuple[list[tuple[str, list[Record]]], int]:
-    """Group runs over seeds; of one setting or study keep the newest code and libraries."""
+#: Says when a run was last asked for; see :meth:`benchmark.runs.reading.Runs.asked`.
+Asked = Callable[[Record], str]
+
+
+def on_newest_data(records: Sequence[Record], asked: Asked) -> list[Record]:
+    """Return the runs of the data's content and division that was asked for last."""
+    last = max(records, key=asked).spec
+    wanted = last.fingerprint, last.division_id
+    return [r for r in records if (r.spec.fingerprint, r.spec.division_id) == wanted]
+
+
+def newest(records: Sequence[Record], asked: Asked) -> list[tuple[str, list[Record]]]:
+    """Group runs over seeds; of one setting or study keep the version that was asked for last.
+
+    Returns
+    -------
+    list of (str, list of Record)
+        Label and runs, by seed, of each model setting.
+    """
     settings: dict[tuple[str, str], dict[str, list[Record]]] = {}
-    for record in records:  # oldest first
+    for record in records:
         spec = record.spec
         label = replace(spec, preset=None).label  # a preset is a name for parameters
         key = label, spec.study or str(sorted(spec.params.items()))
-        configs = settings.setdefault(key, {})
-        configs.setdefault(record.config_id, []).append(record)
+        versions = settings.setdefault(key, {})
+        versions.setdefault(record.config_id, []).append(record)
     groups = []
-    for configs in settings.values():
-        newest = max(configs.values(), key=lambda group: group[-1].created)
-        groups.append(sorted(newest, key=lambda record: record.spec.seed))
-    kept = sum(map(len, groups))
-    return list(zip(_labels(groups), groups, strict=True)), len(records) - kept
+    for versions in settings.values():
+        last = max(versions.values(), key=lambda group: max(map(asked, group)))
+        groups.append(sorted(last, key=lambda record: record.spec.seed))
+    return list(zip(_labels(groups), groups, strict=True))
+
+
+def superseded(runs: Runs) -> list[Record]:
+    """Return the runs in whose place :func:`compare` shows newer ones, oldest first.
+
+    Those are the finished runs of older code, libraries or data, and the failed ones of a model
+    and seed that has finished since.
+    """
+    records = runs.records()
+    kinds: dict[tuple, list[Record]] = {}
+    for record in records:
+        if record.finished:
+            spec = record.spec
+            kind = spec.dataset, spec.split, spec.protocol_id, spec.fraction
+            kinds.setdefault(kind, []).append(record)
+    shown = [
+        record
+        for kind in kinds.values()
+        for _, group in newest(on_newest_data(kind, runs.asked), runs.asked)
+        for record in group
+    ]
+    ids, since = {record.run_id for record in shown}, {}
+    for record in shown:
+        since[_place(record)] = max(runs.asked(record), since.get(_place(record), ""))
+    return [
+        record
+        for record in records
+        if record.run_id not in ids
+        and (record.finished or runs.asked(record) <= since.get(_place(record), ""))
+    ]
+
+
+def _place(record: Record) -> tuple:
+    spec = record.spec
+    return spec.dataset, spec.split, spec.protocol_id, spec.label, spec.seed
 
 
 def _labels(groups: Sequence[Sequence[Record]]) -> list[str]:

@@ -36,8 +36,8 @@ from scipy.special import expit, logit
 from benchmark.analysis.comparison import Comparison, Entry, compare, evaluate
 from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.protocol import stratify
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
-from benchmark.runs.store import Labels, Store
 from benchmark.scoring.metrics import macro, mean_average_precision
 
 METHODS = ("average", "selected", "stacked")
@@ -177,7 +177,7 @@ def mean_average_precisions(
     return np.array([macro(row) for row in values])
 
 
-def folds(labels: Labels) -> np.ndarray:
+def folds(labels: StoredLabels) -> np.ndarray:
     """Divide clips into `FOLDS` by group, stratified over labels; int, shape (n_clips,).
 
     Raises
@@ -216,7 +216,7 @@ class Combined:
     select_mAP: float
 
 
-def combine(method: str, select: np.ndarray, test: np.ndarray, labels: Labels) -> Combined:
+def combine(method: str, select: np.ndarray, test: np.ndarray, labels: StoredLabels) -> Combined:
     """Combine runs by their scores and the labels of *select*.
 
     Parameters
@@ -225,7 +225,7 @@ def combine(method: str, select: np.ndarray, test: np.ndarray, labels: Labels) -
         One of `METHODS`.
     select, test : ndarray, shape (n_members, n_clips, n_classes)
         Scores in [0, 1] on both parts.
-    labels : Labels
+    labels : StoredLabels
         Of *select*.
 
     Raises
@@ -306,7 +306,7 @@ class _Run:
 
 
 def replay(
-    store: Store,
+    store: Runs,
     dataset: str | None = None,
     models: Sequence[str] | None = None,
     methods: Sequence[str] = METHODS,
@@ -316,7 +316,7 @@ def replay(
 
     Parameters
     ----------
-    store : Store
+    store : Runs
     dataset : str, optional
         Needed where the store holds runs of several.
     models : sequence of str, optional
@@ -367,7 +367,7 @@ def _stack(runs: list[_Run], part: str) -> np.ndarray:
     return np.stack([run.scores[part] for run in runs])
 
 
-def _pool(result: Comparison, store: Store) -> tuple[dict[str, list[_Run]], list[str]]:
+def _pool(result: Comparison, store: Runs) -> tuple[dict[str, list[_Run]], list[str]]:
     """Return the runs to combine by model, and who was left out."""
     bases = {record.base for entry in result.entries for record in entry.records}
     pool, flat, refitted = {}, [], []
@@ -427,7 +427,7 @@ def _by_seed(pool: dict[str, list[_Run]]) -> tuple[list[list[_Run]], list[str]]:
 
 
 def _ensemble(
-    method: str, replicates: list[list[_Run]], labels: dict[str, Labels], all_seeds: bool
+    method: str, replicates: list[list[_Run]], labels: dict[str, StoredLabels], all_seeds: bool
 ) -> Ensemble:
     combined = [
         combine(method, _stack(runs, "select"), _stack(runs, "test"), labels["select"])

@@ -1,13 +1,15 @@
 """Intervals, tests and ranks for a comparison: all of them from stored scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.analysis.comparison import Comparison
+from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.scoring.bootstrap import Bootstrap, bootstrap
 from benchmark.scoring.ranking import (
     CriticalDifference,
+    Family,
     Pairwise,
     WinTieLoss,
     critical_difference,
@@ -27,11 +29,14 @@ class Inference:
         For ``mAP`` and ``f1_<policy>``; models in the order of the comparison's entries.
     pairs : Pairwise or None
         Of mAP; None for a single entry.
+    tuning : Family or None
+        Every tuned model against its default; None if there is none of them.
     level : float
     """
 
     resampled: dict[str, Bootstrap]
     pairs: Pairwise | None
+    tuning: Family | None
     level: float
 
     @property
@@ -87,8 +92,26 @@ def infer(
         resampled[f"f1_{policy}"] = bootstrap(
             labels.y_positive, labels.y_mask, scores, metric="f1", thresholds=cuts, **common
         )
-    return Inference(
-        resampled,
-        pairs=pairwise(resampled["mAP"], level) if len(entries) > 1 else None,
-        level=level,
-    )
+    pairs = pairwise(resampled["mAP"], level) if len(entries) > 1 else None
+    tuned = tuned_and_default(entries)
+    return Inference(resampled, pairs, pairs.family(tuned) if tuned else None, level)
+
+
+def tuned_and_default(entries: Sequence[Entry]) -> list[tuple[int, int]]:
+    """Return the numbers of each tuned entry and of the same model's default.
+
+    Both are fitted on the fit part, or both on all training clips. A model that was run with
+    several sets of parameters of the user's own has no default here, as they look alike.
+    """
+    found: dict[tuple[str, bool], list[int]] = {}
+    specs = {i: entry.records[0].spec for i, entry in enumerate(entries) if entry.records}
+    for i, spec in specs.items():
+        entry = entries[i]
+        if len(entry.records) == len(entry.evaluations) and spec.preset is None and not spec.study:
+            found.setdefault((spec.model, spec.refit), []).append(i)
+    defaults = {key: numbers[0] for key, numbers in found.items() if len(numbers) == 1}
+    return [
+        (i, defaults[spec.model, spec.refit])
+        for i, spec in specs.items()
+        if spec.study and (spec.model, spec.refit) in defaults
+    ]

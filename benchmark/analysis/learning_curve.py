@@ -21,8 +21,8 @@ from benchmark.analysis.comparison import Entry, compare
 from benchmark.analysis.training_gap import OPTIMISM_LIMIT, Interval
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
-from benchmark.runs.store import Labels, Store
 from benchmark.scoring.bootstrap import basic_interval, bootstrap
 
 #: Shares of the fit part's groups that a learning curve is made of.
@@ -83,7 +83,7 @@ class LearningCurve:
 
 
 def measure(
-    store: Store,
+    store: Runs,
     dataset: str | None = None,
     models: Sequence[str] | None = None,
     *,
@@ -94,7 +94,7 @@ def measure(
 
     Parameters
     ----------
-    store : Store
+    store : Runs
     dataset : str, optional
         Needed where the store holds runs of several.
     models : sequence of str, optional
@@ -174,8 +174,8 @@ def training_mAP(record: Record) -> float:
 def _curve(
     label: str,
     by_fraction: dict[float, list[Record]],
-    store: Store,
-    labels: Labels,
+    store: Runs,
+    labels: StoredLabels,
     n_resamples: int,
     seed: int,
 ) -> LearningCurve:

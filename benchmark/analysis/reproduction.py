@@ -16,14 +16,22 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.analysis.comparison import evaluate
-from benchmark.errors import DataError, PolytimbreError, ProtocolError, StoreError
-from benchmark.plugins import registry
-from benchmark.protocol import PARTS, PROTOCOLS, Division
+from benchmark.errors import PolytimbreError, ProtocolError, StoreError
+from benchmark.plugins.identity import source_hash
+from benchmark.protocol import PARTS, name_of
 from benchmark.runs import environment
 from benchmark.runs.published import PublishedSet
+from benchmark.runs.reading import SCORES, Runs
 from benchmark.runs.record import Record
-from benchmark.runs.request import Chosen, DataRequest, RunRequest, divide_for, make_model, specify
-from benchmark.runs.store import Store
+from benchmark.runs.request import (
+    Chosen,
+    DataRequest,
+    RunRequest,
+    check_data,
+    divide_for,
+    make_model,
+    specify,
+)
 from benchmark.workers.jobs import WORKER_THREADS
 
 #: By how much mAP on test may differ in another environment.
@@ -31,8 +39,6 @@ NETWORK_TOLERANCE = 0.01
 TREE_TOLERANCE = 1e-6
 #: Metrics of the same scores may differ by this, from the order of their sums.
 ROUNDING = 1e-12
-
-SCORES = "scores.npz"
 
 #: The instruction set in a platform's name, and what follows it: the C library.
 _ARCHITECTURE = re.compile(
@@ -81,8 +87,8 @@ class ScoresOfPart:
 
 
 @dataclass(frozen=True)
-class Metric:
-    """One metric, recorded and now.
+class Difference:
+    """What a metric was, and what it is now.
 
     Attributes
     ----------
@@ -97,8 +103,8 @@ class Metric:
     now: float
 
     @property
-    def difference(self) -> float:
-        """What it is now minus what it was; 0 where it is not defined both times."""
+    def size(self) -> float:
+        """Return what the metric is now minus what it was; 0 where it is undefined both times."""
         if math.isnan(self.recorded) and math.isnan(self.now):
             return 0.0
         return self.now - self.recorded
@@ -116,15 +122,15 @@ class Reproduction:
         What in the environment is not as recorded.
     scores : list of ScoresOfPart
         Of the parts whose recorded scores are there; a published set may hold none.
-    metrics : list of Metric
-        Those that were recorded, or follow from recorded scores.
+    differences : list of Difference
+        Of the metrics that were recorded, or follow from recorded scores.
     """
 
     record: Record
     again: Record
     circumstances: Sequence[Circumstance]
     scores: list[ScoresOfPart]
-    metrics: list[Metric]
+    differences: list[Difference]
 
     @property
     def same_file(self) -> bool:
@@ -138,8 +144,8 @@ class Reproduction:
         Where no scores are there to compare, their file's SHA-256 stands for them.
         """
         scores = not any(part.n_differing for part in self.scores)
-        metrics = all(abs(metric.difference) <= ROUNDING for metric in self.metrics)
-        return metrics and (scores if self.scores else self.same_file)
+        same = all(abs(one.size) <= ROUNDING for one in self.differences)
+        return same and (scores if self.scores else self.same_file)
 
     @property
     def exact(self) -> bool:
@@ -154,17 +160,17 @@ class Reproduction:
         return TREE_TOLERANCE if self.record.backend is None else NETWORK_TOLERANCE
 
     @cached_property
-    def judged(self) -> Metric:
-        """Metric that is judged: mAP on test, or the history's on stop where none is recorded.
+    def judged(self) -> Difference:
+        """Return the difference that is judged: of mAP on test, or else of mAP on stop.
 
         Raises
         ------
         StoreError
             If neither is.
         """
-        for metric in self.metrics:  # mAP on test comes first
-            if metric.name in ("mAP", "stop_mAP"):
-                return metric
+        for one in self.differences:  # mAP on test comes first
+            if one.name in ("mAP", "stop_mAP"):
+                return one
         raise StoreError(
             f"of run {self.record.run_id} neither scores, nor metrics, nor history are recorded: "
             "there is nothing to compare"
@@ -175,12 +181,12 @@ class Reproduction:
         """Whether the differences are within the tolerance."""
         if self.identical:
             return True
-        return not self.exact and abs(self.judged.difference) <= self.tolerance
+        return not self.exact and abs(self.judged.size) <= self.tolerance
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A recorded run, as it is to be run again.
+class Rerun:
+    """A recorded run, as it is to be run again here.
 
     Attributes
     ----------
@@ -197,8 +203,8 @@ class Plan:
     circumstances: tuple[Circumstance, ...]
 
 
-def plan(record: Record, data_root: Path | None = None) -> Plan:
-    """Put a recorded run into words that run it again.
+def prepare(record: Record, data_root: Path | None = None) -> Rerun:
+    """Return the request that runs a recorded run again, and what is not as recorded here.
 
     Raises
     ------
@@ -214,18 +220,13 @@ def plan(record: Record, data_root: Path | None = None) -> Plan:
     try:
         model = make_model(request)
     except PolytimbreError as error:
-        raise PolytimbreError(f"{_name(record)} can't be made by this code: {error}") from error
+        raise PolytimbreError(f"{record.name} can't be made by this code: {error}") from error
     division = divide_for(request)
     check_data(record, division)
     spec, identity = specify(request, division, WORKER_THREADS)
     label = f"{spec.label} seed {spec.seed}"
-    source = registry.source_hash(type(model))
-    return Plan(request, identity, label, tuple(circumstances(record, source, model.libraries)))
-
-
-def _name(record: Record) -> str:
-    commit = record.git.get("commit")
-    return f"run {record.run_id}" + (f" (of commit {commit[:10]})" if commit else "")
+    source = source_hash(type(model))
+    return Rerun(request, identity, label, tuple(circumstances(record, source, model.libraries)))
 
 
 def request_of(record: Record, data_root: Path | None = None) -> RunRequest:
@@ -239,13 +240,13 @@ def request_of(record: Record, data_root: Path | None = None) -> RunRequest:
     spec = record.spec
     if not record.finished:
         raise ProtocolError(
-            f"{_name(record)} failed ({record.error}): there is no result to reproduce. "
+            f"{record.name} failed ({record.error}): there is no result to reproduce. "
             "Run it again with `polytimbre run`"
         )
-    protocols = [name for name, known in PROTOCOLS.items() if known.id == spec.protocol_id]
-    if not protocols:
+    protocol = name_of(spec.protocol_id)
+    if protocol is None:
         raise ProtocolError(
-            f"{_name(record)} rests on protocol {spec.protocol_id}, which this code does not "
+            f"{record.name} rests on protocol {spec.protocol_id}, which this code does not "
             "have: check out the commit that it was recorded at"
         )
     chosen = None
@@ -258,33 +259,10 @@ def request_of(record: Record, data_root: Path | None = None) -> RunRequest:
         preset=spec.preset,
         params=spec.params,
         fraction=spec.fraction,
-        protocol=protocols[0],
+        protocol=protocol,
         chosen=chosen,
         refit=spec.refit,
     )
-
-
-def check_data(record: Record, division: Division) -> None:
-    """Refuse other data, or other parts, than a run was recorded on.
-
-    Raises
-    ------
-    DataError, ProtocolError
-        Naming what differs.
-    """
-    spec, data = record.spec, division.dataset
-    if data.fingerprint != spec.fingerprint:
-        raise DataError(
-            f"{_name(record)} can't be reproduced on other data: the content of {data.name!r}, "
-            f"split {data.split!r}, has fingerprint {data.fingerprint[:16]}, recorded is "
-            f"{spec.fingerprint[:16]}. Get the data that it was recorded on"
-        )
-    if division.id != spec.division_id:
-        raise ProtocolError(
-            f"{_name(record)} can't be reproduced: the data are the same, but their division "
-            f"into parts is {division.id} now, recorded is {spec.division_id}. Check out the "
-            "commit that it was recorded at"
-        )
 
 
 def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list[Circumstance]:
@@ -294,12 +272,12 @@ def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list
     ----------
     record : Record
     source : str
-        The model's :func:`benchmark.plugins.registry.source_hash` now.
+        The model's :func:`benchmark.plugins.identity.source_hash` now.
     libraries : sequence of str
         Distributions that the model rests on.
     """
     there, here = record.machine, environment.machine()
-    found = [
+    compared = [
         ("processor", there.get("processor"), here["processor"], "machine"),
         ("platform", there.get("platform"), here["platform"], _platform_bears(there, here)),
         ("Python", there.get("python"), here["python"], _python_bears(there, here)),
@@ -307,12 +285,12 @@ def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list
         ("source of the model", record.spec.source, source, "code"),
     ]
     if "keras" in libraries:
-        found.append(("Keras backend", record.backend, environment.backend(), "backend"))
+        compared.append(("Keras backend", record.backend, environment.backend(), "backend"))
     before = {**record.versions, **record.packages}
     now = {**environment.library_versions(libraries), **environment.packages(libraries)}
     for name in sorted((before.keys() | now.keys()) - {"python"}):
-        found.append((name, before.get(name, "none"), now.get(name, "none"), "packages"))
-    return [Circumstance(w, str(a), str(b), bears) for w, a, b, bears in found if a != b]
+        compared.append((name, before.get(name, "none"), now.get(name, "none"), "packages"))
+    return [Circumstance(w, str(a), str(b), bears) for w, a, b, bears in compared if a != b]
 
 
 def _platform_bears(there: dict, here: dict) -> str:
@@ -323,8 +301,8 @@ def _platform_bears(there: dict, here: dict) -> str:
 
 def _binary_platform(name: str) -> tuple[str, str]:
     """Cut a platform's name down to system, instruction set and C library."""
-    found = _ARCHITECTURE.search(name)
-    return name.partition("-")[0], found.group(0) if found else name
+    end = _ARCHITECTURE.search(name)
+    return name.partition("-")[0], end.group(0) if end else name
 
 
 def _python_bears(there: dict, here: dict) -> str:
@@ -333,15 +311,15 @@ def _python_bears(there: dict, here: dict) -> str:
 
 
 def compare(
-    source: Store, record: Record, store: Store, again: Record, changed: Sequence[Circumstance]
+    source: Runs, record: Record, store: Runs, again: Record, changed: Sequence[Circumstance]
 ) -> Reproduction:
     """Compare a recorded run to what running it again has stored.
 
     Parameters
     ----------
-    source, record : Store and Record
+    source, record : Runs and Record
         The recorded run; a published set may lack scores.
-    store, again : Store and Record
+    store, again : Runs and Record
         The new one, finished, of the same division.
     changed : sequence of Circumstance
         See :func:`circumstances`.
@@ -360,14 +338,18 @@ def compare(
         recorded = evaluate(before, labels).summary()
     else:
         recorded = _tabled(source, record)
-    metrics = [Metric(n, recorded[n], summary[n]) for n in summary if recorded.get(n) is not None]
-    reached = [_reached(one) for one in (record, again)]
-    if None not in reached:
-        metrics.append(Metric("stop_mAP", *reached))
-    return Reproduction(record, again, changed, scores, metrics)
+    differences = [
+        Difference(name, recorded[name], value)
+        for name, value in summary.items()
+        if recorded.get(name) is not None
+    ]
+    stages = record.stage_at_best(), again.stage_at_best()
+    if None not in stages:
+        differences.append(Difference("stop_mAP", *(stage["stop_mAP"] for stage in stages)))
+    return Reproduction(record, again, changed, scores, differences)
 
 
-def _held(source: Store, record: Record) -> dict[str, np.ndarray]:
+def _held(source: Runs, record: Record) -> dict[str, np.ndarray]:
     file = f"runs/{record.run_id}/{SCORES}"
     if isinstance(source, PublishedSet) and file not in source.files:
         return {}
@@ -385,17 +367,10 @@ def _of_part(record: Record, part: str, before: np.ndarray, now: np.ndarray) -> 
     return ScoresOfPart(part, now.size, int((bits > 0).sum()), int(bits.sum()), float(largest))
 
 
-def _tabled(source: Store, record: Record) -> dict[str, float]:
+def _tabled(source: Runs, record: Record) -> dict[str, float]:
     """Return a run's metrics from a published set's table of runs; empty if it isn't there."""
     if not isinstance(source, PublishedSet):
         return {}
     table = source.results().get("runs", {"columns": [], "rows": []})
     rows = (dict(zip(table["columns"], row, strict=True)) for row in table["rows"])
     return next((row for row in rows if row["run"] == record.run_id), {})
-
-
-def _reached(record: Record) -> float | None:
-    """Return mAP on stop at the stage that a model stands at."""
-    stages = record.history.get("stages", {})
-    reached = dict(zip(stages.get("number", ()), stages.get("stop_mAP", ()), strict=True))
-    return reached.get(record.history.get("best"))

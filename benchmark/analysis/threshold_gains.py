@@ -22,8 +22,8 @@ from benchmark.analysis.comparison import Entry
 from benchmark.analysis.threshold_policies import N_TRIALS, SPACE, TUNED, Choice, choose, draw_folds
 from benchmark.analysis.training_gap import Interval
 from benchmark.errors import ProtocolError
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
-from benchmark.runs.store import Labels, Store
 from benchmark.scoring.bootstrap import (
     BLOCK,
     Bootstrap,
@@ -32,8 +32,7 @@ from benchmark.scoring.bootstrap import (
     p_value,
     seed_weights,
 )
-from benchmark.scoring.counting import Labels as Columns
-from benchmark.scoring.counting import count_draws
+from benchmark.scoring.counting import ObservedColumns, count_draws
 from benchmark.scoring.ranking import holm
 
 #: The policies of the tables; gains are over the first, one global threshold.
@@ -158,8 +157,8 @@ def _means_of_runs(choices: Sequence[Sequence[Choice]]) -> np.ndarray:
 
 def measure(
     entries: Sequence[Entry],
-    store: Store,
-    labels: dict[str, Labels],
+    store: Runs,
+    labels: dict[str, StoredLabels],
     *,
     n_trials: int = N_TRIALS,
     n_resamples: int = 2000,
@@ -173,9 +172,9 @@ def measure(
     ----------
     entries : sequence of Entry
         Of one comparison.
-    store : Store
+    store : Runs
         Holds their scores.
-    labels : dict of str to Labels
+    labels : dict of str to StoredLabels
         By part.
     n_trials : int
         Strengths tried for each calibration of each run.
@@ -223,7 +222,7 @@ def measure(
     )
 
 
-def _tells(store: Store, entry: Entry, labels: Labels) -> bool:
+def _tells(store: Runs, entry: Entry, labels: StoredLabels) -> bool:
     """Whether some class's observed clips get different scores."""
     scores = np.where(labels.y_mask, store.scores(entry.records[0])["select"], np.nan)
     observed = scores[:, labels.y_mask.any(axis=0)]
@@ -238,7 +237,7 @@ class _Yes:
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, columns: Columns, group: np.ndarray, decided: np.ndarray) -> "_Yes":
+    def of(cls, columns: ObservedColumns, group: np.ndarray, decided: np.ndarray) -> "_Yes":
         """Collect decisions of shape (n_draws, n_policies, n_clips, n_classes)."""
         shape = (*decided.shape[:2], decided.shape[3], 2)
         rows, groups = [], []
@@ -260,7 +259,7 @@ class _Yes:
 
 
 def resample(
-    labels: Labels, decided: Sequence[Sequence[np.ndarray]], n_resamples: int, seed: int
+    labels: StoredLabels, decided: Sequence[Sequence[np.ndarray]], n_resamples: int, seed: int
 ) -> Bootstrap:
     """Resample clips by group, and each model's seeds, and score its decisions by F1.
 
@@ -270,7 +269,7 @@ def resample(
 
     Parameters
     ----------
-    labels : Labels
+    labels : StoredLabels
     decided : sequence of sequence of ndarray of bool
         By model and training seed, each of shape (n_draws, n_policies, n_clips, n_classes). F1
         is averaged over draws.
@@ -284,7 +283,7 @@ def resample(
     group = np.unique(labels.groups, return_inverse=True)[1]
     y_positive, y_mask = labels.y_positive, labels.y_mask
     scored = (y_positive & y_mask).any(axis=0) & (~y_positive & y_mask).any(axis=0)
-    columns = Columns.of(y_positive, y_mask & scored, group)
+    columns = ObservedColumns.of(y_positive, y_mask & scored, group)
     kinds = [2 * c + hit for c, (_, hit) in enumerate(columns.columns)]
     truth = columns.matrix(np.concatenate(kinds), 2 * len(scored))
     plans = [[_Yes.of(columns, group, run) for run in runs] for runs in decided]

@@ -35,7 +35,7 @@ import numpy as np
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.protocol import stratify
-from benchmark.runs.store import Labels
+from benchmark.runs.reading import StoredLabels
 from benchmark.scoring.metrics import Ranking, decisions, macro
 from benchmark.scoring.thresholds import CALIBRATIONS, RULES, Optima, Policy, calibrator, decide
 
@@ -62,12 +62,12 @@ SPACE = tuple(
 TUNED = "tuned"
 
 
-def folds(labels: Labels, n_folds: int = N_FOLDS, seed: int = 0) -> np.ndarray:
+def folds(labels: StoredLabels, n_folds: int = N_FOLDS, seed: int = 0) -> np.ndarray:
     """Cut a part into folds by group, stratified over observed labels.
 
     Parameters
     ----------
-    labels : Labels
+    labels : StoredLabels
     n_folds : int
         Fewer where there are fewer groups.
     seed : int
@@ -98,7 +98,7 @@ def folds(labels: Labels, n_folds: int = N_FOLDS, seed: int = 0) -> np.ndarray:
     return np.unique(fold, return_inverse=True)[1][group_of]
 
 
-def draw_folds(labels: Labels, seed: int = 0) -> list[np.ndarray]:
+def draw_folds(labels: StoredLabels, seed: int = 0) -> list[np.ndarray]:
     """Cut a part into folds `N_REPEATS` times; see :func:`folds`."""
     return [folds(labels, seed=derive_seed(seed, "folds", n)) for n in range(N_REPEATS)]
 
@@ -147,14 +147,16 @@ class CrossFit:
 
     Parameters
     ----------
-    labels : Labels
+    labels : StoredLabels
         Of the select part.
     y_score : ndarray, shape (n_clips, n_classes)
     draws : sequence of ndarray of int, shape (n_clips,)
         Folds, as :func:`folds` returns them.
     """
 
-    def __init__(self, labels: Labels, y_score: np.ndarray, draws: Sequence[np.ndarray]) -> None:
+    def __init__(
+        self, labels: StoredLabels, y_score: np.ndarray, draws: Sequence[np.ndarray]
+    ) -> None:
         self._known = labels.y_positive, y_score, labels.y_mask
         self._draws = draws
         self._held: dict[str, list[_Held]] = {}
@@ -241,7 +243,7 @@ def _decide(
 
 
 def choose(
-    labels: Labels,
+    labels: StoredLabels,
     y_score: np.ndarray,
     draws: Sequence[np.ndarray] | None = None,
     *,
@@ -252,7 +254,7 @@ def choose(
 
     Parameters
     ----------
-    labels : Labels
+    labels : StoredLabels
         Of the select part.
     y_score : ndarray, shape (n_clips, n_classes)
         Scores in [0, 1].

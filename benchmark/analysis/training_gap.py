@@ -27,7 +27,7 @@ from benchmark.analysis.comparison import Entry
 from benchmark.analysis.training_curves import Turn, turn
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
-from benchmark.runs.store import Labels, Store
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.scoring.bootstrap import Bootstrap, basic_interval, bootstrap
 
 #: Parts in the order of the gap's two steps.
@@ -168,8 +168,8 @@ def verdict(optimism: Interval, fit_mAP: float, turned: Turn | None) -> str:
 
 def measure(
     entries: Sequence[Entry],
-    store: Store,
-    labels: dict[str, Labels],
+    store: Runs,
+    labels: dict[str, StoredLabels],
     *,
     n_resamples: int = 1000,
     seed: int = 0,
@@ -180,10 +180,10 @@ def measure(
     ----------
     entries : sequence of Entry
         Of one comparison, trained on the whole fit part.
-    store : Store
+    store : Runs
         Holds their scores.
-    labels : dict of str to Labels
-        By part, as :meth:`benchmark.runs.store.Store.labels` returns them.
+    labels : dict of str to StoredLabels
+        By part, as :meth:`benchmark.runs.reading.Runs.labels` returns them.
     n_resamples, seed : int
         Of the bootstrap.
 
@@ -227,7 +227,7 @@ def measure(
     ]
 
 
-def _common(labels: dict[str, Labels]) -> np.ndarray:
+def _common(labels: dict[str, StoredLabels]) -> np.ndarray:
     """Return the numbers of the classes that can be scored in all parts."""
     scorable = np.ones(len(labels["fit"].classes), bool)
     for part in GAP_PARTS:
@@ -242,7 +242,7 @@ def _common(labels: dict[str, Labels]) -> np.ndarray:
 
 
 def _resample_ap(
-    labels: Labels,
+    labels: StoredLabels,
     scores: list[np.ndarray],
     common: np.ndarray,
     n_resamples: int,
@@ -296,7 +296,9 @@ class _Losses:
     class_values: np.ndarray
 
     @classmethod
-    def of(cls, labels: Labels, scores: list[np.ndarray], n_resamples: int, seed: int) -> "_Losses":
+    def of(
+        cls, labels: StoredLabels, scores: list[np.ndarray], n_resamples: int, seed: int
+    ) -> "_Losses":
         """Sum losses and labels by group; a resample adds up the groups it drew."""
         groups, group_of = np.unique(labels.groups, return_inverse=True)
         n_clips = len(labels)

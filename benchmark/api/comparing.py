@@ -1,6 +1,7 @@
 """Compare runs, and scores of one's own, with intervals, tests and ranks."""
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,8 +16,8 @@ from benchmark.api.running import Run
 from benchmark.api.tables import ShownTable, plot
 from benchmark.errors import ProtocolError
 from benchmark.protocol import PROTOCOLS
+from benchmark.runs.reading import StoredLabels
 from benchmark.runs.record import Record
-from benchmark.runs.store import Labels
 from benchmark.scoring.ranking import resamples_needed
 
 if TYPE_CHECKING:
@@ -78,17 +79,19 @@ def compare(
     ['cnn', 'constant', 'mine']
     """
     named = [one for one in runs if isinstance(one, Run)]
-    listed = [run for one in runs if not isinstance(one, Run) for run in one]
-    specs = [run.record.spec for run in named]
+    collections = [list(one) for one in runs if not isinstance(one, Run)]
+    shares = {run.record.spec.fraction for run in named} or {1.0}
     comparison.check_comparable([run.record for run in named])
-    shares = {spec.fraction for spec in specs} or {1.0}
     if len(shares) > 1:
         raise ProtocolError(
             "these runs can't be compared: they were trained on different shares of the fit part"
         )
-    protocol = _protocol(specs[0].protocol_id) if specs else "default"
-    source = _Together([*named, *listed])
-    compared = comparison.compare(source, part=part, fraction=shares.pop(), protocol=protocol)
+    (fraction,) = shares
+    protocol = _protocol(named[0].record.spec.protocol_id) if named else "default"
+    source = _Together(itertools.chain(named, *collections))
+    if len(named) + len(collections) > 1:  # of one store, the command takes the newest data
+        _check_alike(source, fraction, protocol)
+    compared = comparison.compare(source, part=part, fraction=fraction, protocol=protocol)
     labels = source.labels(compared.division_id)
     entries = [_entry(name, scores, labels, part) for name, scores in (extra or {}).items()]
     if entries:
@@ -107,18 +110,29 @@ def _protocol(identity: str) -> str:
     raise ProtocolError(f"protocol {identity} is not one of {', '.join(PROTOCOLS)}")
 
 
+def _check_alike(records: Iterable[Record], fraction: float, protocol: str) -> None:
+    """Refuse runs of different data, of those that are compared."""
+    asked = fraction, PROTOCOLS[protocol].id
+    comparison.check_comparable(
+        [r for r in records if r.finished and (r.spec.fraction, r.spec.protocol_id) == asked]
+    )
+
+
 class _Together:
     """Runs of several stores, read as one store."""
 
     def __init__(self, runs: Iterable[Run]) -> None:
         self._runs = {run.id: run for run in runs}
-        self.path = "of the runs that were named"
+        self.path = "of the runs that were named"  # what errors call it
 
-    def records(self) -> list[Record]:
+    def __iter__(self) -> Iterator[Record]:
         records = [run.record for run in self._runs.values()]
-        return sorted(records, key=lambda record: (record.created, record.run_id))
+        return iter(sorted(records, key=lambda record: (record.created, record.run_id)))
 
-    def labels(self, division_id: str) -> dict[str, Labels]:
+    def asked(self, record: Record) -> str:
+        return self._runs[record.run_id].asked
+
+    def labels(self, division_id: str) -> dict[str, StoredLabels]:
         runs = self._runs.values()
         return next(r for r in runs if r.record.spec.division_id == division_id).labels
 
@@ -126,7 +140,7 @@ class _Together:
         return self._runs[record.run_id].scores
 
 
-def _entry(name: str, scores: Scores, labels: dict[str, Labels], part: str) -> Entry:
+def _entry(name: str, scores: Scores, labels: dict[str, StoredLabels], part: str) -> Entry:
     """Make a row of scores that no run stands behind."""
     arrays = {}
     for one in dict.fromkeys(("select", part)):

@@ -24,12 +24,13 @@ from benchmark.errors import (
     UnknownNameError,
 )
 from benchmark.plugins import registry
+from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs import request as requests
 from benchmark.runs.published import PublishedSet
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
 from benchmark.runs.run import execute
-from benchmark.runs.store import Labels, Store
 from benchmark.workers.in_process import InProcess
 from benchmark.workers.jobs import Job
 from benchmark.workers.processes import Processes
@@ -153,7 +154,7 @@ def run(
         error = PluginError(f"model {cls.name!r} failed: {record.error}")
         error.add_note(record.traceback or "")
         raise error
-    return Run(Store(path), record, cls, folder)
+    return Run(Runs(path), record, cls, folder)
 
 
 def _request(
@@ -209,7 +210,7 @@ class Run:
 
     def __init__(
         self,
-        source: Store,
+        source: Runs,
         record: Record,
         cls: type[Model] | None = None,
         folder: tempfile.TemporaryDirectory | None = None,
@@ -229,6 +230,11 @@ class Run:
         """Return model, preset and how it was trained, as in ``cnn tuned``."""
         return self.record.spec.label
 
+    @property
+    def asked(self) -> str:
+        """Return when the run was last asked for: made, or found stored by a later command."""
+        return self._source.asked(self.record)
+
     @cached_property
     def scores(self) -> dict[str, np.ndarray]:
         """Return the scores of ``"fit"``, ``"stop"``, ``"select"`` and ``"test"``.
@@ -239,7 +245,7 @@ class Run:
         return self._source.scores(self.record)
 
     @cached_property
-    def labels(self) -> dict[str, Labels]:
+    def labels(self) -> dict[str, StoredLabels]:
         """Return the labels of each part: ``y_true``, ``y_mask``, ``keys`` and ``groups``."""
         return self._source.labels(self.record.spec.division_id)
 
@@ -279,7 +285,7 @@ class Run:
                 "fits it again"
             )
         cls = self._class or registry.models().get(spec.model)
-        if registry.source_hash(cls) != spec.source:
+        if source_hash(cls) != spec.source:
             raise StoreError(
                 f"the code of model {spec.model!r} was changed since run {self.id}: run it again"
             )

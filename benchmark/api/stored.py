@@ -1,6 +1,7 @@
 """Look at the runs of a store, and at what is published."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +11,11 @@ import pandas as pd
 
 from benchmark.api.running import Run
 from benchmark.api.tables import ShownTable, plot
-from benchmark.errors import StoreError, UnknownNameError
+from benchmark.errors import UnknownNameError
 from benchmark.runs import published as published_runs
 from benchmark.runs.published import PublishedSet
+from benchmark.runs.reading import Runs
 from benchmark.runs.record import Record
-from benchmark.runs.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +34,7 @@ class StoredRuns:
     [0, 1, 2]
     """
 
-    def __init__(self, source: Store) -> None:
+    def __init__(self, source: Runs) -> None:
         self._source = source
 
     @property
@@ -131,12 +132,8 @@ def store(folder: str | Path) -> StoredRuns:
     >>> import polytimbre as pt
     >>> pt.store("polytimbre-store").frame  # doctest: +SKIP
     """
-    path = Path(folder)
-    if (path / "set.json").is_file():
-        return PublishedRuns(PublishedSet(path))
-    if not (path / "runs").is_dir():
-        raise StoreError(f"there is no store of runs at {path.resolve()}: check the folder's name")
-    return StoredRuns(Store(path))
+    runs = published_runs.open_runs(Path(folder), warn=warnings.warn)
+    return PublishedRuns(runs) if isinstance(runs, PublishedSet) else StoredRuns(runs)
 
 
 def published_sets(results: str | Path | None = None) -> list[str]:

@@ -87,6 +87,7 @@ class NeuralNetwork(Model):
         Mean and standard deviation of the features over the clips it was fitted on.
     """
 
+    family = "network"
     libraries = ("keras",)
     choices = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from benchmark.cli import analyses, ensembles, publishing, runs, thresholds, tuning
 from benchmark.cli.data import data_app
+from benchmark.cli.forget import forget
 from benchmark.cli.new import new_app
 from benchmark.cli.paper import paper
 from benchmark.cli.report import report
@@ -28,6 +29,7 @@ GROUPS = {
         runs.show,
         ("list", runs.list_app),
         runs.info,
+        forget,
     ),
     "Publish": (publishing.publish, reproduce, report, paper),
     "Extend": (("new", new_app), runs.check),

@@ -24,12 +24,13 @@ from benchmark.cli.common import (
     open_store,
     parse_params,
     print_table,
-    read_store,
+    read_runs,
+    seeds_of,
 )
 from benchmark.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from benchmark.runs.store import Store
+    from benchmark.runs.reading import Runs
 
 PerClass = Annotated[bool, typer.Option("--per-class", help="One row a class.")]
 
@@ -52,7 +53,7 @@ def compare(
     from reports.tables import comparison as comparison_tables
 
     check_name("part", part, PARTS)
-    result = comparison.compare(read_store(store), dataset, model, part)
+    result = comparison.compare(read_runs(store), dataset, model, part)
     found = inference.infer(result, resamples)
     notes = comparison_tables.comparison_notes(result, found)
     if ranks:
@@ -83,7 +84,7 @@ def gap(
     from reports.tables import comparison as comparison_tables
     from reports.tables import training_gap as gap_tables
 
-    chosen = read_store(store)
+    chosen = read_runs(store)
     result = comparison.compare(chosen, dataset, model).without_refits()
     title = f"training gap, {comparison_tables.title(result)}"
     if curves:
@@ -103,7 +104,7 @@ def learning_curve(
     dataset: DatasetOption = "rendered",
     model: ModelsOption = None,
     seed: SeedOption = None,
-    seeds: SeedsOption = 3,
+    seeds: SeedsOption = None,
     param: ParamOption = None,
     data_root: RootOption = None,
     split: SplitOption = None,
@@ -123,7 +124,7 @@ def learning_curve(
     data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
     params, wanted = parse_params(param), []
     for fraction in analysis.FRACTIONS:
-        wanted += suite.requests(data, model, seed or range(seeds), params, fraction)
+        wanted += suite.requests(data, model, seeds_of(seed, seeds), params, fraction)
     compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
     found = analysis.measure(chosen, dataset, model, n_resamples=resamples)
     notes = [*learning_curve_tables.learning_curve_sentences(found), analysis.RULE]
@@ -149,7 +150,7 @@ def calibration(
     from reports.tables import calibration as calibration_tables
     from reports.tables import comparison as comparison_tables
 
-    chosen = read_store(store)
+    chosen = read_runs(store)
     result = comparison.compare(chosen, dataset, model)
     found = analysis.measure(result.entries, chosen, chosen.labels(result.division_id))
     shown = calibration_tables.calibration
@@ -183,7 +184,7 @@ def audit(
         found = protocol_audit.audit_labels(source)
         _print_audit(report.label_tables(found), report.label_sentences(found), fmt)
     if dataset is not None:
-        _audit_models(read_store(store), dataset, fmt)
+        _audit_models(read_runs(store), dataset, fmt)
 
 
 def _print_audit(found: list, sentences: list[str], fmt: str) -> None:
@@ -193,7 +194,7 @@ def _print_audit(found: list, sentences: list[str], fmt: str) -> None:
         print("\n" + "\n".join(sentences) + "\n")
 
 
-def _audit_models(store: "Store", dataset: str, fmt: str) -> None:
+def _audit_models(store: "Runs", dataset: str, fmt: str) -> None:
     from benchmark.analysis.audits import store_audit
     from reports.publish import complete_labels
     from reports.tables import audits as report

@@ -12,8 +12,13 @@ from benchmark.errors import UnknownNameError
 if TYPE_CHECKING:  # imported where they are used: `--help` has to be quick
     import pandas as pd
 
+    from benchmark.runs.reading import Runs
     from benchmark.runs.store import Store
     from benchmark.runs.suite import Unit
+
+
+#: Seeds of one command: every run of them is planned before the first is computed.
+MOST_SEEDS = 1000
 
 
 def check_name(kind: str, name: str, known: Sequence[str]) -> None:
@@ -29,16 +34,43 @@ def _check_format(name: str) -> str:
     return name
 
 
+def _folder(name: str) -> Path:
+    if not name:  # it would be the working folder
+        raise typer.BadParameter("it is empty: name a folder, or leave the option out")
+    return Path(name)
+
+
+def _not_empty(text: str | None) -> str | None:
+    if text == "":
+        raise typer.BadParameter("it is empty: name one, or leave the option out")
+    return text
+
+
+def _once(values: list | None) -> list | None:
+    return list(dict.fromkeys(values)) if values else values
+
+
 StoreOption = Annotated[
     Path | None,
-    typer.Option("--store", help="Folder of the runs. [default: what `polytimbre info` prints]"),
+    typer.Option(
+        "--store",
+        metavar="FOLDER",
+        parser=_folder,
+        help="Folder of the runs. [default: what `polytimbre info` prints]",
+    ),
 ]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set; see `list datasets`.")]
 StoredOption = Annotated[
     str | None, typer.Option("--dataset", help="Needed where runs of several are stored.")
 ]
 RootOption = Annotated[
-    Path | None, typer.Option("--data-root", help="Where a data set that isn't embedded lies.")
+    Path | None,
+    typer.Option(
+        "--data-root",
+        metavar="FOLDER",
+        parser=_folder,
+        help="Where a data set that isn't embedded lies.",
+    ),
 ]
 SplitOption = Annotated[
     str | None, typer.Option("--split", help="Another split than the official one, by name.")
@@ -49,12 +81,20 @@ FormatOption = Annotated[
 ]
 ModelsOption = Annotated[
     list[str] | None,
-    typer.Option("--model", help="Model, or model:preset; repeat for several. [default: all]"),
+    typer.Option(
+        "--model",
+        callback=_once,
+        help="Model, or model:preset; repeat for several. [default: all]",
+    ),
 ]
 SeedOption = Annotated[
-    list[int] | None, typer.Option("--seed", min=0, help="One seed; repeat for several.")
+    list[int] | None,
+    typer.Option("--seed", min=0, callback=_once, help="One seed; repeat for several."),
 ]
-SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="The seeds 0 to N-1.")]
+SeedsOption = Annotated[
+    int | None,
+    typer.Option("--seeds", min=1, max=MOST_SEEDS, help="The seeds 0 to N-1. [default: 3]"),
+]
 ParamOption = Annotated[
     list[str] | None, typer.Option("--param", help="NAME=VALUE, for the models named.")
 ]
@@ -75,17 +115,27 @@ SchedulerOption = Annotated[
     ),
 ]
 StudyOption = Annotated[
-    str | None, typer.Option("--study", help="Name. [default: DATASET-MODEL, as in rendered-cnn]")
+    str | None,
+    typer.Option(
+        "--study", callback=_not_empty, help="Name. [default: DATASET-MODEL, as in rendered-cnn]"
+    ),
 ]
 StorageOption = Annotated[
     str | None,
     typer.Option(
-        "--storage", help="Of studies: a database's URL, or a file. [default: beside the runs]"
+        "--storage",
+        callback=_not_empty,
+        help="Of studies: a database's URL, or a file. [default: beside the runs]",
     ),
 ]
 ResultsOption = Annotated[
     Path | None,
-    typer.Option("--results", help="Folder of published sets. [default: the checkout's]"),
+    typer.Option(
+        "--results",
+        metavar="FOLDER",
+        parser=_folder,
+        help="Folder of published sets. [default: the checkout's]",
+    ),
 ]
 ResamplesOption = Annotated[int, typer.Option("--resamples", min=39, help="Of the bootstrap.")]
 
@@ -102,13 +152,12 @@ def open_store(path: Path | None) -> "Store":
     return Store(path or default_path(), warn=warn)
 
 
-def read_store(path: Path | None) -> "Store":
-    """Open a store, or a published set, to look at what it holds."""
-    from benchmark.runs.published import PublishedSet
+def read_runs(path: Path | None) -> "Runs":
+    """Open a store or a published set, the default store if none is named, to look at it alone."""
+    from benchmark.runs.published import open_runs
+    from benchmark.runs.store import default_path
 
-    if path is not None and (path / "set.json").exists():
-        return PublishedSet(path)
-    return open_store(path)
+    return open_runs(path or default_path(), warn=warn)
 
 
 def published_at(path: Path | None) -> Path:
@@ -116,6 +165,15 @@ def published_at(path: Path | None) -> Path:
     from benchmark.runs.published import DEFAULT
 
     return path or DEFAULT
+
+
+def seeds_of(seed: list[int] | None, seeds: int | None) -> Sequence[int]:
+    """Return the seeds that --seed names, or as many as --seeds says, 3 if neither does."""
+    if seed and seeds:
+        raise typer.BadParameter(
+            "it stands beside --seed: name seeds one by one, or say how many", param_hint="--seeds"
+        )
+    return seed or range(seeds or 3)
 
 
 def parse_params(pairs: list[str] | None) -> dict[str, Any]:
@@ -127,6 +185,8 @@ def parse_params(pairs: list[str] | None) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals:
             raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--param")
+        if name in params:
+            raise typer.BadParameter(f"{name} is given twice", param_hint="--param")
         try:
             params[name] = json.loads(value)
         except ValueError:
@@ -169,7 +229,10 @@ def compute(
         warn("interrupted; finished runs are kept, the same command goes on from here")
         raise typer.Exit(130) from None
     if failures:
+        stored = [failure.run_id for failure in failures if failure.stored]
+        advice = "Nothing is stored of what failed: mend the cause and give the same command again"
+        if stored:
+            advice = f"`polytimbre show {stored[0]}` shows the traceback"
         raise PolytimbreError(
-            f"{len(failures)} of {len(units)} runs failed: {failures[0]}. "
-            "`polytimbre list runs` names them, `polytimbre show RUN_ID` shows the traceback"
+            f"{len(failures)} of {len(units)} runs failed: {failures[0].sentence}. {advice}"
         )

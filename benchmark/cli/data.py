@@ -66,8 +66,9 @@ def data_render(
     from benchmark.cli.screen import console
     from benchmark.datasets import rendering
     from benchmark.datasets.rendered import differing_clips
+    from benchmark.workers.settings import starting
 
-    with Progress(console=console(stderr=True)) as progress:
+    with starting(), Progress(console=console(stderr=True)) as progress:
         task = progress.add_task("rendering", total=clips)
 
         def advance(done: int, total: int) -> None:

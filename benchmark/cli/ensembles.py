@@ -11,7 +11,7 @@ from benchmark.cli.common import (
     StoredOption,
     StoreOption,
     print_table,
-    read_store,
+    read_runs,
 )
 
 
@@ -36,7 +36,7 @@ def ensemble(
     from reports.tables import ensembles as report
 
     found = ensembles.replay(
-        read_store(store), dataset, model, method or ensembles.METHODS, all_seeds
+        read_runs(store), dataset, model, method or ensembles.METHODS, all_seeds
     )
     inferred = inference.infer(found.comparison, resamples)
     notes = [

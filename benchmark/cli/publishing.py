@@ -11,14 +11,14 @@ from benchmark.cli.common import (
     RootOption,
     StorageOption,
     StoreOption,
-    open_store,
     published_at,
+    read_runs,
 )
 from benchmark.errors import PolytimbreError, ProtocolError, StoreError
 
 if TYPE_CHECKING:
+    from benchmark.runs.reading import Runs
     from benchmark.runs.record import Record
-    from benchmark.runs.store import Store
 
 
 def publish(
@@ -53,7 +53,7 @@ def publish(
 
     target = published_at(results)
     if check:
-        _check(target, data_root, open_store(store) if store else None)
+        _check(target, data_root, read_runs(store) if store else None)
         return
     if not (run_id or dataset or labels):
         raise ProtocolError("say what to publish: RUN_ID..., --dataset NAME or --labels FILE")
@@ -62,7 +62,7 @@ def publish(
         print(f"published the audit of OpenMIC's labels in {made.path}")
     if not (run_id or dataset):
         return
-    chosen = open_store(store)
+    chosen = read_runs(store)
     runs, audited = _chosen(chosen, run_id or [], dataset, audit or [])
     for name in sorted({record.spec.dataset for record in runs}):
         made = publishing.publish(
@@ -80,27 +80,27 @@ def publish(
 
 
 def _chosen(
-    store: "Store", run_ids: Sequence[str], dataset: str | None, audit: Sequence[str]
+    store: "Runs", run_ids: Sequence[str], dataset: str | None, audit: Sequence[str]
 ) -> "tuple[list[Record], list[Record]]":
     """Return the runs that are named, and all finished ones on a data set that is."""
-    from benchmark.protocol import PROTOCOLS
+    from benchmark.protocol import name_of
 
     runs = {record.run_id: record for record in map(store.get, run_ids)}
     audited = {record.run_id: record for record in map(store.get, audit)}
     if dataset:
-        found = [r for r in store.records() if r.spec.dataset == dataset and r.finished]
-        if not found:
+        stored = [r for r in store.records() if r.spec.dataset == dataset and r.finished]
+        if not stored:
             raise StoreError(
                 f"the store {store.path} holds no finished run on data set {dataset!r}. "
                 "`polytimbre list runs` shows what it holds"
             )
-        for record in found:
-            default = record.spec.protocol_id == PROTOCOLS["default"].id
+        for record in stored:
+            default = name_of(record.spec.protocol_id) == "default"
             (runs if default else audited).setdefault(record.run_id, record)
     return list(runs.values()), list(audited.values())
 
 
-def _check(results: Path, data_root: Path | None, store: "Store | None") -> None:
+def _check(results: Path, data_root: Path | None, store: "Runs | None") -> None:
     from reports import publish as publishing
 
     wrong = publishing.recheck(results, data_root, store, _follow("tables"))
@@ -109,9 +109,9 @@ def _check(results: Path, data_root: Path | None, store: "Store | None") -> None
             print(f"{name}: {sentence}")
         if not sentences:
             print(f"{name}: as published")
-    found = sum(map(len, wrong.values()))
-    if found:
-        raise PolytimbreError(f"{found} thing(s) in {results} are not as they were published")
+    n_wrong = sum(map(len, wrong.values()))
+    if n_wrong:
+        raise PolytimbreError(f"{n_wrong} thing(s) in {results} are not as they were published")
 
 
 def _follow(what: str) -> Any:

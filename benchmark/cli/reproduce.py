@@ -1,5 +1,6 @@
 """The command that runs a recorded run again."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from benchmark.cli.common import (
     RootOption,
     StoreOption,
     print_table,
+    read_runs,
     warn,
 )
 from benchmark.errors import PolytimbreError, StoreError
@@ -20,7 +22,8 @@ from benchmark.errors import PolytimbreError, StoreError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.analysis.reproduction import Plan, Reproduction
+    from benchmark.analysis.reproduction import Reproduction, Rerun
+    from benchmark.runs.reading import Runs
     from benchmark.runs.store import Store
 
 
@@ -57,49 +60,41 @@ def _reproduce(
     from reports.tables import reproduction as report
 
     source, record = published.find(run_id, _sources(results, store))
-    plan = again.plan(record, data_root)
+    rerun = again.prepare(record, data_root)
     where = f"published set {source.path.name!r}"
     if not isinstance(source, published.PublishedSet):
         where = f"store {source.path}"
-    _say([f"run {record.run_id} of the {where}: {plan.label} on {record.spec.dataset}"], fmt)
-    if plan.circumstances:
-        _table(report.environment(plan.circumstances), fmt, "environment", [])
-    advice = report.advice(record, plan.circumstances)
+    _say([f"run {record.run_id} of the {where}: {rerun.label} on {record.spec.dataset}"], fmt)
+    if rerun.circumstances:
+        _table(report.environment(rerun.circumstances), fmt, "environment", [])
+    advice = report.advice(record, rerun.circumstances)
     with tempfile.TemporaryDirectory(prefix="polytimbre-") as folder:
         fresh = Store(Path(folder))
-        failure = _run(plan, fresh)
+        failure = _run(rerun, fresh)
         if failure:
             _say([*advice, f"not reproduced: it fails here: {failure}"], fmt)
             return False
-        made = fresh.get(plan.run_id)
-        found = again.compare(source, record, fresh, made, plan.circumstances)
-    _print(found, advice, fmt)
-    return found.reproduced
+        made = fresh.get(rerun.run_id)
+        result = again.compare(source, record, fresh, made, rerun.circumstances)
+    _print(result, advice, fmt)
+    return result.reproduced
 
 
-def _sources(results: Path | None, store: Path | None) -> "Iterator[Store]":
-    """Give what may hold the run, in the order it is looked through; what isn't there is not."""
+def _sources(results: Path | None, store: Path | None) -> "Iterator[Runs]":
+    """Give what may hold the run, in the order it is looked through."""
     from benchmark.runs import published
-    from benchmark.runs.store import Store, default_path
+    from benchmark.runs.store import default_path
 
-    stored = store or default_path()
-    if store and not store.exists():
-        raise StoreError(f"there is no store {store}; check --store")
-
-    def stores() -> "Iterator[Store]":
-        if stored.exists():
-            yield Store(stored, warn=warn)
-
-    if store and not results:
-        yield from stores()
+    if store and not results:  # a published set, too, if that is what was named
+        yield read_runs(store)
     if results or any(published.DEFAULT.glob("*/set.json")):
-        found = published.sets(results or published.DEFAULT).values()
-        yield from (one for one in found if one.runs or one.audit)
-    if results or not store:
-        yield from stores()
+        sets = published.sets(results or published.DEFAULT).values()
+        yield from (one for one in sets if one.runs or one.audit)
+    if (results and store) or (not store and os.path.lexists(default_path())):
+        yield read_runs(store)
 
 
-def _run(plan: "Plan", store: "Store") -> str:
+def _run(rerun: "Rerun", store: "Store") -> str:
     """Compute the run into an empty store, showing it; return why it failed, if it did."""
     from contextlib import closing
 
@@ -107,7 +102,7 @@ def _run(plan: "Plan", store: "Store") -> str:
     from benchmark.runs import suite
     from benchmark.workers.processes import Processes
 
-    unit = suite.Unit(plan.request, plan.run_id, plan.label, cached=False)
+    unit = suite.Unit(rerun.request, rerun.run_id, rerun.label, cached=False)
     try:
         with (
             Processes(1) as executor,
@@ -116,20 +111,20 @@ def _run(plan: "Plan", store: "Store") -> str:
             failures = follow([unit], events, console(stderr=True))
     except StoreError as error:
         raise PolytimbreError(f"{error} (TMPDIR says where it is made)") from error
-    return failures[0] if failures else ""
+    return failures[0].sentence if failures else ""
 
 
-def _print(found: "Reproduction", advice: list[str], fmt: str) -> None:
+def _print(result: "Reproduction", advice: list[str], fmt: str) -> None:
     from reports.tables import reproduction as report
 
-    verdict = report.verdict(found)
-    tables = [("metrics", report.metrics(found), [verdict] if fmt == "json" else [])]
-    if found.scores:
-        tables.insert(0, ("scores", report.scores(found), []))
+    verdict = report.verdict(result)
+    tables = [("metrics", report.metrics(result), [verdict] if fmt == "json" else [])]
+    if result.scores:
+        tables.insert(0, ("scores", report.scores(result), []))
     for what, frame, notes in tables:
         plain = frame if fmt in ("csv", "json") else report.readable(frame)
         _table(plain, fmt, what, notes)
-    _say(["", *report.score_notes(found), *advice, verdict], fmt)
+    _say(["", *report.score_notes(result), *advice, verdict], fmt)
 
 
 def _table(frame: "pd.DataFrame", fmt: str, title: str, notes: list[str]) -> None:

@@ -1,7 +1,9 @@
 """Commands that compute and show runs."""
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,11 +25,14 @@ from benchmark.cli.common import (
     compute,
     open_store,
     parse_params,
-    read_store,
+    read_runs,
+    seeds_of,
 )
 from benchmark.errors import ProtocolError
 
 if TYPE_CHECKING:
+    from benchmark.runs.reading import Runs
+    from benchmark.runs.record import Record
     from benchmark.runs.request import Chosen, DataRequest, RunRequest
 
 list_app = typer.Typer(help="List models, data sets and stored runs.", no_args_is_help=True)
@@ -37,7 +42,7 @@ def run(
     dataset: DatasetOption = "rendered",
     model: ModelsOption = None,
     seed: SeedOption = None,
-    seeds: SeedsOption = 3,
+    seeds: SeedsOption = None,
     param: ParamOption = None,
     data_root: RootOption = None,
     split: SplitOption = None,
@@ -66,23 +71,31 @@ def run(
     from benchmark.runs.request import DataRequest
     from benchmark.tuning import studies
 
-    chosen = open_store(store)
+    chosen = _stored(store) if dry_run else open_store(store)
     data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
     choose = None
     if tuned:
-        model, choose = _tuned(data, model, study, studies.address_of(storage, chosen))
+        beside = chosen or read_runs(store)  # which says that there is no store
+        model, choose = _tuned(data, model, study, studies.address_of(storage, beside))
     elif study or storage:
         raise ProtocolError("--study and --storage say where --tuned finds parameters: add it")
     wanted = suite.requests(
-        data, model, seed or range(seeds), parse_params(param), 1.0, protocol, choose, refit
+        data, model, seeds_of(seed, seeds), parse_params(param), 1.0, protocol, choose, refit
     )
-    units = suite.plan(wanted, chosen)
+    units = suite.plan(wanted, chosen, force)
     if dry_run:
         show_plan(units, console())
         return
     compute(units, chosen, workers, scheduler, force)
-    if all(unit.cached for unit in units) and not force:
+    if all(unit.cached for unit in units):
         print(f"all {len(units)} runs are cached in {chosen.path}")
+
+
+def _stored(store: Path | None) -> "Runs | None":
+    """Return the runs in the store, or None where there is no store yet; nothing is made."""
+    from benchmark.runs.store import default_path
+
+    return read_runs(store) if os.path.lexists(store or default_path()) else None
 
 
 def _tuned(
@@ -114,7 +127,7 @@ def show(run_id: str, store: StoreOption = None) -> None:
     """Show one run: what was asked, what came out, on what. The id may be shortened."""
     from benchmark.analysis.comparison import evaluate
 
-    chosen = read_store(store)
+    chosen = read_runs(store)
     record = chosen.get(run_id)
     content = json.loads(record.to_json())
     if record.finished:
@@ -192,7 +205,12 @@ def list_datasets() -> None:
 @list_app.command("runs")
 def list_runs(store: StoreOption = None) -> None:
     """List the stored runs, failed ones with their error."""
-    for record in read_store(store).records():
-        spec = record.spec
-        what = f"{record.run_id}  {spec.dataset:<14} {spec.label:<22} seed {spec.seed}"
-        print(f"{what}  {record.status}  {record.created}  {record.error or ''}".rstrip())
+    for record in read_runs(store):
+        print(f"{describe(record)}  {record.error or ''}".rstrip())
+
+
+def describe(record: "Record") -> str:
+    """Return the line that lists a run."""
+    spec = record.spec
+    what = f"{record.run_id}  {spec.dataset:<14} {spec.label:<22} seed {spec.seed}"
+    return f"{what}  {record.status}  {record.created}"

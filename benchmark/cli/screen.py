@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -24,8 +25,8 @@ MARKS = {
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console; where no terminal tells its width, wide enough for a table."""
-    found = Console(stderr=stderr, highlight=False)
-    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+    out = Console(stderr=stderr, highlight=False)
+    return out if out.is_terminal else Console(stderr=stderr, highlight=False, width=160)
 
 
 def line(kind: str, label: str, detail: str = "") -> str:
@@ -55,16 +56,28 @@ def _show_stage(progress: Progress, task: Any, stage: Stage) -> None:
     progress.update(task, completed=stage.number, detail=detail)
 
 
-def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list[str]:
-    """Show the suite's events as they come.
+@dataclass(frozen=True)
+class Failure:
+    """A run that failed.
 
-    Returns
-    -------
-    list of str
-        One sentence for each run that failed.
+    Attributes
+    ----------
+    run_id : str
+    sentence : str
+        Which run it was, and why.
+    stored : bool
+        Whether there is a record of it.
     """
+
+    run_id: str
+    sentence: str
+    stored: bool
+
+
+def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list[Failure]:
+    """Show the suite's events as they come, and return what failed."""
     labels = {unit.run_id: unit.label for unit in units}
-    failures: list[str] = []
+    failures: list[Failure] = []
     with _progress(out) as progress:
         overall = progress.add_task("runs", total=len(units), detail="")
         for unit in units:
@@ -104,9 +117,9 @@ def follow_study(study: Study, events: Iterable[Event], out: Console) -> None:
                 continue
             done = total - study.unfinished()
             left = _time_left(time.monotonic() - started, done - before, total - done)
-            found = f"best {best:.3f}" if best > 0 else "none complete"
+            so_far = f"best {best:.3f}" if best > 0 else "none complete"
             others = ", waiting for other processes" if event.kind == "waiting" else ""
-            progress.update(overall, completed=done, detail=f"{found}, {left}{others}")
+            progress.update(overall, completed=done, detail=f"{so_far}, {left}{others}")
 
 
 def _time_left(elapsed: float, done: int, left: int) -> str:
@@ -134,14 +147,14 @@ def _print_trial(trial: Any, best: float, out: Console) -> float:
     return 0.0
 
 
-def _finish(event: Event, label: str, out: Console) -> list[str]:
-    """Print the end of one run; return why it failed, if it did."""
+def _finish(event: Event, label: str, out: Console) -> list[Failure]:
+    """Print the end of one run; return its failure, if it failed."""
     if event.kind == "done" and event.value.finished:
-        seconds = event.value.seconds
         last = event.value.history["stages"]["stop_mAP"][-1:]
         reached = f", stop mAP {last[0]:.3f}" if last else ""
-        out.print(line("done", label, f"fit {seconds['fit']:.1f} s{reached}"))
+        out.print(line("done", label, f"fit {event.value.seconds['fit']:.1f} s{reached}"))
         return []
-    reason = event.value.error if event.kind == "done" else event.value
+    stored = event.kind == "done"
+    reason = event.value.error if stored else event.value
     out.print(line("failed", label, ""), f"[red]{escape(reason)}[/]")
-    return [f"{label}: {reason}"]
+    return [Failure(event.key, f"{label}: {reason}", stored)]

@@ -11,7 +11,7 @@ from benchmark.cli.common import (
     StoredOption,
     StoreOption,
     print_table,
-    read_store,
+    read_runs,
 )
 
 
@@ -33,7 +33,7 @@ def thresholds(
     from reports.tables import comparison as comparison_tables
     from reports.tables import thresholds as report
 
-    chosen = read_store(store)
+    chosen = read_runs(store)
     result = comparison.compare(chosen, dataset, model)
     screen = console(stderr=True)
     found = threshold_gains.measure(

@@ -19,6 +19,7 @@ from benchmark.cli.common import (
     open_store,
     parse_params,
     print_table,
+    read_runs,
     warn,
 )
 from benchmark.errors import PolytimbreError, ProtocolError
@@ -34,7 +35,10 @@ def tune(
     dataset: DatasetOption = "rendered",
     model: ModelsOption = None,
     trials: Annotated[
-        int, typer.Option("--trials", min=1, help="Trials of each study, those stored included.")
+        int,
+        typer.Option(
+            "--trials", min=1, max=10_000, help="Trials of each study, those stored included."
+        ),
     ] = 30,
     timeout: Annotated[
         float | None,
@@ -139,10 +143,10 @@ def study(
     from benchmark.tuning import studies
     from reports.tables import studies as report
 
-    address = studies.address_of(storage, open_store(store))
+    address = studies.address_of(storage, read_runs(store))
     if name is None:
-        for found in studies.names(address):
-            print(found)
+        for known in studies.names(address):
+            print(known)
         return
     history = study_history.read(name, address)
     shown = report.importances if importances else report.trials

@@ -23,23 +23,21 @@ CLASSES: tuple[str, ...] = (
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """Clips of one part of the protocol, as a model sees them.
+class Labels:
+    """Which instruments are heard in each clip, as far as that was observed.
 
     Attributes
     ----------
-    X : ndarray, shape (n_clips, n_frames, n_features), uint8 or float32
-        Frame-wise features.
     y_true : ndarray, shape (n_clips, n_classes), float32
         Relevance in [0, 1]; 0 wherever the label was not observed.
     y_mask : ndarray, shape (n_clips, n_classes), bool
         True where the label was observed. Entries that were not take no part in any loss.
+    classes : tuple of str
     """
 
-    X: np.ndarray
     y_true: np.ndarray
     y_mask: np.ndarray
-    classes: tuple[str, ...] = CLASSES
+    classes: tuple[str, ...] = field(default=CLASSES, kw_only=True)
 
     @cached_property
     def y_positive(self) -> np.ndarray:
@@ -47,7 +45,20 @@ class Part:
         return positives(self.y_true, self.y_mask)
 
     def __len__(self) -> int:
-        return len(self.X)
+        return len(self.y_true)
+
+
+@dataclass(frozen=True, eq=False)
+class Part(Labels):
+    """Clips of one part of the protocol with their labels, as a model sees them.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n_clips, n_frames, n_features), uint8 or float32
+        Frame-wise features.
+    """
+
+    X: np.ndarray = field(kw_only=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -195,7 +206,7 @@ class Dataset:
 
     def part(self, rows: np.ndarray) -> Part:
         """Return the clips at `rows` (int or bool indices) as a :class:`Part`."""
-        return Part(self.X[rows], self.y_true[rows], self.y_mask[rows], self.classes)
+        return Part(self.y_true[rows], self.y_mask[rows], classes=self.classes, X=self.X[rows])
 
 
 class DatasetPlugin(ABC):
@@ -213,6 +224,8 @@ class DatasetPlugin(ABC):
     splits: ClassVar[tuple[str, ...]] = ("official",)
     #: Whether `load` needs ``--data-root``; embedded data sets do not.
     needs_root: ClassVar[bool] = True
+    #: Name of the data set that holds the same clips with every label observed, if there is one.
+    complete: ClassVar[str | None] = None
 
     @abstractmethod
     def load(self, root: Path | None, split: str) -> Dataset:

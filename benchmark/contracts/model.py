@@ -96,6 +96,9 @@ class Model(ABC):
     """
 
     name: ClassVar[str]
+    #: What kind of classifier it is, for drawings and filters: "network", "trees", "linear",
+    #: "baseline" or "other".
+    family: ClassVar[str] = "other"
     #: Distributions whose versions the result rests on, for example ``("scikit-learn",)``.
     libraries: ClassVar[tuple[str, ...]] = ()
     #: Named parameter settings, asked for as ``model:preset``.

@@ -13,15 +13,16 @@ kinds give the same data set, bit for bit.
 """
 
 import csv
-import zipfile
-import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
+from benchmark.datasets.reading.tfrecord import read_records
 from benchmark.errors import DataError, UnknownNameError
+from benchmark.reading.files import open_text
+from benchmark.reading.npz import load_npz
 
 N_FRAMES, N_FEATURES = 10, 128
 LABELS = "class_labels_indices.csv"
@@ -29,6 +30,12 @@ LABELS = "class_labels_indices.csv"
 SEGMENTS = {"train": "bal_train", "test": "eval"}
 #: Where the segments' tfrecord folders may lie below the root.
 SHARD_FOLDERS = ("", "tfrecords", "audioset_v1_embeddings")
+#: Clips of the largest segment that is read; the evaluation segment has 20,371.
+MAX_CLIPS = 1 << 16
+#: Bytes of the largest table of labels; AudioSet's has 15 kB.
+MAX_TABLE_BYTES = 1 << 20
+#: Frames of the longest clip that a shard may hold; those with other than 10 are left out.
+MAX_FRAMES = 1000
 
 #: Each class by the AudioSet display names it stands for.
 CLASS_LABELS: dict[str, tuple[str, ...]] = {
@@ -201,14 +208,12 @@ def read_label_table(path: Path) -> LabelTable:
         Where it is missing, has other columns, or numbers the labels otherwise than in order.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with open_text(path, MAX_TABLE_BYTES, "get the file that comes with AudioSet") as stream:
             rows = list(csv.DictReader(stream))
         mids = tuple(row["mid"] for row in rows)
         mid_of = {row["display_name"]: row["mid"] for row in rows}
         in_order = [int(row["index"]) for row in rows] == list(range(len(rows)))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; it comes with AudioSet") from error
-    except (OSError, csv.Error, KeyError, ValueError, TypeError) as error:
+    except (csv.Error, KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path} is not AudioSet's table of labels: {error!r}") from error
     if not rows or not in_order or len(mid_of) != len(rows) or len(set(mids)) != len(rows):
         raise DataError(f"{path} is not AudioSet's table: labels out of order or named twice")
@@ -258,32 +263,28 @@ def read_npz(path: Path, table: LabelTable) -> Clips:
     DataError
         Where the file is missing or damaged, or its labels are not those of `table`.
     """
-    names = ("X", "n_frames", "Y", "video_id", "start", "mids")
-    try:
-        with np.load(path, allow_pickle=False) as npz:
-            X, n_frames, packed, video, start, mids = (npz[name] for name in names)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; both segments must be in the data root") from error
-    except KeyError as error:
-        raise DataError(f"{path} lacks an array: {error.args[0]}") from error
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is damaged: {error}; get it again") from error
-    if tuple(mids.tolist()) != table.mids:
+    arrays = load_npz(
+        path,
+        {
+            "X": ("u1", ("clips", N_FRAMES, N_FEATURES)),
+            "n_frames": ("iu", ("clips",)),
+            "Y": ("u1", ("clips", -(-len(table.mids) // 8))),
+            "video_id": ("U", ("clips",)),
+            "start": ("fiu", ("clips",)),
+            "mids": ("U", ("labels",)),
+        },
+        clips=MAX_CLIPS,
+        labels=MAX_CLIPS,
+    )
+    if tuple(arrays["mids"].tolist()) != table.mids:
         raise DataError(f"{path} has other labels than {LABELS}; get both from one release")
-    n, width = len(video), -(-len(table.mids) // 8)
-    for name, array, shape, kind in (
-        ("X", X, (n, N_FRAMES, N_FEATURES), "u1"),
-        ("n_frames", n_frames, (n,), None),
-        ("Y", packed, (n, width), "u1"),
-        ("start", start, (n,), None),
-    ):
-        if array.shape != shape or (kind and array.dtype != np.dtype(kind)):
-            raise DataError(
-                f"{path}: array {name!r} must have shape {shape}{', uint8' if kind else ''}, got "
-                f"{array.shape}, {array.dtype}"
-            )
-    labels = np.unpackbits(packed, axis=1, count=len(table.mids)).astype(bool)
-    return Clips(X, n_frames.astype(np.int16), labels, video, start.astype(np.float32))
+    return Clips(
+        arrays["X"],
+        arrays["n_frames"].astype(np.int16),
+        np.unpackbits(arrays["Y"], axis=1, count=len(table.mids)).astype(bool),
+        arrays["video_id"],
+        arrays["start"].astype(np.float32),
+    )
 
 
 def read_tfrecords(folder: Path, table: LabelTable) -> Clips:
@@ -305,20 +306,23 @@ def read_tfrecords(folder: Path, table: LabelTable) -> Clips:
     DataError
         Where the folder has no shard, or a shard is damaged.
     """
-    from google.protobuf.message import DecodeError
-
-    paths = sorted(folder.glob("*.tfrecord"))
+    # macOS leaves files such as ._x.tfrecord beside what it copies
+    paths = sorted(path for path in folder.glob("*.tfrecord") if not path.name.startswith("._"))
     if not paths:
         raise DataError(f"{folder} holds no .tfrecord shard; both segments must be there")
+    index_of = {mid: index for index, mid in enumerate(table.mids)}
     rows = []
     for path in paths:
-        try:
-            rows += _read_shard(path, len(table.mids))
-        except (
-            DecodeError, RuntimeError, LookupError, TypeError, ValueError, OSError, MemoryError,
-            OverflowError,
-        ) as error:  # fmt: skip
-            raise DataError(f"{path} is damaged: {error}; get the shard again") from error
+        for number, record in enumerate(read_records(path)):
+            try:
+                rows.append(_parse(record, index_of))
+            except ValueError as error:
+                raise DataError(
+                    f"{path}: record {number} is no clip of AudioSet's VGGish release: {error}; "
+                    "get the shard again"
+                ) from error
+            if len(rows) > MAX_CLIPS:
+                raise DataError(f"{folder} holds more than {MAX_CLIPS:,} clips; get it again")
     if not rows:
         raise DataError(f"the shards in {folder} hold no clip; get them again")
     X, n_frames, labels, video, start = zip(*rows, strict=True)
@@ -331,20 +335,64 @@ def read_tfrecords(folder: Path, table: LabelTable) -> Clips:
     )
 
 
-def _read_shard(path: Path, n_labels: int) -> list[tuple]:
-    from tfrecord.reader import sequence_loader
+def _parse(record: bytes, index_of: dict[str, int]) -> tuple[Any, ...]:
+    """Return a clip's features, number of frames, labels, video identifier and start.
 
-    context = {"video_id": "byte", "start_time_seconds": "float", "labels": "int"}
-    rows = []
-    for about, lists in sequence_loader(str(path), None, context, {"audio_embedding": "byte"}):
-        frames = lists["audio_embedding"]
-        if any(len(frame) != N_FEATURES for frame in frames):
-            raise ValueError(f"a frame does not hold {N_FEATURES} bytes")
-        clip = np.zeros((N_FRAMES, N_FEATURES), np.uint8)
-        for row, frame in zip(clip, frames, strict=False):
-            row[:] = np.frombuffer(frame, np.uint8)
-        labels = np.zeros(n_labels, bool)
-        labels[about["labels"]] = True
-        start = about["start_time_seconds"][0]
-        rows.append((clip, len(frames), labels, about["video_id"].decode(), start))
-    return rows
+    Raises
+    ------
+    ValueError
+        Saying what the record holds instead of what.
+    """
+    from google.protobuf.message import DecodeError
+    from tfrecord import example_pb2
+
+    example = example_pb2.SequenceExample()
+    try:
+        example.ParseFromString(record)
+    except DecodeError as error:
+        raise ValueError(f"it is no SequenceExample ({error})") from error
+    about, lists = example.context.feature, example.feature_lists.feature_list
+    frames = _frames(lists)
+    clip = np.zeros((N_FRAMES, N_FEATURES), np.uint8)
+    for row, frame in zip(clip, frames, strict=False):
+        row[:] = np.frombuffer(frame, np.uint8)
+    labels = np.zeros(len(index_of), bool)
+    labels[_label_indices(about["labels"], index_of)] = True
+    video = about["video_id"].bytes_list.value
+    start = about["start_time_seconds"].float_list.value
+    if len(video) != 1 or len(start) != 1:
+        raise ValueError("it must have one video_id, of bytes, and one start_time_seconds, a float")
+    return clip, len(frames), labels, video[0].decode(), start[0]
+
+
+def _frames(lists: Any) -> list[bytes]:
+    """Return a clip's frames, of 128 bytes each."""
+    if "audio_embedding" not in lists:
+        keys = ", ".join(sorted(map(repr, lists))) or "none"
+        hint = "; YouTube-8M's frames are 'audio', with other labels" if "audio" in lists else ""
+        raise ValueError(f"its frames must be 'audio_embedding', it has {keys}{hint}")
+    features = lists["audio_embedding"].feature
+    if any(feature.WhichOneof("kind") == "float_list" for feature in features):
+        raise ValueError("its frames are floats; the release's are quantised to 128 bytes each")
+    frames = [value for feature in features for value in feature.bytes_list.value]
+    if len(frames) != len(features) or any(len(frame) != N_FEATURES for frame in frames):
+        raise ValueError(f"a frame does not hold {N_FEATURES} bytes")
+    if len(frames) > MAX_FRAMES:
+        raise ValueError(f"it has {len(frames)} frames")
+    return frames
+
+
+def _label_indices(labels: Any, index_of: dict[str, int]) -> list[int]:
+    """Return the rows of a clip's labels in AudioSet's table; some files hold identifiers."""
+    named = [mid.decode() for mid in labels.bytes_list.value]
+    unknown = [mid for mid in named if mid not in index_of]
+    indices = [*labels.int64_list.value, *(index_of[mid] for mid in named if mid in index_of)]
+    unknown += [str(index) for index in indices if not 0 <= index < len(index_of)]
+    if unknown:
+        raise ValueError(
+            f"its label {unknown[0]!r} is not in {LABELS}, which has the indices 0 to "
+            f"{len(index_of) - 1}"
+        )
+    if not indices:
+        raise ValueError("its 'labels' must be indices or identifiers such as /m/04rlf")
+    return indices

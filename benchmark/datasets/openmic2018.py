@@ -27,7 +27,6 @@ taken as one group, so that a validation part does not share a pair with trainin
 """
 
 import csv
-import json
 import re
 import warnings
 from contextlib import AbstractContextManager, nullcontext
@@ -38,8 +37,9 @@ import numpy as np
 
 from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
 from benchmark.datasets.reading.archive import download, part_of, unpacked, verify
-from benchmark.datasets.reading.npz import NpzReader
 from benchmark.errors import DataError, UnknownNameError
+from benchmark.reading.files import open_text, read_json, read_text
+from benchmark.reading.npz import NpzReader
 
 ARCHIVE = "openmic-2018-v1.0.0.tgz"
 URL = f"https://zenodo.org/records/1432913/files/{ARCHIVE}"
@@ -65,6 +65,12 @@ DUPLICATES = (
 #: Frames of 0.96 s and VGGish dimensions of a clip.
 CLIP_SHAPE = (10, 128)
 
+#: What the published files can hold: clips, and bytes of lists of keys, class map and metadata.
+MAX_CLIPS = 20_000
+MAX_LIST_BYTES = 1 << 20
+MAX_METADATA_BYTES = 1 << 27
+
+_AGAIN = "get the data set again"
 _ADVICE = "run 'polytimbre data download openmic2018' or point --data-root at a copy"
 
 
@@ -163,7 +169,7 @@ def _locate(root: Path | None) -> Path:
     if root.is_file():
         raise DataError(f"{root} is neither a folder nor the archive {ARCHIVE}; {_ADVICE}")
     if not root.is_dir():
-        raise DataError(f"data root {root} does not exist; {_ADVICE}")
+        raise DataError(f"data root {root} does not exist or is no folder; {_ADVICE}")
     for folder in (root, root / FOLDER):
         if (folder / FEATURES).is_file():
             return folder
@@ -191,7 +197,8 @@ def _read_split(split: str, folder: Path, source: Path) -> dict[str, str]:
         path.name.removesuffix("_train.csv"): path.parent
         for place in places
         for path in place.glob("*_train.csv")
-        if path.with_name(path.name.replace("_train.csv", "_test.csv")).is_file()
+        if not path.name.startswith("._")  # macOS leaves them beside what it copies
+        and path.with_name(path.name.replace("_train.csv", "_test.csv")).is_file()
     }
     if split not in found:
         if split == OFFICIAL_SPLIT:
@@ -210,10 +217,7 @@ def _read_split(split: str, folder: Path, source: Path) -> dict[str, str]:
 
 
 def _read_keys(path: Path) -> list[str]:
-    try:
-        keys = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} can't be read as a list of keys: {error}") from error
+    keys = read_text(path, MAX_LIST_BYTES, "it must hold one key a line").split()
     # pandas writes a header unless told otherwise; the published files have none.
     keys = keys[1:] if keys[:1] == ["sample_key"] else keys
     for key in keys:
@@ -223,13 +227,8 @@ def _read_keys(path: Path) -> list[str]:
 
 
 def _check_class_map(path: Path) -> None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; get the data set again") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} can't be read: {error}") from error
-    if found != {name: column for column, name in enumerate(CLASSES)}:
+    in_order = {name: column for column, name in enumerate(CLASSES)}
+    if read_json(path, MAX_LIST_BYTES, _AGAIN) != in_order:
         raise DataError(f"{path} does not give the 20 classes of OpenMIC-2018 in their order")
 
 
@@ -239,23 +238,20 @@ def _read_artists(path: Path) -> dict[str, str]:
     # Free text in the metadata may pass the csv module's limit of 128 KiB a field.
     limit = csv.field_size_limit(1 << 24)
     try:
-        with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+        with open_text(path, MAX_METADATA_BYTES, _AGAIN, errors="replace") as stream:
             rows = csv.DictReader(stream)
             for name in ("sample_key", "artist_id"):
                 if name not in (rows.fieldnames or ()):
-                    raise DataError(f"{path} has no column {name!r}; get the data set again")
+                    raise DataError(f"{path} has no column {name!r}; {_AGAIN}")
             for row in rows:
                 artist = (row["artist_id"] or "").strip()
                 key = row["sample_key"] or ""
                 missing = artist.lower() in ("", "nan")
                 artist_of[key] = f"track-{key.split('_')[0]}" if missing else artist
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path} is missing; it names the artists, which no split may divide: get the data "
-            "set again"
-        ) from error
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{path} can't be read: {error}") from error
+                if len(artist_of) > MAX_CLIPS:
+                    raise DataError(f"{path} names more than {MAX_CLIPS:,} clips; {_AGAIN}")
+    except csv.Error as error:
+        raise DataError(f"{path} can't be read as CSV ({error}); {_AGAIN}") from error
     finally:
         csv.field_size_limit(limit)
     for kept, other in DUPLICATES:
@@ -273,6 +269,8 @@ def _read_features(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, list
         shape = npz.shape("X")
         if len(shape) != 3 or shape[1:] != CLIP_SHAPE or not shape[0]:
             npz.fail(f"array 'X' must have shape (n_clips, 10, 128), got {shape}")
+        if shape[0] > MAX_CLIPS:
+            npz.fail(f"array 'X' is for {shape[0]:,} clips, OpenMIC-2018 has {MAX_CLIPS:,}")
         labels = (shape[0], len(CLASSES))
         keys = npz.read_strings("sample_key", shape[0])
         y_true = npz.read("Y_true", "f", labels).astype(np.float32)

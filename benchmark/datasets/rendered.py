@@ -38,6 +38,7 @@ class Rendered(DatasetPlugin):
         " GPL-2."
     )
     needs_root: ClassVar[bool] = False
+    complete: ClassVar[str | None] = "rendered-full"
 
     def load(self, root: Path | None = None, split: str = "official") -> Dataset:
         """Read the committed features and labels.
@@ -91,6 +92,7 @@ class RenderedFull(Rendered):
         "the clips and the split of 'rendered' with every label of its 18 classes observed;"
         " embedded"
     )
+    complete: ClassVar[str | None] = None
 
     @staticmethod
     def _observed(arrays: dict[str, np.ndarray]) -> np.ndarray:

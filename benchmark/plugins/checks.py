@@ -54,7 +54,7 @@ def make_part(n_clips: int, seed: int, n_frames: int = 10, n_features: int = 16)
     pattern = np.random.default_rng(0).normal(size=(len(CLASSES), n_features))
     X = (y_true @ pattern)[:, None, :] + rng.normal(size=(n_clips, n_frames, n_features))
     X = np.clip(128 + 20 * X, 0, 255).astype(np.uint8)
-    return _freeze(Part(X, np.where(y_mask, y_true, np.float32(0)), y_mask))
+    return _freeze(Part(np.where(y_mask, y_true, np.float32(0)), y_mask, X=X))
 
 
 def _freeze(part: Part) -> Part:

@@ -1,19 +1,13 @@
-"""The plugins: found by scanning folders and entry points, named or refused by name."""
+"""The plugins: every model and data set there is, and those that can't be used, by name."""
 
-import ast
-import hashlib
 import importlib
-import importlib.util
 import inspect
-import io
 import pkgutil
-import tokenize
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import ModuleType
 
 from benchmark.contracts.dataset import DatasetPlugin
@@ -29,13 +23,17 @@ class Registry:
     ----------
     kind : str
         ``"model"`` or ``"data set"``.
+    base : type
+        What every plugin's class is a subclass of.
     plugins : dict of str to type
         By name.
     failures : dict of str to str
-        Traceback or complaint, by the module or entry point that could not be used.
+        Traceback or complaint, by the module or entry point that can't be used; of two plugins
+        with one name, by that name and each one's module.
     """
 
     kind: str
+    base: type
     plugins: dict[str, type] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -51,63 +49,74 @@ class Registry:
         UnknownNameError
             With the nearest known name.
         PluginError
-            If the plugin is there but can't be imported.
+            If the plugin is there but can't be used.
         """
         if name in self.plugins:
             return self.plugins[name]
         for where, trace in self.failures.items():
-            if where.rpartition(".")[2] == name:
+            if name in (where.rpartition(".")[2], where.partition(" ")[0]):
                 raise PluginError(
                     f"{self.kind} {name!r} can't be used: {trace.strip().splitlines()[-1]} "
                     f"(in {where}). Mend the plugin file, then run again"
                 )
         raise UnknownNameError(self.kind, name, self.plugins)
 
-    def add_module(self, module: ModuleType, base: type) -> None:
-        """Add the concrete subclasses of `base` that `module` defines."""
-        for cls in vars(module).values():
-            if not (inspect.isclass(cls) and issubclass(cls, base)):
+    def add_module(self, module: ModuleType) -> None:
+        """Add the concrete plugins that `module` defines."""
+        for cls in list(vars(module).values()):
+            if not (inspect.isclass(cls) and issubclass(cls, self.base)):
                 continue
             if cls.__module__ == module.__name__ and not cls.__name__.startswith("_"):
                 self.add(cls, module.__name__)
 
-    def add(self, cls: type, where: str) -> None:
-        """Add one plugin class; note it under `failures` where it breaks its contract."""
-        name = getattr(cls, "name", None)
-        if inspect.isabstract(cls):
-            missing = ", ".join(sorted(cls.__abstractmethods__))
-            self.failures[where] = f"class {cls.__name__} lacks {missing}"
+    def add(self, plugin: object, where: str) -> None:
+        """Add what should be a plugin's class; note under `failures` why it can't be used."""
+        name = getattr(plugin, "name", None)
+        if not (inspect.isclass(plugin) and issubclass(plugin, self.base)):
+            self.failures[where] = f"it is no subclass of {self.base.__name__} but {plugin!r}"
+        elif inspect.isabstract(plugin):
+            missing = ", ".join(sorted(plugin.__abstractmethods__))
+            self.failures[where] = f"class {plugin.__name__} lacks {missing}"
         elif not isinstance(name, str) or not name:
-            self.failures[where] = f"class {cls.__name__} has no `name`"
-        elif name in self.plugins and self.plugins[name] is not cls:
-            other = self.plugins[name].__module__
-            raise PluginError(
-                f"two {self.kind}s are named {name!r}: one in {other}, one in {where}"
+            self.failures[where] = f"class {plugin.__name__} has no `name`"
+        elif self.plugins.get(name) is not plugin:
+            self._add_named(plugin, name)
+
+    def _add_named(self, plugin: type, name: str) -> None:
+        """Add a plugin unless another one has its name: then neither can be used."""
+        others = [where for where in self.failures if where.startswith(f"{name} in ")]
+        first = self.plugins.pop(name, None)
+        if first is None and not others:
+            self.plugins[name] = plugin
+            return
+        complaint = f"several {self.kind}s have the name {name!r}; rename all but one"
+        for cls in filter(None, (first, plugin)):
+            self.failures[f"{name} in {cls.__module__}:{cls.__qualname__}"] = complaint
+
+    def attempt(self, where: str, add: Callable[[], None]) -> None:
+        """Import and add something; whatever it raises, or that it exits, is its failure."""
+        try:
+            add()
+        except KeyboardInterrupt:
+            raise
+        except SystemExit as end:
+            self.failures[where] = (
+                f"{traceback.format_exc()}it ended the command when it was imported (exit code "
+                f'{end.code}): put what only a script does under `if __name__ == "__main__":`'
             )
-        else:
-            self.plugins[name] = cls
+        except BaseException:
+            self.failures[where] = traceback.format_exc()
 
 
 def discover(kind: str, folder: ModuleType, group: str, base: type) -> Registry:
     """Scan a package's folder, then an entry-point group, for subclasses of `base`."""
-    registry = Registry(kind)
+    registry = Registry(kind, base)
     for info in pkgutil.iter_modules(folder.__path__):
-        if info.ispkg or info.name.startswith("_"):
-            continue
-        where = f"{folder.__name__}.{info.name}"
-        try:
-            registry.add_module(importlib.import_module(where), base)
-        except PluginError:
-            raise
-        except Exception:
-            registry.failures[where] = traceback.format_exc()
+        if not info.ispkg and not info.name.startswith("_"):
+            where = f"{folder.__name__}.{info.name}"
+            registry.attempt(where, lambda: registry.add_module(importlib.import_module(where)))  # noqa: B023
     for point in entry_points(group=group):
-        try:
-            registry.add(point.load(), point.value)
-        except PluginError:
-            raise
-        except Exception:
-            registry.failures[point.name] = traceback.format_exc()
+        registry.attempt(point.name, lambda: registry.add(point.load(), point.value))  # noqa: B023
     return registry
 
 
@@ -140,77 +149,3 @@ def datasets() -> Registry:
     from benchmark import datasets as folder
 
     return discover("data set", folder, "polytimbre.datasets", DatasetPlugin)
-
-
-def source_hash(cls: type) -> str:
-    """Hash the code a plugin rests on, comments and docstrings apart.
-
-    That is its own file and what it imports, directly or not, from its package and this one.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits.
-    """
-    own = {cls.__module__.partition(".")[0], "benchmark", "models"}
-    seen: dict[str, str] = {}
-    todo = [cls.__module__]
-    if cls.__module__ == "__main__":  # a script's or a notebook's: the class alone
-        source = _own_source(cls)
-        tree = ast.parse(source)
-        seen["__main__"] = _code(source, tree)
-        todo = [base.__module__ for base in cls.__mro__[1:]]
-    while todo:
-        name = todo.pop()
-        if name in seen or (source := _source(name)) is None:
-            continue
-        tree = ast.parse(source)
-        seen[name] = _code(source, tree)
-        todo += [m for m in _imported(tree) if m.partition(".")[0] in own]
-    text = "\n".join(f"{name}\n{code}" for name, code in sorted(seen.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _own_source(cls: type) -> str:
-    try:
-        return inspect.cleandoc("\n" + inspect.getsource(cls))
-    except (OSError, TypeError) as error:
-        raise PluginError(
-            f"the source of class {cls.__name__} can't be read ({error}), and without it a run "
-            "has no identity: write the class to a file, and import it"
-        ) from error
-
-
-def _source(module: str) -> str | None:
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
-        return None  # `from package.module import name` also proposes package.module.name
-    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin).read_text(encoding="utf-8")
-
-
-def _code(source: str, tree: ast.Module) -> str:
-    """Cut comments and docstrings out of the text; an unparsed tree differs between Pythons."""
-    lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body:
-            first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                for row in range(first.lineno - 1, first.end_lineno):
-                    lines[row] = ""
-    return "\n".join(line.rstrip() for line in lines if line.strip())
-
-
-def _imported(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)

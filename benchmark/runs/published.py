@@ -9,17 +9,21 @@ A set holds the runs of one data set and is called after it. Nothing here writes
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmark.errors import StoreError, UnknownNameError
+from benchmark.runs import files
+from benchmark.runs.reading import SCORES, Runs, StoredLabels, Warn, checked_scores
 from benchmark.runs.record import Record, digest
-from benchmark.runs.store import Store, sha256
 
 FORMAT = 1
+
+#: The file that lists a set's files.
+LIST = "set.json"
 
 #: Where the published sets lie in a checkout.
 DEFAULT = Path(__file__).resolve().parents[2] / "paper" / "results"
@@ -50,7 +54,7 @@ class DamagedError(StoreError):
         return parts[1] if parts[0] == "runs" else None
 
 
-class PublishedSet(Store):
+class PublishedSet(Runs):
     """The published runs of one data set, read like a store.
 
     Parameters
@@ -73,11 +77,11 @@ class PublishedSet(Store):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        content = self._read_manifest()
+        content = _read_list(path)
         self.files: dict[str, str] = content["files"]
         self.runs, self.audit = tuple(content["runs"]), tuple(content["audit"])
         self.complete: bool = content["complete"]
+        super().__init__(path)
 
     @property
     def name(self) -> str:
@@ -87,21 +91,6 @@ class PublishedSet(Store):
     def ids(self) -> list[str]:
         """Return the ids of all its runs, those of the audit last."""
         return [*self.runs, *self.audit]
-
-    def _read_manifest(self) -> dict[str, Any]:
-        problem = "can't be read"
-        try:
-            content = json.loads((self.path / "set.json").read_text(encoding="utf-8"))
-            expected = content.pop("digest")
-            if content["format"] != FORMAT:
-                problem = f"is not of format {FORMAT}"
-            elif digest(content) != expected:
-                problem = "does not match its digest"
-            else:
-                return content
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            problem += f" ({error})"
-        raise DamagedError(self.path, "set.json", problem)
 
     def verify(self) -> None:
         """Check every file against the set's list.
@@ -116,23 +105,24 @@ class PublishedSet(Store):
 
     def damaged(self) -> list[DamagedError]:
         """Return what :meth:`verify` would raise, for every file."""
-        found = []
+        errors = []
         for file in self.files:
             try:
                 self._verify(file)
             except DamagedError as error:
-                found.append(error)
-        return found
+                errors.append(error)
+        return errors
 
-    def _verify(self, file: str) -> None:
+    def _verify(self, file: str, read: Callable[[Path], Any] = files.sha256) -> Any:
+        """Check one file against the set's list; return what `read` makes of it."""
         if file not in self.files:
             raise DamagedError(self.path, file, "is not in the set's list")
         try:
-            found = sha256(self.path / file)
+            if files.sha256(self.path / file) == self.files[file]:
+                return read(self.path / file)
         except OSError as error:
             raise DamagedError(self.path, file, f"can't be read ({error.strerror})") from error
-        if found != self.files[file]:
-            raise DamagedError(self.path, file, "does not match its SHA-256 in set.json")
+        raise DamagedError(self.path, file, "does not match its SHA-256 in set.json")
 
     def find(self, run_id: str) -> Record | None:
         """Return a published run's record, or None.
@@ -141,25 +131,35 @@ class PublishedSet(Store):
         ------
         DamagedError
         """
-        if run_id not in self.ids():
-            return None
+        return self._record(run_id) if run_id in self.ids() else None
+
+    def _record(self, run_id: str) -> Record:
         file = f"runs/{run_id}/record.json"
-        self._verify(file)
+        content = self._verify(file, files.read_bytes)
         try:
-            return Record.from_json((self.path / file).read_text(encoding="utf-8"))
-        except StoreError as error:
+            record = Record.from_json(content.decode("utf-8"))
+        except (StoreError, UnicodeDecodeError) as error:
             raise DamagedError(self.path, file, f"is damaged: {error}") from error
+        if record.run_id != run_id:
+            raise DamagedError(self.path, file, f"is the record of run {record.run_id}")
+        return record
+
+    def asked(self, record: Record) -> str:
+        """Return when a run was made: of a published one nothing else is noted."""
+        return record.created
 
     def scores(self, record: Record) -> dict[str, np.ndarray]:
         """Return a run's published scores by part, float32, (n_clips, n_classes)."""
         self._check_complete()
-        file = f"runs/{record.run_id}/scores.npz"
-        self._verify(file)
-        with np.load(self.path / file, allow_pickle=False) as stored:
-            return dict(stored)
+        file = f"runs/{record.run_id}/{SCORES}"
+        content = self._verify(file, files.read_bytes)
+        try:
+            return checked_scores(content, record, self.files[file])
+        except ValueError as error:
+            raise DamagedError(self.path, file, str(error)) from error
 
-    def labels(self, division_id: str) -> dict[str, Any]:
-        """Return a division's labels by part; see :meth:`Store.labels`."""
+    def labels(self, division_id: str) -> dict[str, StoredLabels]:
+        """Return a division's labels by part; see :meth:`Runs.labels`."""
         self._check_complete()
         self._verify(f"labels/{division_id}.npz")
         return super().labels(division_id)
@@ -173,8 +173,77 @@ class PublishedSet(Store):
 
     def results(self) -> dict[str, Any]:
         """Return the tables that were derived, by name, as JSON content."""
-        self._verify("results.json")
-        return json.loads((self.path / "results.json").read_text(encoding="utf-8"))
+        content = self._verify("results.json", files.read_bytes)
+        try:
+            tables = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise DamagedError(self.path, "results.json", f"is not valid JSON ({error})") from error
+        if not isinstance(tables, dict):
+            raise DamagedError(self.path, "results.json", "does not hold tables by name")
+        return tables
+
+
+def _read_list(path: Path) -> dict[str, Any]:
+    """Read the list of a set's files and runs."""
+    problem = "can't be read"
+    try:
+        content = json.loads(files.read_bytes(path / LIST))
+        expected = content.pop("digest")
+        if content["format"] != FORMAT:
+            problem = f"is not of format {FORMAT}"
+        elif digest(content) != expected:
+            problem = "does not match its digest"
+        else:
+            _check_list(content)
+            return content
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        problem += f" ({error})"
+    raise DamagedError(path, LIST, problem)
+
+
+def _check_list(content: dict[str, Any]) -> None:
+    """Raise ValueError where the list of a set's files and runs does not hold what it should."""
+    listed = content["files"]
+    if not isinstance(listed, dict) or not all(isinstance(one, str) for one in listed.values()):
+        raise ValueError("`files` must be a mapping of names to SHA-256")
+    for name in listed:
+        if not files.is_inside(name):
+            raise ValueError(f"it lists a file outside its folder, {name!r}")
+    for field in ("runs", "audit"):
+        ids = content[field]
+        if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+            raise ValueError(f"`{field}` must be a list of ids")
+    if not isinstance(content["complete"], bool):
+        raise ValueError("`complete` must be true or false")
+
+
+def open_runs(path: Path, warn: Warn = lambda sentence: None) -> Runs:
+    """Open the runs in a folder to look at them: a store's, or a published set's.
+
+    Parameters
+    ----------
+    path : Path
+    warn : callable, optional
+        See :class:`~benchmark.runs.reading.Runs`.
+
+    Raises
+    ------
+    StoreError
+        If the folder is neither, or a published set is damaged.
+    """
+    try:
+        names = {one.name for one in path.iterdir()}
+    except OSError:
+        return Runs(path, warn)  # says why not
+    if LIST in names:
+        return PublishedSet(path)
+    published = sorted(one for one in names if (path / one / LIST).is_file())
+    if "runs" not in names and published:
+        raise StoreError(
+            f"{path} holds published sets: name one of them, {', '.join(published)}, as in "
+            f"--store {path / published[0]}"
+        )
+    return Runs(path, warn)
 
 
 def sets(path: Path) -> dict[str, PublishedSet]:
@@ -195,7 +264,7 @@ def sets(path: Path) -> dict[str, PublishedSet]:
     return {folder.name: PublishedSet(folder) for folder in folders}
 
 
-def find(run_id: str, sources: Iterable[Store]) -> tuple[Store, Record]:
+def find(run_id: str, sources: Iterable[Runs]) -> tuple[Runs, Record]:
     """Return the first source that holds a run, and its record.
 
     Parameters

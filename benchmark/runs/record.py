@@ -2,12 +2,30 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from benchmark.errors import StoreError
+from benchmark.runs.files import is_inside
 
-FORMAT = 3
+FORMAT = 4
+#: Fields by the first format that holds them; those not named were there in format 3, the
+#: oldest that is read.
+ADDED = {"labels": 4}
+OLDEST = 3
+
+#: What some mappings of a record hold, where they hold it.
+HELD = {
+    "history": {"unit": str, "best": int, "stages": dict[str, list[float]]},
+    "git": {"commit": str | None, "dirty": bool | None},
+    "machine": {"processor": str, "platform": str, "python": str, "memory_gib": float},
+    "tuning": {"tried": int, "seconds": float, "select_mAP": float | None, "storage": str},
+}
+
+
+class FormatError(StoreError):
+    """A record of a format that this version of polytimbre does not read."""
 
 
 def digest(content: Any) -> str:
@@ -136,6 +154,8 @@ class Record:
         record's too, since the refitted model has seen these clips.
     files : dict
         SHA-256 of each file beside the record.
+    labels : str or None
+        SHA-256 of the labels of all parts; None in records of format 3.
     """
 
     run_id: str
@@ -158,6 +178,7 @@ class Record:
     tuning: dict[str, Any] | None = None
     base: str | None = None
     files: dict[str, str] = field(default_factory=dict)
+    labels: str | None = None
     format: int = FORMAT
 
     @property
@@ -171,32 +192,132 @@ class Record:
         content = {"spec": self.spec.config_id, "versions": self.versions, "threads": self.threads}
         return digest(content)
 
+    @property
+    def name(self) -> str:
+        """What messages call it: its id, and the commit that it was made at."""
+        commit = self.git.get("commit")
+        return f"run {self.run_id}" + (f" (of commit {commit[:10]})" if commit else "")
+
+    def stage_at_best(self) -> dict[str, float] | None:
+        """Return loss and mAP of the stage that the model stands at; None without stages."""
+        stages, best = self.history.get("stages", {}), self.history.get("best")
+        numbers = stages.get("number", [])
+        if best not in numbers:
+            return None
+        row = numbers.index(best)
+        return {name: column[row] for name, column in stages.items()}
+
     def to_json(self) -> str:
         """Return the record as JSON with a digest over all of it."""
         content = asdict(self)
+        for name in _absent(self.format):
+            del content[name]
         return json.dumps({**content, "digest": digest(content)}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
-        """Read a record and check its digest.
+        """Read a record and check its digest and what its fields hold.
 
         Raises
         ------
+        FormatError
+            If it is of another format than `OLDEST` to `FORMAT`.
         StoreError
-            If it is truncated, changed or of another format.
+            If it is truncated or changed.
         """
         try:
             content = json.loads(text)
             expected = content.pop("digest")
-            names = {item.name for item in fields(cls)}
-            if content.get("format") != FORMAT or set(content) != names:
-                raise StoreError(f"it is not a record of format {FORMAT}")
+            number = content.get("format")
+            if type(number) is not int or not OLDEST <= number <= FORMAT:
+                raise FormatError(_other_format(number))
             if digest(content) != expected:
                 raise StoreError("its content does not match its digest")
-            # a field with a default must be there like any other
-            if set(content["spec"]) != {item.name for item in fields(RunSpec)}:
-                raise StoreError(f"its spec is not one of format {FORMAT}")
+            _check(content, number)
             spec = RunSpec(**content.pop("spec"))
             return cls(spec=spec, **content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"it can't be read ({error})") from error
+            raise StoreError(f"its record is not valid JSON ({error})") from error
+        except RecursionError as error:
+            raise StoreError("its record is nested too deeply") from error
+
+
+def _absent(number: int) -> list[str]:
+    """Return the fields that a record of an older format does not have."""
+    return [name for name, first in ADDED.items() if first > number]
+
+
+def _other_format(number: Any) -> str:
+    if type(number) is int and number > FORMAT:
+        return (
+            f"its record is of format {number}, written by a newer polytimbre than this one, "
+            f"which reads up to {FORMAT}. Install the newer one"
+        )
+    return f"its record is of format {number!r}, this polytimbre reads {OLDEST} to {FORMAT}"
+
+
+def _check(content: dict[str, Any], number: int) -> None:
+    """Refuse a record whose fields are not those of its format, or do not hold what they should.
+
+    Raises
+    ------
+    StoreError
+        Naming the field.
+    """
+    if not isinstance(content.get("spec"), dict):
+        raise StoreError("the field 'spec' of its record must be a mapping")
+    kinds = get_type_hints(Record)
+    for name in _absent(number):
+        del kinds[name]
+    spec_kinds = get_type_hints(RunSpec)
+    # a field with a default must be there like any other
+    for names, wanted in ((content.keys(), kinds), (content["spec"].keys(), spec_kinds)):
+        if different := sorted(names ^ wanted.keys()):
+            raise StoreError(f"its record lacks the field {different[0]!r}, or should not have it")
+    held = [(name, content[name], kind) for name, kind in kinds.items() if name != "spec"]
+    held += [(f"spec.{name}", content["spec"][name], kind) for name, kind in spec_kinds.items()]
+    for name, inner in HELD.items():
+        values = content[name] or {}
+        held += [
+            (f"{name}.{key}", values[key], kind) for key, kind in inner.items() if key in values
+        ]
+    for name, value, kind in held:
+        if not _is(value, kind):
+            raise StoreError(f"the field {name!r} of its record must be {_in_words(kind)}")
+    if content["status"] not in ("finished", "failed"):
+        raise StoreError(f"the status in its record is {content['status']!r}")
+    if len({len(column) for column in content["history"].get("stages", {}).values()}) > 1:
+        raise StoreError("the columns of its record's history are of different lengths")
+    for name in content["files"]:
+        if not is_inside(name):
+            raise StoreError(f"its record names a file outside its folder, {name!r}")
+
+
+def _in_words(kind: Any) -> str:
+    """Return what a type hint says in words, as in "text or null"."""
+    words = {
+        str: "text", int: "a whole number", float: "a number", bool: "true or false",
+        dict: "a mapping", list: "a list", type(None): "null", Any: "anything",
+    }  # fmt: skip
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return " or ".join(map(_in_words, args))
+    if args and args[-1] is not Any:
+        return f"{words[origin]} whose values are {_in_words(args[-1])}"
+    return words[origin or kind]
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Whether a JSON value is what a type hint says."""
+    origin, args = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return True
+    if origin is UnionType:
+        return any(_is(value, one) for one in args)
+    if origin is dict:
+        return isinstance(value, dict) and all(_is(one, args[1]) for one in value.values())
+    if origin is list:
+        return isinstance(value, list) and all(_is(one, args[0]) for one in value)
+    if kind is float:
+        return type(value) in (int, float)
+    return type(value) is kind

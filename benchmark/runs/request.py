@@ -17,9 +17,10 @@ from benchmark.errors import (
     UnknownNameError,
 )
 from benchmark.plugins import registry
+from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PROTOCOLS, Division, divide
 from benchmark.runs import environment
-from benchmark.runs.record import RunSpec, run_id
+from benchmark.runs.record import Record, RunSpec, run_id
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,11 @@ def load(request: DataRequest | Dataset) -> Dataset:
             )
         if not request.root.exists():
             raise DataError(f"the data root {request.root} does not exist; check --data-root")
+    elif request.root is not None:
+        raise DataError(
+            f"data set {request.name!r} comes with polytimbre: leave out --data-root, which says "
+            "where other data sets lie"
+        )
     dataset = plugin.load(request.root, request.split or plugin.splits[0])
     if not isinstance(dataset, Dataset):
         raise PluginError(f"data set {request.name!r}: load must return a Dataset")
@@ -110,6 +116,31 @@ def divide_for(request: RunRequest) -> Division:
     if request.protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", request.protocol, PROTOCOLS)
     return divide(load(request.data), PROTOCOLS[request.protocol])
+
+
+def check_data(record: Record, division: Division) -> None:
+    """Refuse other data, or another division into parts, than a run was made on.
+
+    Raises
+    ------
+    DataError
+        If the data's content is another.
+    ProtocolError
+        If the same data are divided in another way.
+    """
+    spec, data = record.spec, division.dataset
+    if data.fingerprint != spec.fingerprint:
+        raise DataError(
+            f"{record.name} was made on other data: the fingerprint of data set {data.name!r}, "
+            f"split {data.split!r}, is {data.fingerprint[:16]}, that of the run's data "
+            f"{spec.fingerprint[:16]}. Get the data that it was made on, and check --data-root"
+        )
+    if division.id != spec.division_id:
+        raise ProtocolError(
+            f"{record.name} was made on another division of the same data into parts: it is "
+            f"{division.id} now, recorded is {spec.division_id}. Check out the commit that the "
+            "run was made at"
+        )
 
 
 def make_model(request: RunRequest) -> Model:
@@ -183,7 +214,7 @@ def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunS
         preset=request.preset,
         params=json.loads(json.dumps(model.get_params())),
         seed=request.seed if model.seeded else 0,
-        source=registry.source_hash(type(model)),
+        source=source_hash(type(model)),
         fraction=float(request.fraction),
         study=request.chosen and request.chosen.study,
         trial=request.chosen and request.chosen.trial,

@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,14 @@ import numpy as np
 from benchmark.contracts.dataset import Part
 from benchmark.contracts.model import History, Model, Report
 from benchmark.contracts.seeds import derive_seed
-from benchmark.errors import (
-    PluginError,
-    PolytimbreError,
-)
+from benchmark.errors import PluginError, PolytimbreError, StoreError
 from benchmark.plugins.checks import check_scores
 from benchmark.protocol import PARTS, Division
 from benchmark.runs import environment
-from benchmark.runs.record import Record, RunSpec
+from benchmark.runs.reading import SCORES
+from benchmark.runs.record import Record
 from benchmark.runs.request import RunRequest, divide_for, make_model, specify, training_rows
-from benchmark.runs.store import Store
+from benchmark.runs.store import FULL, Store, now
 from benchmark.workers.threads import threads
 
 
@@ -55,29 +52,30 @@ def execute(
             raise PolytimbreError(f"the run to refit failed: {base.error}")
     spec, identity = specify(request, division, threads())
     with store.lock(identity):
-        known = store.find(identity)
-        if known is not None and known.finished and not force:
+        labels = store.add_labels(division)  # for a stored run too: its labels may be missing
+        known = None if force else store.usable(identity)
+        if known is not None and known.finished:
             return known
-        store.add_labels(division)
         with store.staging(identity) as folder:
-            record = Record(run_id=identity, spec=spec, **_circumstances(request, spec, division))
+            around = _circumstances(request, division)
+            record = Record(run_id=identity, spec=spec, labels=labels, **around)
             if base is None:
-                _compute(request, division, record, folder, report)
+                _compute(request, division, record, store, folder, report)
             else:
-                _compute_refit(request, division, record, folder, store, base)
+                _compute_refit(request, division, record, store, folder, base)
             if force:
-                store.put_back(identity)
+                store.set_aside(identity)
             store.add(record, folder)
     return record
 
 
-def _circumstances(request: RunRequest, spec: RunSpec, division: Division) -> dict[str, Any]:
+def _circumstances(request: RunRequest, division: Division) -> dict[str, Any]:
     libraries = make_model(request).libraries
     return {
         "versions": environment.library_versions(libraries),
         "threads": threads(),
         "status": "finished",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": now(),
         "clips": {name: len(part) for name, part in division.rows.items()},
         "packages": environment.packages(libraries),
         "machine": environment.machine(),
@@ -89,12 +87,12 @@ def _circumstances(request: RunRequest, spec: RunSpec, division: Division) -> di
 
 @contextmanager
 def _noting_failure(record: Record) -> Iterator[None]:
-    """Turn a model's failure into a failed record; the store's trouble stays an error."""
+    """Turn a model's failure, also its end by ``sys.exit``, into a failed record."""
     try:
         yield
-    except OSError:
+    except StoreError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         record.status = "failed"
         record.error = f"{type(error).__name__}: {error}"
         record.traceback = traceback.format_exc()
@@ -102,7 +100,12 @@ def _noting_failure(record: Record) -> Iterator[None]:
 
 
 def _compute(
-    request: RunRequest, division: Division, record: Record, folder: Path, report: Report | None
+    request: RunRequest,
+    division: Division,
+    record: Record,
+    store: Store,
+    folder: Path,
+    report: Report | None,
 ) -> None:
     """Fit, score all parts, and write scores and model into `folder`."""
     model = make_model(request)
@@ -113,15 +116,15 @@ def _compute(
         scores, timed = _predict(model, division, PARTS)
         record.history = history.as_dict()
         record.seconds = seconds | timed
-        _write(record, folder, scores, model)
+        _write(record, store, folder, scores, model)
 
 
 def _compute_refit(
     request: RunRequest,
     division: Division,
     record: Record,
-    folder: Path,
     store: Store,
+    folder: Path,
     base: Record,
 ) -> None:
     """Fit on all training clips, up to where `base` stands, and score the test part.
@@ -139,7 +142,7 @@ def _compute_refit(
         _, seconds = _fit(model, division, train, record.spec.seed, None)
         scores, timed = _predict(model, division, ("test",))
         record.seconds = seconds | timed
-        _write(record, folder, {**store.scores(base), **scores}, model)
+        _write(record, store, folder, {**store.scores(base), **scores}, model)
 
 
 def _fit(
@@ -177,9 +180,19 @@ def _predict(
     return scores, {name: round(value, 4) for name, value in seconds.items()}
 
 
-def _write(record: Record, folder: Path, scores: dict[str, np.ndarray], model: Model) -> None:
-    np.savez(folder / "scores.npz", **scores)
-    target = folder / "model"
-    target.mkdir()
-    model.save(target)
+def _write(
+    record: Record, store: Store, folder: Path, scores: dict[str, np.ndarray], model: Model
+) -> None:
+    """Write scores and model; a full disk is the store's trouble, not the model's failure."""
+    with store.writing():
+        np.savez(folder / SCORES, **scores)
+        target = folder / "model"
+        target.mkdir()
+    try:
+        model.save(target)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        with store.writing():
+            raise
     record.model_bytes = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())

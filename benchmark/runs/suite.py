@@ -10,6 +10,7 @@ from typing import Any
 from benchmark.errors import StoreError
 from benchmark.plugins import registry
 from benchmark.protocol import Division
+from benchmark.runs.reading import Runs
 from benchmark.runs.request import Chosen, DataRequest, RunRequest, divide_for, make_model, specify
 from benchmark.runs.run import execute
 from benchmark.runs.store import Store
@@ -87,29 +88,49 @@ def requests(
     return wanted
 
 
-def plan(wanted: Sequence[RunRequest], store: Store) -> list[Unit]:
-    """Give each request the run id it will have in a worker, and say whether it is stored."""
+def plan(wanted: Sequence[RunRequest], stored: Runs | None, force: bool = False) -> list[Unit]:
+    """Give each request the run id it will have in a worker, and say whether it is stored.
+
+    Parameters
+    ----------
+    wanted : sequence of RunRequest
+        Those that ask for the same run become one unit.
+    stored : Runs or None
+        Where finished runs lie, if there is such a place yet.
+    force : bool
+        Compute what is stored again.
+
+    Raises
+    ------
+    StoreError
+        If a run or its labels are stored, but can't be opened.
+    """
     divisions: dict[tuple[DataRequest, str], Division] = {}
-    units = []
+    labelled: dict[str, bool] = {}
+    units: dict[str, Unit] = {}
     for request in wanted:
         key = request.data, request.protocol
         if key not in divisions:
             divisions[key] = divide_for(request)
-        spec, identity = specify(request, divisions[key], WORKER_THREADS)
-        record = store.find(identity)
-        label = f"{spec.label} seed {spec.seed}"
-        units.append(Unit(request, identity, label, record is not None and record.finished))
-    return units
+        division = divisions[key]
+        spec, identity = specify(request, division, WORKER_THREADS)
+        if identity in units:
+            continue
+        if division.id not in labelled:
+            labelled[division.id] = stored is not None and stored.holds_labels(division)
+        record = None
+        # without its labels a stored run is of no use: asking a worker for it mends them
+        if stored is not None and labelled[division.id] and not force:
+            record = stored.usable(identity)
+        cached = record is not None and record.finished
+        units[identity] = Unit(request, identity, f"{spec.label} seed {spec.seed}", cached)
+    return list(units.values())
 
 
 def run(
-    units: Sequence[Unit],
-    store_path: Path,
-    *,
-    executor: Executor,
-    force: bool = False,
+    units: Sequence[Unit], store_path: Path, *, executor: Executor, force: bool = False
 ) -> Iterator[Event]:
-    """Compute what isn't stored and yield what happens.
+    """Compute what isn't stored, or all of it by `force`, and yield what happens.
 
     Yields
     ------
@@ -122,11 +143,12 @@ def run(
         If a run was stored where it can't be seen from here.
     """
     path = store_path.resolve()  # a worker's working folder may be another
-    jobs = (
-        Job(unit.run_id, execute, (unit.request, path, force))
-        for unit in units
-        if force or not unit.cached
-    )
+    store = Store(path)
+    missing = [unit for unit in units if force or not unit.cached]
+    for unit in units:
+        if unit not in missing:
+            store.note_asked(unit.run_id)
+    jobs = (Job(unit.run_id, execute, (unit.request, path, force)) for unit in missing)
     with closing(executor.run(jobs)) as events:
         for event in events:
             yield _checked(event, path) if event.kind == "done" else event
@@ -134,19 +156,19 @@ def run(
 
 def _checked(event: Event, path: Path) -> Event:
     """Return a "done" event if its run is the one asked for, and is in the store."""
-    found = event.value.run_id
-    if found != event.key:
+    run_id = event.value.run_id
+    if run_id != event.key:
         sentence = (
-            f"it was computed and stored as run {found}: the plugin's source, the data or a "
+            f"it was computed and stored as run {run_id}: the plugin's source, the data or a "
             "library's version is another one there than here"
         )
         return Event(event.key, "crashed", sentence)
     deadline = time.monotonic() + TO_APPEAR
     # listing the folder makes a network file system look again
-    while found not in {folder.name for folder in (path / "runs").iterdir()}:
+    while run_id not in {folder.name for folder in (path / "runs").iterdir()}:
         if time.monotonic() > deadline:
             raise StoreError(
-                f"run {found} was stored on another machine's {path}: all workers need to see "
+                f"run {run_id} was stored on another machine's {path}: all workers need to see "
                 "the same store. Name a folder that they share with --store"
             )
         time.sleep(0.5)

@@ -15,8 +15,8 @@ from scipy import sparse
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
-    """Observed labels of the scored classes, shared by all runs.
+class ObservedColumns:
+    """The observed clips of each scored class, as columns; shared by all runs.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Labels:
     dtype: np.dtype
 
     @classmethod
-    def of(cls, y_positive: np.ndarray, y_mask: np.ndarray, group: np.ndarray) -> "Labels":
+    def of(cls, y_positive: np.ndarray, y_mask: np.ndarray, group: np.ndarray) -> "ObservedColumns":
         """Collect each class's observed clips; `group` numbers the clips' groups from 0."""
         clips = [np.flatnonzero(mask) for mask in y_mask.T]
         columns = [(rows, y_positive[rows, c]) for c, rows in enumerate(clips)]
@@ -72,16 +72,16 @@ class RankingPlan:
     start: np.ndarray
 
     @classmethod
-    def of(cls, labels: Labels, score: np.ndarray) -> "RankingPlan":
+    def of(cls, observed: ObservedColumns, score: np.ndarray) -> "RankingPlan":
         """Sort one run's scores, shape (n_clips, n_classes), once."""
         segments, start = [], [0]
-        for (clips, hit), column in zip(labels.columns, score.T, strict=True):
+        for (clips, hit), column in zip(observed.columns, score.T, strict=True):
             segment, n = _segments(hit, column[clips])
             segments.append(segment + start[-1])
             start.append(start[-1] + n)
         segment = np.concatenate(segments)
-        rows = np.concatenate([segment, segment[labels.hit] + start[-1]])
-        return cls(labels.matrix(rows, 2 * start[-1]), np.array(start))
+        rows = np.concatenate([segment, segment[observed.hit] + start[-1]])
+        return cls(observed.matrix(rows, 2 * start[-1]), np.array(start))
 
     def evaluate(self, counts: np.ndarray) -> np.ndarray:
         """Return average precision, shape (n_classes, BLOCK)."""
@@ -108,14 +108,16 @@ class DecisionPlan:
     matrix: sparse.csr_array
 
     @classmethod
-    def of(cls, labels: Labels, score: np.ndarray, threshold: np.ndarray) -> "DecisionPlan":
+    def of(
+        cls, observed: ObservedColumns, score: np.ndarray, threshold: np.ndarray
+    ) -> "DecisionPlan":
         """Decide one run's scores at thresholds of shape (n_classes,)."""
         kinds = []
-        for c, (clips, hit) in enumerate(labels.columns):
+        for c, (clips, hit) in enumerate(observed.columns):
             # compared in the scores' type, or a threshold may miss the score it was taken from
             yes = score[clips, c] >= threshold[c].astype(score.dtype)
             kinds.append(4 * c + 2 * yes + hit)
-        return cls(labels.matrix(np.concatenate(kinds), 4 * len(labels.columns)))
+        return cls(observed.matrix(np.concatenate(kinds), 4 * len(observed.columns)))
 
     def evaluate(self, counts: np.ndarray) -> np.ndarray:
         """Return F1 of the positive class, shape (n_classes, BLOCK)."""

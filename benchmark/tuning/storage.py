@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import StoreError, UnknownNameError
-from benchmark.runs.store import Store
+from benchmark.runs.reading import Runs
 
 #: Seconds within which a storage has to answer.
 PATIENCE = 8.0
 
 
-def address_of(address: str | None, store: Store) -> str:
+def address_of(address: str | None, store: Runs) -> str:
     """Return a storage's address: the journal file beside the store if none was named."""
     if address is None:
         return str(store.path / "studies.journal")

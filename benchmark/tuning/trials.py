@@ -12,6 +12,7 @@ from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import PluginError, ProtocolError
 from benchmark.plugins import registry
 from benchmark.plugins.checks import check_scores
+from benchmark.plugins.identity import source_hash
 from benchmark.runs.request import Chosen, RunRequest, divide_for, make_model
 from benchmark.runs.store import Store
 from benchmark.scoring.metrics import mean_average_precision
@@ -171,7 +172,7 @@ def specify(request: RunRequest, caps: Caps) -> StudySpec:
         protocol_id=division.protocol.id,
         model=request.model,
         preset=request.preset,
-        source=registry.source_hash(type(model)),
+        source=source_hash(type(model)),
         params=request.params,
         search_space=space,
         first=default_point(model),

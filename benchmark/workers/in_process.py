@@ -1,15 +1,13 @@
 """Run jobs in this process, one at a time."""
 
-import os
 import queue
 import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
-from benchmark.errors import PolytimbreError
 from benchmark.workers.jobs import Event, Executor, Job, _outcome
-from benchmark.workers.threads import SINGLE_THREAD
+from benchmark.workers.settings import pin
 
 
 class _Abandoned(BaseException):
@@ -39,14 +37,9 @@ class InProcess(Executor):
         Raises
         ------
         PolytimbreError
-            If JAX was imported before with more threads.
+            If JAX or Keras was imported before with other settings than a worker has.
         """
-        if "jax" in sys.modules and os.environ.get("PJRT_NPROC") != "1":
-            raise PolytimbreError(
-                "JAX was imported with more than one thread, which changes results: start a "
-                "fresh Python, or run in at least one worker process"
-            )
-        os.environ.update(SINGLE_THREAD)
+        pin()
         for job in jobs:
             yield Event(job.key, "started")
             yield from self._run_one(job)

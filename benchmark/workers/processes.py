@@ -2,38 +2,18 @@
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing import connection, get_context, parent_process
-from types import ModuleType
 from typing import Any
 
 from benchmark.workers.jobs import Event, Executor, Job, _outcome
-from benchmark.workers.threads import single_threaded
+from benchmark.workers.settings import starting
 
 #: Seconds that a process may take to end once its job has.
 _TO_EXIT = 10.0
-
-
-#: Thread variables are set while a process starts; two starts at once would undo each other's.
-_starting = threading.Lock()
-
-
-@contextmanager
-def _without_script() -> Iterator[None]:
-    """Hide the script that runs here, or a new process would run it once more.
-
-    No job needs it: a job's function and arguments are found in modules.
-    """
-    script = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = script
 
 
 def _child(pipe: Any, job: Job) -> None:
@@ -70,7 +50,7 @@ class _Place:
         self.job = job
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_child, args=(theirs, job), daemon=True)
-        with _starting, single_threaded(), _without_script():
+        with starting():
             self.process.start()
         theirs.close()
         self.deadline = time.monotonic() + (float("inf") if job.seconds is None else job.seconds)

@@ -87,6 +87,6 @@ for name, runs in having("protocol_audit").items():
 # %%
 for name, runs in having("mask_audit").items():
     print(name, *runs.tables["mask_audit"].notes, sep="\n  ")
-    display(runs.plot("mask-audit"))
-    if len(runs.tables["mask_levels"].frame):
-        display(runs.tables["mask_levels"], runs.plot("mask-levels"))
+    display(runs.tables["mask_levels"], runs.plot("mask-audit"))
+    if "x OpenMIC" in runs.tables["mask_levels"].frame:  # masks were drawn at several rates
+        display(runs.plot("mask-levels"))

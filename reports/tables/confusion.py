@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis.comparison import Comparison, Entry
-from benchmark.runs.store import Labels
+from benchmark.runs.reading import StoredLabels
 
 
-def cooccurrence(labels: Labels) -> pd.DataFrame:
+def cooccurrence(labels: StoredLabels) -> pd.DataFrame:
     """Return one row an ordered pair of classes: how often the second sounds with the first.
 
     ``share`` is that of the clips with the second class, among those with the first where the

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from benchmark.analysis.reproduction import Circumstance, Metric, Reproduction
+from benchmark.analysis.reproduction import Circumstance, Difference, Reproduction
 from benchmark.runs.record import Record
 
 #: Metrics by their name in a summary; policies are those of the headline tables.
@@ -50,11 +50,11 @@ def scores(found: Reproduction) -> pd.DataFrame:
 def metrics(found: Reproduction) -> pd.DataFrame:
     """Return one row a metric: recorded, now, difference."""
     columns = ["metric", "recorded", "now", "difference"]
-    rows = [[_heading(m), m.recorded, m.now, m.difference] for m in found.metrics]
+    rows = [[_heading(m), m.recorded, m.now, m.size] for m in found.differences]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _heading(metric: Metric) -> str:
+def _heading(metric: Difference) -> str:
     return HEADINGS.get(metric.name, metric.name)
 
 
@@ -79,7 +79,7 @@ def score_notes(found: Reproduction) -> list[str]:
         )
     elif len(held) < 4:
         notes.append(f"scores are published for {', '.join(held)} alone")
-    if all(metric.name == "stop_mAP" for metric in found.metrics):
+    if all(metric.name == "stop_mAP" for metric in found.differences):
         notes.append("no metrics on test are published: judged by mAP on stop, in training")
     return notes
 
@@ -120,7 +120,7 @@ def verdict(found: Reproduction) -> str:
     where = surroundings(found.circumstances)
     if found.identical:
         return f"reproduced to the last bit, {'' if found.exact else 'though '}{where}"
-    name, difference = _heading(found.judged), abs(found.judged.difference)
+    name, difference = _heading(found.judged), abs(found.judged.size)
     if found.reproduced:
         close = f"reproduced within {found.tolerance:g} mAP, {where}"
         return f"{close}: {name} differs by {difference:.2g}"
@@ -139,7 +139,7 @@ def _against(found: Reproduction) -> str:
         total, bits = (sum(getattr(s, n) for s in found.scores) for n in ("n_scores", "n_bits"))
         largest = max(part.largest for part in found.scores)
         return f"{count:,} of {total:,} scores differ, in {bits:,} bits, by up to {largest:.2g}"
-    worst = max(found.metrics, key=lambda metric: abs(metric.difference))
-    if not worst.difference:
+    worst = max(found.differences, key=lambda metric: abs(metric.size))
+    if not worst.size:
         return "the scores are not those whose SHA-256 was recorded"
-    return f"{_heading(worst)} differs by {abs(worst.difference):.2g}"
+    return f"{_heading(worst)} differs by {abs(worst.size):.2g}"

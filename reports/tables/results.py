@@ -26,7 +26,7 @@ from benchmark.analysis.audits import protocol_audit, store_audit
 from benchmark.analysis.comparison import Comparison
 from benchmark.analysis.inference import Inference
 from benchmark.errors import ProtocolError, StoreError
-from benchmark.runs.store import Labels, Store
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.tuning.history import StudyHistory
 from reports.tables import audits, confusion, studies, thresholds
 from reports.tables import calibration as calibration_tables
@@ -126,7 +126,7 @@ def _different_cell(name: str, new: dict, old: dict, tolerance: float) -> list[s
     return []
 
 
-def runs(store: Store, dataset: str) -> Results:
+def runs(store: Runs, dataset: str) -> Results:
     """Return one row a run: its metrics on test, its cost, and what it was made by."""
     result = comparison.compare(store, dataset)
     rows = []
@@ -189,14 +189,14 @@ def per_class(result: Comparison, found: Inference) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def parts(store: Store, dataset: str) -> Results:
+def parts(store: Runs, dataset: str) -> Results:
     """Return one row a part: clips, groups, and how much of their labels is known."""
     result = comparison.compare(store, dataset)
     frame = sizes(store.labels(result.division_id))
     return {"parts": Result(f"parts, {comparison_tables.title(result)}", frame)}
 
 
-def sizes(labels_by_part: dict[str, Labels]) -> pd.DataFrame:
+def sizes(labels_by_part: dict[str, StoredLabels]) -> pd.DataFrame:
     """Return one row a part; see :func:`parts`."""
     rows = []
     for part, labels in labels_by_part.items():
@@ -216,7 +216,7 @@ def sizes(labels_by_part: dict[str, Labels]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def compared(store: Store, dataset: str) -> Results:
+def compared(store: Runs, dataset: str) -> Results:
     """Compare all models: the headline, pairs, ranks, classes, decisions, cost."""
     result = comparison.compare(store, dataset)
     found = inference.infer(result, N_RESAMPLES)
@@ -250,7 +250,7 @@ def compared(store: Store, dataset: str) -> Results:
     return results
 
 
-def explained(store: Store, dataset: str) -> Results:
+def explained(store: Runs, dataset: str) -> Results:
     """Look at training and scores: curves, gap, calibration."""
     result = comparison.compare(store, dataset)
     title, labels = comparison_tables.title(result), store.labels(result.division_id)
@@ -268,7 +268,7 @@ def explained(store: Store, dataset: str) -> Results:
     }
 
 
-def learnt(store: Store, dataset: str) -> Results:
+def learnt(store: Runs, dataset: str) -> Results:
     """Return the learning curve, if there is one."""
     try:
         found = learning_curve.measure(store, dataset, n_resamples=N_RESAMPLES)
@@ -279,7 +279,7 @@ def learnt(store: Store, dataset: str) -> Results:
     return {"learning_curve": Result(f"learning curve, {dataset}, select part", frame, notes)}
 
 
-def decided(store: Store, dataset: str) -> Results:
+def decided(store: Runs, dataset: str) -> Results:
     """Choose decision thresholds by every policy."""
     result = comparison.compare(store, dataset).without_refits()
     labels = store.labels(result.division_id)
@@ -289,7 +289,7 @@ def decided(store: Store, dataset: str) -> Results:
     return {"thresholds": Result(title, thresholds.policies(found), notes)}
 
 
-def combined(store: Store, dataset: str) -> Results:
+def combined(store: Runs, dataset: str) -> Results:
     """Replay ensembles of all runs, if there is something to combine."""
     try:
         found = ensembles.replay(store, dataset, None, ensembles.METHODS, True)
@@ -306,7 +306,7 @@ def combined(store: Store, dataset: str) -> Results:
     }
 
 
-def audited(store: Store, dataset: str, full: Labels | None = None) -> Results:
+def audited(store: Runs, dataset: str, full: StoredLabels | None = None) -> Results:
     """Hold models against the published protocol, and metrics against partial labels.
 
     `full` are the complete labels of the test part's clips, where `dataset`'s are partial.
@@ -341,25 +341,25 @@ def _quantities(title: str, values: dict[str, float]) -> Result:
 
 
 #: Every derivation from stored scores; each takes a store and a data set's name.
-DERIVATIONS: tuple[Callable[[Store, str], Results], ...] = (
+DERIVATIONS: tuple[Callable[[Runs, str], Results], ...] = (
     runs, parts, compared, explained, learnt, decided, combined,
 )  # fmt: skip
 
 
 def derive(
-    store: Store,
+    store: Runs,
     dataset: str,
-    full: Labels | None = None,
+    full: StoredLabels | None = None,
     follow: Callable[[list], Iterable] = iter,
 ) -> Results:
     """Derive every table from a data set's runs.
 
     Parameters
     ----------
-    store : Store
+    store : Runs
         Of that data set's runs alone.
     dataset : str
-    full : Labels, optional
+    full : StoredLabels, optional
         See :func:`audited`.
     follow : callable
         Gets the steps and gives them back one by one, to show how far it is.

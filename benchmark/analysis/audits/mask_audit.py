@@ -23,7 +23,7 @@ from benchmark.analysis.comparison import Entry
 from benchmark.contracts.dataset import Dataset
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
-from benchmark.runs.store import Labels, Store
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.scoring.metrics import Ranking, decisions, macro
 
 #: Clips of OpenMIC-2018's test partition (``split01``), and how many of them are observed to
@@ -119,24 +119,24 @@ def openmic_like_mask(
     return rng.random(y_positive.shape) < np.where(y_positive, present, absent)
 
 
-def mask_labels(labels: Labels, mask: np.ndarray) -> Labels:
+def mask_labels(labels: StoredLabels, mask: np.ndarray) -> StoredLabels:
     """Return `labels` with only those observed that are observed and in `mask`."""
     observed = labels.y_mask & mask
     y_true = np.where(observed, labels.y_true, np.float32(0))
-    return Labels(y_true, observed, labels.keys, labels.groups, labels.classes)
+    return StoredLabels(y_true, observed, labels.keys, labels.groups, classes=labels.classes)
 
 
-def partition_labels(dataset: Dataset, partition: str = "test") -> Labels:
+def partition_labels(dataset: Dataset, partition: str = "test") -> StoredLabels:
     """Return the labels of a data set's ``"train"`` or ``"test"`` partition."""
     return _take(dataset, np.flatnonzero(dataset.partition == partition))
 
 
-def _take(source: Dataset | Labels, rows: np.ndarray) -> Labels:
+def _take(source: Dataset | StoredLabels, rows: np.ndarray) -> StoredLabels:
     fields = ("y_true", "y_mask", "keys", "groups")
-    return Labels(*(getattr(source, name)[rows] for name in fields), source.classes)
+    return StoredLabels(*(getattr(source, name)[rows] for name in fields), classes=source.classes)
 
 
-def align(labels: Labels, keys: np.ndarray) -> Labels:
+def align(labels: StoredLabels, keys: np.ndarray) -> StoredLabels:
     """Return the labels of the clips named by `keys`, in that order.
 
     Raises
@@ -172,7 +172,7 @@ class ScoredModel:
     predictions: tuple[np.ndarray, ...]
 
 
-def scored_models(entries: Sequence[Entry], store: Store, part: str = "test") -> list[ScoredModel]:
+def scored_models(entries: Sequence[Entry], store: Runs, part: str = "test") -> list[ScoredModel]:
     """Return the stored scores of a comparison's entries and what they decide."""
     models = []
     for entry in entries:
@@ -304,14 +304,16 @@ class MaskAudit:
         return found
 
 
-def audit_given_mask(full: Labels, observed: Labels, models: Sequence[ScoredModel]) -> MaskAudit:
+def audit_given_mask(
+    full: StoredLabels, observed: StoredLabels, models: Sequence[ScoredModel]
+) -> MaskAudit:
     """Score the same runs on all labels and under the mask a data set came with.
 
     Parameters
     ----------
-    full : Labels
+    full : StoredLabels
         Complete labels, for instance those of ``rendered-full``; clips are matched by key.
-    observed : Labels
+    observed : StoredLabels
         The clips that `models` scored, partly observed.
     models : sequence of ScoredModel
 
@@ -334,7 +336,7 @@ def audit_given_mask(full: Labels, observed: Labels, models: Sequence[ScoredMode
 
 
 def audit_masks(
-    full: Labels,
+    full: StoredLabels,
     models: Sequence[ScoredModel],
     *,
     rates: Rates = OPENMIC_RATES,
@@ -346,7 +348,7 @@ def audit_masks(
 
     Parameters
     ----------
-    full : Labels
+    full : StoredLabels
         Complete labels of the clips that `models` scored.
     models : sequence of ScoredModel
     rates : Rates
@@ -377,7 +379,7 @@ def audit_masks(
 
 
 def _audit(
-    full: Labels, models: Sequence[ScoredModel], values: np.ndarray, levels: Sequence[Level]
+    full: StoredLabels, models: Sequence[ScoredModel], values: np.ndarray, levels: Sequence[Level]
 ) -> MaskAudit:
     known = full.y_mask.any(axis=0)
     present, labels = full.y_positive.sum(axis=0)[known], full.y_mask.sum(axis=0)[known]
@@ -392,7 +394,7 @@ def _audit(
     )
 
 
-def _full_values(full: Labels, models: Sequence[ScoredModel]) -> np.ndarray:
+def _full_values(full: StoredLabels, models: Sequence[ScoredModel]) -> np.ndarray:
     if len(models) < 2:
         raise ProtocolError(
             f"a ranking needs at least two models, got {len(models)}. Run more models first"
@@ -401,7 +403,7 @@ def _full_values(full: Labels, models: Sequence[ScoredModel]) -> np.ndarray:
 
 
 def _level(
-    full: Labels,
+    full: StoredLabels,
     masks: Sequence[np.ndarray],
     models: Sequence[ScoredModel],
     values_on_all: np.ndarray,

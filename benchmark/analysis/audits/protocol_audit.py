@@ -15,11 +15,14 @@ from benchmark.analysis.audits.mask_audit import mask_labels, openmic_like_mask,
 from benchmark.analysis.comparison import Comparison, Entry, evaluate
 from benchmark.contracts.dataset import CLASSES, Dataset
 from benchmark.contracts.seeds import derive_seed
+from benchmark.datasets.openmic2018 import MAX_CLIPS, MAX_LIST_BYTES
 from benchmark.errors import DataError, ProtocolError
-from benchmark.runs.store import Labels, Store
+from benchmark.reading.files import read_text
+from benchmark.reading.npz import load_npz
+from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.scoring.metrics import macro
 
-Parts = Mapping[str, Labels]
+Parts = Mapping[str, StoredLabels]
 
 #: The published protocol keeps the clips whose label of this class was observed.
 FILTER_CLASS = "voice"
@@ -58,8 +61,8 @@ CLAIM = Claim(
 class OpenMICLabels:
     """OpenMIC-2018's labels by official partition; `train` may hold only some of its clips."""
 
-    train: Labels
-    test: Labels
+    train: StoredLabels
+    test: StoredLabels
 
 
 def read_labels(path: Path) -> OpenMICLabels:
@@ -79,12 +82,7 @@ def read_labels(path: Path) -> OpenMICLabels:
     """
     keys, label = _read_npz(Path(path))
     listed = Path(path).parent / TEST_KEYS
-    try:
-        test_keys = set(listed.read_text(encoding="utf-8").split())
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"the test clips' keys can't be read from {listed} ({error}); OpenMIC-2018 has it"
-        ) from error
+    test_keys = set(read_text(listed, MAX_LIST_BYTES, "OpenMIC-2018 has it").split())
     in_test = np.array([key in test_keys for key in keys.tolist()])
     if in_test.sum() != len(test_keys) or in_test.all() or not in_test.any():
         raise DataError(
@@ -95,28 +93,28 @@ def read_labels(path: Path) -> OpenMICLabels:
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    expected = {"sample_key": ("U", ("clips",)), "label": ("i1", ("clips", len(CLASSES)))}
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            keys, label = stored["sample_key"], stored["label"]
-    except Exception as error:  # zipfile, zlib and NumPy raise many kinds
+        arrays = load_npz(path, expected, clips=MAX_CLIPS)
+    except DataError as error:
         raise DataError(
-            f"the labels {path} can't be read ({error}); an .npz with the arrays sample_key and "
-            "label is needed"
+            f"{error}. Labels are an .npz with sample_key (n_clips,) of str and label "
+            f"(n_clips, {len(CLASSES)}) of int8"
         ) from error
-    shapes = keys.ndim == 1 and keys.dtype.kind == "U" and label.shape == (len(keys), len(CLASSES))
-    if not shapes or not np.isin(label, (-1, 0, 1)).all() or len(np.unique(keys)) != len(keys):
+    keys, label = arrays["sample_key"], arrays["label"]
+    if not len(keys) or not np.isin(label, (-1, 0, 1)).all() or len(np.unique(keys)) != len(keys):
         raise DataError(
-            f"the labels {path} must be sample_key (n_clips,) of str, each once, and label "
-            f"(n_clips, {len(CLASSES)}) of 1, -1 and 0; got {keys.dtype} {keys.shape} and "
-            f"{label.dtype} {label.shape}"
+            f"the labels {path} must hold a clip or more, each once, and labels of 1, -1 and 0; it "
+            f"has {len(keys)} clips, and labels from {label.min(initial=0)} to "
+            f"{label.max(initial=0)}"
         )
     return keys, label
 
 
-def _labels(keys: np.ndarray, label: np.ndarray, rows: np.ndarray) -> Labels:
+def _labels(keys: np.ndarray, label: np.ndarray, rows: np.ndarray) -> StoredLabels:
     keys, label = keys[rows], label[rows]
     # the artists are not in this file, and nothing here is divided by group
-    return Labels((label == 1).astype(np.float32), label != 0, keys, keys, CLASSES)
+    return StoredLabels((label == 1).astype(np.float32), label != 0, keys, keys, classes=CLASSES)
 
 
 def openmic_labels(dataset: Dataset) -> OpenMICLabels:
@@ -124,7 +122,7 @@ def openmic_labels(dataset: Dataset) -> OpenMICLabels:
     return OpenMICLabels(partition_labels(dataset, "train"), partition_labels(dataset, "test"))
 
 
-def published_labels(labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+def published_labels(labels: StoredLabels) -> tuple[np.ndarray, np.ndarray]:
     """Return what the published protocol takes for the truth.
 
     OpenMIC stores a relevance of 0.5 where a label was not observed, and the published script
@@ -183,7 +181,7 @@ def published_scores(
     Parameters
     ----------
     scores : mapping of str to ndarray, shape (n_clips, n_classes)
-    labels : mapping of str to Labels
+    labels : mapping of str to StoredLabels
         By part, as `scores`: ``"select"`` and `part` are needed.
     part : str
 
@@ -379,7 +377,7 @@ class ModelAudit:
 
 def audit_models(
     comparison: Comparison,
-    store: Store,
+    store: Runs,
     labels_by_part: Parts,
     *,
     mask_seed: int | None = None,
@@ -391,8 +389,8 @@ def audit_models(
     ----------
     comparison : Comparison
         Its entries are scored, on its part.
-    store : Store
-    labels_by_part : mapping of str to Labels
+    store : Runs
+    labels_by_part : mapping of str to StoredLabels
         Of the comparison's division; ``"select"`` and the part are needed.
     mask_seed : int, optional
         Lays an OpenMIC-like mask over complete labels first, drawn from this seed.
@@ -428,7 +426,7 @@ def audit_models(
     )
 
 
-def _row(entry: Entry, store: Store, labels: Parts, part: str, as_published: bool) -> Row:
+def _row(entry: Entry, store: Runs, labels: Parts, part: str, as_published: bool) -> Row:
     published, corrected = [], []
     for record in entry.records:
         found = store.labels(record.spec.division_id)

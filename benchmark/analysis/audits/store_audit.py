@@ -5,19 +5,19 @@ from benchmark.analysis.audits import mask_audit, protocol_audit
 from benchmark.analysis.audits.mask_audit import MaskAudit
 from benchmark.analysis.audits.protocol_audit import ModelAudit
 from benchmark.errors import ProtocolError
-from benchmark.runs.store import Labels, Store
+from benchmark.runs.reading import Runs, StoredLabels
 
 
 def audit(
-    store: Store, dataset: str, full: Labels | None = None
+    store: Runs, dataset: str, full: StoredLabels | None = None
 ) -> tuple[ModelAudit, MaskAudit | None]:
     """Audit a data set's runs, those trained as published among them.
 
     Parameters
     ----------
-    store : Store
+    store : Runs
     dataset : str
-    full : Labels, optional
+    full : StoredLabels, optional
         Complete labels of the clips, where those of `dataset` are partial.
 
     Returns

@@ -1,1 +1,1 @@
-"""Reading published archives and arrays, in bounded memory."""
+"""Reading published archives and tfrecord shards."""

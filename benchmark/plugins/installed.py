@@ -1,0 +1,36 @@
+"""The packages `models` and `reports` are those beside this one, whatever else has their names."""
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+#: The folder that polytimbre is installed in, or its checkout.
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("models", "reports")
+
+
+def claim() -> None:
+    """Import this installation's `models` and `reports` under their names.
+
+    A folder or a file of one of these names in the working folder, or anywhere else that
+    Python looks first, is passed over from then on.
+
+    Raises
+    ------
+    ImportError
+        If a program imported another package of such a name before polytimbre.
+    """
+    for name in PACKAGES:
+        file = ROOT / name / "__init__.py"
+        known = sys.modules.get(name)
+        if known is None:
+            spec = spec_from_file_location(
+                name, file, submodule_search_locations=[str(file.parent)]
+            )
+            module = sys.modules[name] = module_from_spec(spec)
+            spec.loader.exec_module(module)
+        elif not (known.__file__ and file.samefile(known.__file__)):
+            raise ImportError(
+                f"polytimbre has a package {name!r}, and the program has imported another one "
+                f"before, {known.__file__ or known!r}: rename that, or import polytimbre first"
+            )

@@ -1,0 +1,1 @@
+"""Reading files that others wrote, in bounded memory and without executing anything."""

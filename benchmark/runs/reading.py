@@ -1,0 +1,390 @@
+"""Runs that are stored, to be looked at: nothing here writes.
+
+A folder of runs holds
+
+``runs/<run_id>/``   record.json, scores.npz, model/; `asked` says when it was last asked for
+``labels/<division_id>.npz``   labels, masks, keys and groups of every part
+
+A file is *damaged* where its content is not what was recorded of it. What can't be opened, or
+is of a newer format, may be sound: it is named and left alone.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.contracts.dataset import Dataset, Labels
+from benchmark.errors import PolytimbreError, StoreError, UnknownNameError
+from benchmark.protocol import PARTS, Division
+from benchmark.runs import files
+from benchmark.runs.record import FormatError, Record
+
+SCORES = "scores.npz"
+ASKED = "asked"
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
+_LABEL_FIELDS = ("y_true", "y_mask", "keys", "groups")
+
+Warn = Callable[[str], None]
+
+
+class RunError(StoreError):
+    """A stored run that can't be read.
+
+    Attributes
+    ----------
+    damaged : bool
+        Whether its content is proven to be not what was recorded.
+    """
+
+    def __init__(self, run_id: str, problem: str, *, damaged: bool) -> None:
+        self.damaged = damaged
+        state = "is damaged" if damaged else "can't be read"
+        super().__init__(f"run {run_id} {state}: {problem}")
+
+
+class AmbiguousError(PolytimbreError):
+    """The beginning of several runs' ids."""
+
+    def __init__(self, beginning: str, matches: list[str]) -> None:
+        shown = ", ".join(matches[:5]) + (", ..." if len(matches) > 5 else "")
+        super().__init__(
+            f"{len(matches)} runs have an id that begins with {beginning!r}: {shown}. "
+            "Give more of it"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class StoredLabels(Labels):
+    """Labels of one part, as they are stored beside runs.
+
+    Attributes
+    ----------
+    keys, groups : ndarray of str, shape (n_clips,)
+        Names of the clips, and the artist, work or video of each.
+    """
+
+    keys: np.ndarray
+    groups: np.ndarray
+
+
+class Runs:
+    """The runs in a folder, read alone: a store, a copy of one, or another user's.
+
+    Iterating gives every readable :class:`~benchmark.runs.record.Record`, oldest first.
+
+    Parameters
+    ----------
+    path : Path
+    warn : callable, optional
+        Called with one sentence for each run that can't be read and is left out.
+
+    Raises
+    ------
+    StoreError
+        If the folder holds no runs, or can't be read.
+    """
+
+    def __init__(self, path: Path, warn: Warn = lambda sentence: None) -> None:
+        self.path = Path(path)
+        self.warn = warn
+        self.ids()
+
+    def ids(self) -> list[str]:
+        """Return the ids of all runs, sorted."""
+        try:
+            return sorted(p.name for p in (self.path / "runs").iterdir() if p.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
+            raise StoreError(
+                f"there is no store {self.path}. Run `polytimbre run` first, or name another "
+                "folder with --store"
+            ) from None
+        except OSError as error:
+            raise StoreError(
+                f"the store {self.path} can't be read ({error.strerror}). Check its permissions, "
+                "or name another folder with --store"
+            ) from error
+
+    def __len__(self) -> int:
+        return len(self.ids())
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records())
+
+    def records(self) -> list[Record]:
+        """Return every readable record, oldest first; the others are named by a warning."""
+        readable = []
+        for run_id in self.ids():
+            try:
+                record = self.find(run_id)
+            except RunError as error:
+                remedy = "`polytimbre run` computes it again" if error.damaged else "it stays"
+                self.warn(f"{error}. It is left out here; {remedy}")
+            else:
+                readable += [record] if record else []
+        return sorted(readable, key=lambda r: (r.created, r.run_id))
+
+    def find(self, run_id: str) -> Record | None:
+        """Return a run's record, all its files checked, or None where there is no such run.
+
+        Raises
+        ------
+        RunError
+            If it is damaged or can't be read.
+        """
+        if not self._folder(run_id).is_dir():
+            return None
+        record = self._record(run_id)
+        for name, expected in record.files.items():
+            if self._content_of(run_id, name, files.sha256) != expected:
+                problem = f"its file {name} does not match the SHA-256 in the record"
+                raise RunError(run_id, problem, damaged=True)
+        return record
+
+    def usable(self, run_id: str) -> Record | None:
+        """Return a run's record, or None where it has to be computed.
+
+        That is where it is missing or, with a warning, damaged.
+
+        Raises
+        ------
+        StoreError
+            If it is there and can't be read, but may be sound.
+        """
+        try:
+            return self.find(run_id)
+        except RunError as error:
+            if not error.damaged:
+                raise StoreError(
+                    f"{error}. To compute it again all the same, name it to `polytimbre run` "
+                    "with --force: what is there is then moved into the store's folder aside"
+                ) from error
+            self.warn(f"{error}. It is computed again, and then moved to {self.path / 'aside'}")
+            return None
+
+    def get(self, run_id: str) -> Record:
+        """Return one run by its id or the unambiguous beginning of it.
+
+        Raises
+        ------
+        UnknownNameError
+            With the nearest known id.
+        AmbiguousError
+            With the ids that begin so.
+        RunError
+            If it is damaged or can't be read.
+        """
+        record = self.find(self.whole_id(run_id))
+        if record is None:  # removed since
+            raise UnknownNameError("run", run_id, self.ids())
+        return record
+
+    def whole_id(self, beginning: str) -> str:
+        """Return the one id that begins so; raise UnknownNameError or AmbiguousError."""
+        ids = self.ids()
+        matches = [one for one in ids if one.startswith(beginning)] if beginning else []
+        if len(matches) > 1 and beginning not in matches:
+            raise AmbiguousError(beginning, matches)
+        if not matches:
+            raise UnknownNameError("run", beginning, ids)
+        return min(matches)  # an id before one that it is the beginning of
+
+    def asked(self, record: Record) -> str:
+        """Return when a run was last asked for: made, or found stored by a later command.
+
+        UTC, ISO 8601. What no command can have written is passed over.
+        """
+        try:
+            noted = files.read_bytes(self._folder(record.run_id) / ASKED)[:64].decode("ascii")
+        except (OSError, UnicodeDecodeError):
+            return record.created
+        return max(record.created, noted) if _TIME.fullmatch(noted) else record.created
+
+    def scores(self, record: Record) -> dict[str, np.ndarray]:
+        """Return a finished run's scores by part, float32, (n_clips, n_classes).
+
+        Raises
+        ------
+        RunError
+            If they are damaged, or can't be read.
+        """
+        content = self._content_of(record.run_id, SCORES, files.read_bytes)
+        try:
+            arrays = checked_scores(content, record, record.files.get(SCORES))
+        except ValueError as error:
+            raise RunError(record.run_id, f"its {SCORES} {error}", damaged=True) from error
+        if missing := [part for part in PARTS if part not in arrays]:
+            problem = f"its {SCORES} holds no scores of {missing[0]}"
+            raise RunError(record.run_id, problem, damaged=True)
+        return arrays
+
+    def model_folder(self, record: Record) -> Path:
+        """Return the folder that holds what the run's model saved."""
+        return self._folder(record.run_id) / "model"
+
+    def labels(self, division_id: str) -> dict[str, StoredLabels]:
+        """Return a division's labels by part.
+
+        Raises
+        ------
+        StoreError
+            If they are missing, damaged, or not those that a stored run was made with.
+        """
+        arrays = self._label_arrays(division_id)
+        found = files.hash_arrays(arrays)
+        for run_id in self.ids():
+            try:
+                record = self._record(run_id)
+            except RunError:
+                continue  # named where runs are listed
+            if record.spec.division_id == division_id and record.labels not in (None, found):
+                problem = f"they are not those that run {run_id} was made with"
+                raise _bad_labels(self._labels_path(division_id), problem)
+        classes = tuple(arrays["classes"].tolist())
+        return {
+            name: StoredLabels(
+                *(arrays[f"{name}_{field}"] for field in _LABEL_FIELDS), classes=classes
+            )
+            for name in PARTS
+        }
+
+    def holds_labels(self, division: Division) -> bool:
+        """Whether the division's labels are stored and undamaged.
+
+        Raises
+        ------
+        StoreError
+            If their file is there, but can't be opened.
+        """
+        path = self._labels_path(division.id)
+        try:
+            arrays = files.read_arrays(files.read_bytes(path))
+        except (FileNotFoundError, ValueError):
+            return False
+        except OSError as error:
+            raise StoreError(f"the labels {path} can't be opened ({error.strerror})") from error
+        return files.hash_arrays(arrays) == files.hash_arrays(label_arrays(division))
+
+    def _folder(self, run_id: str) -> Path:
+        return self.path / "runs" / run_id
+
+    def _labels_path(self, division_id: str) -> Path:
+        return self.path / "labels" / f"{division_id}.npz"
+
+    def _content_of(self, run_id: str, name: str, read: Callable[[Path], Any]) -> Any:
+        """Return what `read` makes of one of a run's files."""
+        try:
+            return read(self._folder(run_id) / name)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise RunError(run_id, f"its file {name} is missing", damaged=True) from error
+        except OSError as error:
+            problem = f"its file {name} can't be opened ({error.strerror or error}). Check it"
+            raise RunError(run_id, problem, damaged=False) from error
+
+    def _record(self, run_id: str) -> Record:
+        """Return a run's record; the files beside it are not looked at."""
+        content = self._content_of(run_id, "record.json", files.read_bytes)
+        try:
+            record = Record.from_json(content.decode("utf-8"))
+        except FormatError as error:
+            raise RunError(run_id, str(error), damaged=False) from error
+        except StoreError as error:
+            raise RunError(run_id, str(error), damaged=True) from error
+        except UnicodeDecodeError as error:
+            raise RunError(run_id, "its record is not UTF-8 text", damaged=True) from error
+        if record.run_id != run_id:
+            problem = f"its folder holds the record of run {record.run_id}"
+            raise RunError(run_id, problem, damaged=True)
+        return record
+
+    def _label_arrays(self, division_id: str) -> dict[str, np.ndarray]:
+        path = self._labels_path(division_id)
+        try:
+            arrays = files.read_arrays(files.read_bytes(path))
+            _check_labels(arrays)
+        except FileNotFoundError as error:
+            raise _bad_labels(path, "the file is missing") from error
+        except ValueError as error:
+            raise _bad_labels(path, str(error)) from error
+        except OSError as error:
+            raise StoreError(f"the labels {path} can't be opened ({error.strerror})") from error
+        return arrays
+
+
+def checked_scores(content: bytes, record: Record, expected: str | None) -> dict[str, np.ndarray]:
+    """Read a run's scores and hold them to their contract.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    record : Record
+    expected : str or None
+        The file's SHA-256.
+
+    Raises
+    ------
+    ValueError
+        Saying what about the file is wrong.
+    """
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise ValueError("does not match the SHA-256 that was recorded")
+    try:
+        arrays = files.read_arrays(content)
+    except ValueError as error:
+        raise ValueError(f"can't be read ({error})") from error
+    for name, scores in arrays.items():
+        if name not in PARTS:
+            raise ValueError(f"holds {name!r}, which is no part")
+        clips = record.clips.get(name)
+        if scores.ndim != 2 or scores.dtype != np.float32 or len(scores) != clips:
+            raise ValueError(
+                f"holds {scores.dtype} of shape {scores.shape} on {name}, not one row of "
+                f"float32 for each of {clips} clips"
+            )
+        if not (np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()):
+            raise ValueError(f"holds scores outside [0, 1] on {name}")
+    if len({scores.shape[1] for scores in arrays.values()}) > 1:
+        raise ValueError("holds scores of different numbers of classes")
+    return arrays
+
+
+def _bad_labels(path: Path, problem: str) -> StoreError:
+    return StoreError(
+        f"the labels {path} can't be used: {problem}. Run `polytimbre run` on that data set "
+        "again: it stores them anew and keeps finished runs"
+    )
+
+
+def label_arrays(division: Division) -> dict[str, np.ndarray]:
+    """Return what a division's file of labels holds."""
+    data: Dataset = division.dataset
+    arrays = {"classes": np.array(data.classes)}
+    for name in PARTS:
+        for field in _LABEL_FIELDS:
+            arrays[f"{name}_{field}"] = getattr(data, field)[division.rows[name]]
+    return arrays
+
+
+def _check_labels(arrays: dict[str, np.ndarray]) -> None:
+    """Raise ValueError unless arrays are those of a file of labels."""
+    names = {"classes", *(f"{name}_{field}" for name in PARTS for field in _LABEL_FIELDS)}
+    if different := sorted(names ^ arrays.keys()):
+        raise ValueError(f"it lacks the array {different[0]!r}, or should not hold it")
+    n_classes = arrays["classes"].size
+    for name in PARTS:
+        n_clips = len(np.atleast_1d(arrays[f"{name}_keys"]))
+        table, column = (n_clips, n_classes), (n_clips,)
+        expected = {"y_true": ("f", table), "y_mask": ("b", table), "keys": ("U", column)}
+        for field, (kind, shape) in {**expected, "groups": ("U", column)}.items():
+            array = arrays[f"{name}_{field}"]
+            if array.dtype.kind != kind or array.shape != shape:
+                raise ValueError(f"its {name}_{field} is {array.dtype} of shape {array.shape}")
+        relevance = arrays[f"{name}_y_true"]
+        if not ((relevance >= 0) & (relevance <= 1)).all():
+            raise ValueError(f"its {name}_y_true holds relevance outside [0, 1]")
