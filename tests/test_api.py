@@ -280,7 +280,7 @@ class Fails(pt.Model):
         ("cn", {}, pt.UnknownNameError, "unknown model 'cn'. Did you mean 'cnn'"),
         ("cnn:published", {"epoch": 3}, pt.UnknownNameError, "Did you mean 'epochs'"),
         ("constant", {"protocol": "no"}, pt.UnknownNameError, "unknown protocol 'no'"),
-        (dict, {}, pt.PluginError, "a model is a name or a subclass of Model"),
+        (dict, {}, pt.PluginError, "it is no subclass of Model but <class 'dict'>"),
         (pt.NeuralNetwork, {}, pt.PluginError, "class NeuralNetwork lacks"),
         (Fails, {}, pt.PluginError, "model 'fails' failed: ZeroDivisionError: a bug in the plugin"),
     ],

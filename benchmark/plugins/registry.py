@@ -120,19 +120,18 @@ def discover(kind: str, folder: ModuleType, group: str, base: type) -> Registry:
     return registry
 
 
-def check_class(kind: str, cls: type, base: type) -> None:
-    """Refuse what is no usable subclass of `base`.
+def check_class(kind: str, cls: object, base: type) -> None:
+    """Refuse what can't be used as a plugin's class.
 
     Raises
     ------
     PluginError
+        Saying why.
     """
-    if not (inspect.isclass(cls) and issubclass(cls, base)):
-        raise PluginError(f"a {kind} is a name or a subclass of {base.__name__}, got {cls!r}")
-    one = Registry(kind)
-    one.add(cls, cls.__module__)
+    one = Registry(kind, base)
+    one.add(cls, kind)
     for problem in one.failures.values():
-        raise PluginError(problem)
+        raise PluginError(f"the {kind} can't be used: {problem}")
 
 
 @cache
