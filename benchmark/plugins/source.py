@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import inspect
 import io
+import linecache
 import sys
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from contextlib import suppress
 from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 from benchmark.errors import PluginError
 
@@ -81,7 +82,7 @@ def _notebook_text(main: ModuleType) -> str:
         if inspect.ismodule(value):
             lines.append(f"import {value.__name__} as {name}")
         elif origin == "__main__" and (inspect.isclass(value) or inspect.isfunction(value)):
-            lines.append(inspect.cleandoc("\n" + inspect.getsource(value)))
+            lines.append(_cell_text(value))
         elif origin and defined_as and defined_as.isidentifier():
             lines.append(f"from {origin} import {defined_as} as {name}")
         elif isinstance(value, int | float | str | bytes | tuple | None):
@@ -89,6 +90,21 @@ def _notebook_text(main: ModuleType) -> str:
                 ast.literal_eval(repr(value))
                 lines.append(f"{name} = {value!r}")
     return "\n".join(lines)
+
+
+def _cell_text(defined: type | FunctionType) -> str:
+    """Return a class or function as the cell that defined it has it."""
+    functions = vars(defined).values() if inspect.isclass(defined) else [defined]
+    for code in (f.__code__ for f in functions if inspect.isfunction(f)):
+        cell = "".join(linecache.getlines(code.co_filename))
+        for node in reversed(ast.parse(cell).body):
+            if getattr(node, "name", None) == defined.__name__:
+                first = min(one.lineno for one in (node, *node.decorator_list))
+                return "\n".join(cell.splitlines()[first - 1 : node.end_lineno])
+    raise PluginError(
+        f"the source of {defined.__name__} can't be read, so runs of models that use it can't be "
+        "told apart: define a model in a Python file"
+    )
 
 
 def is_module(name: str) -> bool:
