@@ -37,8 +37,10 @@ if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against
     from benchmark.contracts.dataset import Part as Part
     from benchmark.contracts.model import History as History
     from benchmark.contracts.model import Model as Model
+    from benchmark.contracts.parameters import Within as Within
     from benchmark.contracts.seeds import derive_seed as derive_seed
     from benchmark.errors import DataError as DataError
+    from benchmark.errors import ParameterError as ParameterError
     from benchmark.errors import PluginError as PluginError
     from benchmark.errors import PolytimbreError as PolytimbreError
     from benchmark.errors import ProtocolError as ProtocolError
@@ -60,13 +62,14 @@ EXPORTS = {
     "benchmark.protocol": ("divide",),
     "benchmark.contracts.dataset": ("Dataset", "Part", "DatasetPlugin", "CLASSES"),
     "benchmark.contracts.model": ("Model", "History"),
+    "benchmark.contracts.parameters": ("Within",),
     "benchmark.contracts.seeds": ("derive_seed",),
     "benchmark.bases.network": ("NeuralNetwork",),
     "benchmark.bases.per_class": ("BinaryRelevance",),
     "benchmark.plugins.checks": ("check_model", "check_dataset"),
     "benchmark.errors": (
-        "PolytimbreError", "UnknownNameError", "DataError", "PluginError", "StoreError",
-        "ProtocolError",
+        "PolytimbreError", "UnknownNameError", "ParameterError", "DataError", "PluginError",
+        "StoreError", "ProtocolError",
     ),
 }  # fmt: skip
 

@@ -23,6 +23,10 @@ class UnknownNameError(PolytimbreError):
         super().__init__(f"unknown {kind} {name!r}. {advice}")
 
 
+class ParameterError(PolytimbreError):
+    """A value that a model's parameter may not have."""
+
+
 class DataError(PolytimbreError):
     """A data set that is missing, damaged or breaks the data contract."""
 

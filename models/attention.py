@@ -1,18 +1,18 @@
 """Attention over frames, after the network that led on OpenMIC-2018."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from benchmark.bases.network import NeuralNetwork
+from benchmark.contracts.parameters import Count, NotNegative, Positive, Share
 
 
-@dataclass(kw_only=True, eq=False)
 class Attention(NeuralNetwork):
     """Frame-wise embedding, and for each class attention over the frames.
 
     After Gururani, Sharma and Lerch, "An attention mechanism for musical instrument
     recognition" (ISMIR 2019): dense layers embed every frame, with a residual to the input;
     a clip's score is the mean of its frames' scores, weighted by the class's own attention.
+    Where a clip is one frame there is nothing to attend to: its score is that frame's.
 
     Parameters
     ----------
@@ -38,16 +38,16 @@ class Attention(NeuralNetwork):
         }
     }  # fmt: skip
 
-    embedding: int = 3
-    units: int = 256
-    dropout: float = 0.4
-    heads: int = 1
-    learning_rate: float = 2e-3
-    batch_size: int = 128
-    epochs: int = 60
-    patience: int = 8
-    feature_masking: float = 0.2
-    noise: float = 0.3
+    embedding: Count = 3
+    units: Count = 256
+    dropout: Share = 0.4
+    heads: Count = 1
+    learning_rate: Positive = 2e-3
+    batch_size: Count = 128
+    epochs: Count = 60
+    patience: Count = 8
+    feature_masking: Share = 0.2
+    noise: NotNegative = 0.3
 
     def layers(self, inputs: Any, n_classes: int) -> Any:
         """Embed, attend and score; see :class:`NeuralNetwork`."""
@@ -60,8 +60,10 @@ class Attention(NeuralNetwork):
         if self.units == inputs.shape[-1]:
             x = layers.Add()([x, inputs])
         scores = layers.Dense(n_classes * self.heads, activation="sigmoid")(x)
-        attention = layers.Dense(n_classes * self.heads)(x)
-        clip = ops.sum(layers.Softmax(axis=1)(attention) * scores, axis=1)
+        if inputs.shape[1] > 1:
+            attention = layers.Softmax(axis=1)(layers.Dense(n_classes * self.heads)(x))
+            scores = attention * scores
+        clip = ops.sum(scores, axis=1)
         return ops.mean(ops.reshape(clip, (-1, self.heads, n_classes)), axis=1)
 
     @staticmethod

@@ -1,13 +1,12 @@
 """Convolutional network over time, and the published project's 2-D network as a preset."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from benchmark.bases.network import NeuralNetwork
+from benchmark.contracts.parameters import Count, NotNegative, Share
 
 
-@dataclass(kw_only=True, eq=False)
 class CNN(NeuralNetwork):
     """Convolutional neural network on (frame, feature) arrays.
 
@@ -23,7 +22,7 @@ class CNN(NeuralNetwork):
         Kernel length in frames (1-D) or side (2-D).
     norm : {"batch", "layer", "none"}
         How each convolution and the dense layer are normalised.
-    activation : str
+    activation : {"relu", "elu", "gelu", "silu"}
         As in Keras.
     dense : int
         Units of the dense layer.
@@ -38,13 +37,6 @@ class CNN(NeuralNetwork):
     """
 
     name = "cnn"
-    choices = {
-        **NeuralNetwork.choices,
-        "kind": ("1d", "2d"),
-        "norm": ("batch", "layer", "none"),
-        "activation": ("relu", "elu", "gelu", "silu"),
-        "pooling": ("attention", "mean", "max", "flatten"),
-    }
     presets = {
         "published": {
             "kind": "2d", "filters": (64, 128, 256), "kernel": 5, "dense": 256, "dropout": 0.5,
@@ -55,17 +47,17 @@ class CNN(NeuralNetwork):
 
     default_point = {"width_1d": 256, "blocks": 1}
 
-    kind: str = "1d"
-    filters: Sequence[int] = (256,)
-    kernel: int = 3
-    norm: str = "batch"
-    activation: str = "relu"
-    dense: int = 256
-    conv_dropout: float = 0.2
-    dropout: float = 0.5
-    pooling: str = "attention"
-    feature_masking: float = 0.2
-    noise: float = 0.3
+    kind: Literal["1d", "2d"] = "1d"
+    filters: Sequence[Count] = (256,)
+    kernel: Count = 3
+    norm: Literal["batch", "layer", "none"] = "batch"
+    activation: Literal["relu", "elu", "gelu", "silu"] = "relu"
+    dense: Count = 256
+    conv_dropout: Share = 0.2
+    dropout: Share = 0.5
+    pooling: Literal["attention", "mean", "max", "flatten"] = "attention"
+    feature_masking: Share = 0.2
+    noise: NotNegative = 0.3
 
     def layers(self, inputs: Any, n_classes: int) -> Any:
         """Stack the blocks; see :class:`NeuralNetwork`."""

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Constant(Model):
     seeded = False
     presets = {"yes": {"strategy": "yes"}}
 
-    def __init__(self, strategy: str = "prior") -> None:
+    def __init__(self, strategy: Literal["prior", "yes"] = "prior") -> None:
         self.strategy = strategy
 
     def fit(self, train: Part, stop: Part, *, seed: int, report: Report | None = None) -> History:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from benchmark.bases.per_class import POOLINGS, BinaryRelevance
+from benchmark.bases.per_class import POOLINGS, BinaryRelevance, Pooling
+from benchmark.contracts.parameters import Count, Fraction, NotNegative, Positive, Within
 
 #: Boosting rounds between two looks at the stopping loss.
 STEP = 10
@@ -37,14 +38,14 @@ class HistGradientBoosting(BinaryRelevance):
 
     def __init__(
         self,
-        max_iter: int = 100,
-        learning_rate: float = 0.1,
-        max_leaf_nodes: int = 15,
-        min_samples_leaf: int = 20,
-        l2_regularization: float = 1.0,
-        max_features: float = 0.3,
-        patience: int | None = 3,
-        pooling: str = "mean",
+        max_iter: Count = 100,
+        learning_rate: Positive = 0.1,
+        max_leaf_nodes: Annotated[int, Within("[2, inf)")] = 15,
+        min_samples_leaf: Count = 20,
+        l2_regularization: NotNegative = 1.0,
+        max_features: Fraction = 0.3,
+        patience: Count | None = 3,
+        pooling: Pooling = "mean",
     ) -> None:
         self.max_iter = max_iter
         self.learning_rate = learning_rate

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from benchmark.bases.per_class import POOLINGS, BinaryRelevance
+from benchmark.bases.per_class import POOLINGS, BinaryRelevance, Pooling
+from benchmark.contracts.parameters import Positive
 
 
 class LogisticRegression(BinaryRelevance):
@@ -21,7 +22,7 @@ class LogisticRegression(BinaryRelevance):
     libraries = ("scikit-learn",)
     seeded = False
 
-    def __init__(self, C: float = 0.003, pooling: str = "mean_std") -> None:
+    def __init__(self, C: Positive = 0.003, pooling: Pooling = "mean_std") -> None:
         self.C = C
         self.pooling = pooling
 

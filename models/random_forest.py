@@ -1,11 +1,12 @@
 """Random forest, one a class: by default the OpenMIC authors' baseline."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from benchmark.bases.per_class import POOLINGS, BinaryRelevance
+from benchmark.bases.per_class import POOLINGS, BinaryRelevance, Pooling
+from benchmark.contracts.parameters import Count, Fraction
 
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
@@ -31,11 +32,11 @@ class RandomForest(BinaryRelevance):
 
     def __init__(
         self,
-        n_estimators: int = 100,
-        max_depth: int | None = 8,
-        min_samples_leaf: int = 1,
-        max_features: str | float = "sqrt",
-        pooling: str = "mean",
+        n_estimators: Count = 100,
+        max_depth: Count | None = 8,
+        min_samples_leaf: Count = 1,
+        max_features: Literal["sqrt", "log2"] | Fraction = "sqrt",
+        pooling: Pooling = "mean",
     ) -> None:
         self.n_estimators = n_estimators
         self.max_depth = max_depth

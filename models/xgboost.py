@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.bases.per_class import POOLINGS, BinaryRelevance
+from benchmark.bases.per_class import POOLINGS, BinaryRelevance, Pooling
+from benchmark.contracts.parameters import Count, Fraction, NotNegative
 
 #: Boosting rounds between two looks at the stopping loss.
 STEP = 5
@@ -35,18 +36,19 @@ class XGBoost(BinaryRelevance):
     family = "trees"
     libraries = ("xgboost",)
     unit = "round"
+    suffix = ".ubj"
 
     def __init__(
         self,
-        n_rounds: int = 100,
-        max_depth: int = 7,
-        learning_rate: float = 0.1,
-        min_child_weight: float = 1.0,
-        subsample: float = 0.8,
-        colsample_bytree: float = 0.5,
-        reg_lambda: float = 1.0,
-        patience: int | None = 4,
-        pooling: str = "mean",
+        n_rounds: Count = 100,
+        max_depth: Count = 7,
+        learning_rate: Fraction = 0.1,
+        min_child_weight: NotNegative = 1.0,
+        subsample: Fraction = 0.8,
+        colsample_bytree: Fraction = 0.5,
+        reg_lambda: NotNegative = 1.0,
+        patience: Count | None = 4,
+        pooling: Pooling = "mean",
     ) -> None:
         self.n_rounds = n_rounds
         self.max_depth = max_depth
@@ -94,18 +96,15 @@ class XGBoost(BinaryRelevance):
         """Return the parameters that stop at round `best`; see :class:`Model`."""
         return {"n_rounds": best, "patience": None}
 
-    def save_estimators(self, folder: Path) -> None:
-        """Write one UBJSON file a class."""
-        for c, estimator in enumerate(self.estimators_):
-            if estimator is not None:
-                estimator.booster.save_model(folder / f"class_{c:02d}.ubj")
+    def save_estimator(self, estimator: "_Booster", path: Path) -> None:
+        """Write one booster as UBJSON."""
+        estimator.booster.save_model(path)
 
-    def load_estimators(self, folder: Path) -> None:
-        """Read one booster a class."""
-        self.estimators_ = [None] * len(self.prior_)
-        for path in sorted(folder.glob("class_*.ubj")):
-            estimator = self.estimators_[int(path.stem[-2:])] = self.estimator(0)
-            estimator.booster.load_model(path)
+    def load_estimator(self, path: Path) -> "_Booster":
+        """Read one booster."""
+        estimator = self.estimator(0)
+        estimator.booster.load_model(path)
+        return estimator
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:

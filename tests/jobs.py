@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -22,6 +23,11 @@ def count(stages, pause=0.0, report=None):
 def look(report=None):
     """Return the threads this process was told to use, and its id."""
     return threads(), os.getpid()
+
+
+def surroundings(report=None):
+    """Return this process's variables, its path, and the file of its main program."""
+    return dict(os.environ), sys.path, getattr(sys.modules["__main__"], "__file__", None)
 
 
 def hang(folder, name, report=None):

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, norm, rankdata
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from benchmark.analysis.audits import mask_audit, protocol_audit, store_audit
+from benchmark.analysis.audits import mask_audit, masks, protocol_audit, store_audit
 from benchmark.analysis.comparison import evaluate
 from benchmark.contracts.dataset import CLASSES
 from benchmark.contracts.seeds import derive_seed
@@ -224,8 +224,8 @@ def test_label_audit_counts_every_label_once(tmp_path):
 def test_the_real_labels(real_data):
     found = protocol_audit.audit_labels(real_data / "openmic2018" / "labels.npz")
     assert (found.n_test, found.n_train, found.n_kept) == (5085, 2223, 374)
-    assert found.all_present.tolist() == list(mask_audit.OPENMIC_PRESENT)
-    assert found.all_absent.tolist() == list(mask_audit.OPENMIC_ABSENT)
+    assert found.all_present.tolist() == list(masks.OPENMIC_PRESENT)
+    assert found.all_absent.tolist() == list(masks.OPENMIC_ABSENT)
     yes = found.strategy("always yes")
     assert (found.present[VOICE], found.absent[VOICE], found.missing[VOICE]) == (224, 150, 0)
     support = found.present + found.missing
@@ -322,10 +322,10 @@ def test_a_single_model_has_no_tau_but_sentences():
 
 def test_masks_have_openmic_s_rates():
     y = np.random.default_rng(0).random((40_000, 20)) < 0.3
-    mask = mask_audit.openmic_like_mask(y, seed=1)
+    mask = masks.openmic_like_mask(y, seed=1)
     for found, wanted in (
-        ((mask & y).mean(axis=0), mask_audit.OPENMIC_RATES.present),
-        ((mask & ~y).mean(axis=0), mask_audit.OPENMIC_RATES.absent),
+        ((mask & y).mean(axis=0), masks.OPENMIC_RATES.present),
+        ((mask & ~y).mean(axis=0), masks.OPENMIC_RATES.absent),
     ):
         # five standard errors of a count of 40,000
         assert (np.abs(found - wanted) < 5 * np.sqrt(wanted / 40_000)).all()
@@ -333,20 +333,20 @@ def test_masks_have_openmic_s_rates():
 
 def test_masks_are_nested_deterministic_and_capped():
     y = np.random.default_rng(0).random((3000, 20)) < 0.01  # fewer positives than observed
-    small, large = (mask_audit.openmic_like_mask(y, seed=1, share=s) for s in (0.1, 4.0))
+    small, large = (masks.openmic_like_mask(y, seed=1, share=s) for s in (0.1, 4.0))
     assert (large | ~small).all() and large.sum() > small.sum()
     assert large[y].all()
-    np.testing.assert_array_equal(small, mask_audit.openmic_like_mask(y, seed=1, share=0.1))
-    assert (small != mask_audit.openmic_like_mask(y, seed=2, share=0.1)).any()
+    np.testing.assert_array_equal(small, masks.openmic_like_mask(y, seed=1, share=0.1))
+    assert (small != masks.openmic_like_mask(y, seed=2, share=0.1)).any()
     y[:, 3] = False
-    present, absent = mask_audit.observation_chances(y, mask_audit.OPENMIC_RATES)
-    assert present[3] == 0 and absent[3] == pytest.approx(mask_audit.OPENMIC_RATES.absent[3])
+    present, absent = masks.observation_chances(y, masks.OPENMIC_RATES)
+    assert present[3] == 0 and absent[3] == pytest.approx(masks.OPENMIC_RATES.absent[3])
 
 
 @pytest.mark.parametrize(("classes", "share", "says"), [(5, 1, "classes"), (20, 0, "above 0")])
 def test_masks_that_make_no_sense_are_refused(classes, share, says):
     with pytest.raises(ProtocolError, match=says):
-        mask_audit.openmic_like_mask(np.zeros((9, classes), bool), share=share)
+        masks.openmic_like_mask(np.zeros((9, classes), bool), share=share)
 
 
 def direct_values(labels, mask, entries, store):
@@ -372,20 +372,56 @@ def test_mask_audit_is_the_metrics_rescored():
     found = mask_audit.audit_masks(full, models, shares=(2.0, 1.0), draws=3, seed=5)
     assert [level.share for level in found.levels] == [1.0, 2.0]
     np.testing.assert_allclose(found.full, direct_values(full, full.y_mask, entries, stage.store))
-    masks = [
-        mask_audit.openmic_like_mask(full.y_positive, seed=derive_seed(5, "draw", i))
-        for i in range(3)
+    drawn = [
+        masks.openmic_like_mask(full.y_positive, seed=derive_seed(5, "draw", i)) for i in range(3)
     ]
-    direct = np.array([direct_values(full, m, entries, stage.store) for m in masks])
+    direct = np.array([direct_values(full, m, entries, stage.store) for m in drawn])
     level = found.reference
     np.testing.assert_allclose(level.values, direct)
     np.testing.assert_allclose(found.bias(level), direct.mean(axis=0) - found.full)
     np.testing.assert_allclose(level.spread(), direct.std(axis=0, ddof=1))
     tau = [kendalltau(found.full[0], values[0]).statistic for values in direct]
     np.testing.assert_allclose(level.tau[:, 0], tau)
-    assert level.labels == pytest.approx(np.mean([m.sum(axis=0).mean() for m in masks]))
+    assert level.labels == pytest.approx(np.mean([m.sum(axis=0).mean() for m in drawn]))
     again = mask_audit.audit_masks(full, models, shares=(1.0,), draws=3, seed=5)
     np.testing.assert_array_equal(again.reference.values, level.values)
+
+
+def test_a_model_that_preselects_gets_the_clips_that_it_is_sure_of():
+    rng = np.random.default_rng(0)
+    n = 4000
+    y = rng.random((n, 20)) < 0.3
+    score = rng.random((n, 20)) ** 3
+    mask = masks.preselected_mask(y, score, seed=1)
+    wanted = np.round(masks.OPENMIC_RATES.present * n)
+    assert ((mask & y).sum(axis=0) == wanted).all()
+    np.testing.assert_array_equal(mask, masks.preselected_mask(y, score**2, seed=1))  # ranks
+    assert (mask != masks.preselected_mask(y, score, seed=2)).any()
+    # of a small share each standard deviation makes e times as many, which moves the mean by one
+    normal = norm.ppf(rankdata(score, axis=0) / (n + 1))
+    mask = masks.preselected_mask(y, score, masks.Rates(*np.full((2, 20), 0.005)))
+    for kind in (y, ~y):
+        assert normal[mask & kind].mean() == pytest.approx(1, abs=0.15)
+    rare = np.zeros((n, 20), bool)
+    rare[:5] = True
+    assert (masks.preselected_mask(rare, score) & rare).sum() == 5 * 20
+
+
+def test_ranks_of_the_model_that_preselects_and_wins_of_the_best_are_counted():
+    stage = Stage({"a": 2.0, "b": 2.0, "c": 2.0}, n=2500)
+    models = mask_audit.scored_models(stage.comparison.entries, stage.store)
+    found = mask_audit.audit_masks(stage.labels["test"], models, shares=(1.0,), draws=6)
+    chosen = found.preselected
+    assert chosen.level.values.shape == (6, 3, 3)
+    changes = []
+    for values, choosing in zip(chosen.level.values, (0, 0, 1, 1, 2, 2), strict=True):
+        after, before = (len(models) - rankdata(v, axis=1) for v in (values, found.full))
+        changes.append((after - before)[:, choosing])
+    np.testing.assert_allclose(chosen.rank_change, np.mean(changes, axis=0))
+    counted = found.same_winner(found.reference)
+    best = found.full.argmax(axis=1)
+    direct = [[v[m].argmax() == best[m] for m in range(3)] for v in found.reference.values]
+    np.testing.assert_allclose(counted, np.mean(direct, axis=0))
 
 
 def test_a_given_mask_is_matched_by_key():
@@ -395,7 +431,7 @@ def test_a_given_mask_is_matched_by_key():
     shuffled = np.random.default_rng(0).permutation(300)
     full = mask_audit.align(observed, observed.keys[shuffled])
     masked = mask_audit.mask_labels(
-        observed, mask_audit.openmic_like_mask(observed.y_positive, seed=1, share=2)
+        observed, masks.openmic_like_mask(observed.y_positive, seed=1, share=2)
     )
     found = mask_audit.audit_given_mask(full, masked, models)
     (level,) = found.levels
@@ -445,7 +481,7 @@ def test_a_mask_that_leaves_nothing_to_score_is_left_out_of_the_means():
     stage = Stage({"a": 2.0, "b": 0.5}, n=40)
     full = stage.labels["test"]
     models = mask_audit.scored_models(stage.comparison.entries, stage.store)
-    rates = mask_audit.Rates(np.full(20, 0.001), np.full(20, 0.001))
+    rates = masks.Rates(np.full(20, 0.001), np.full(20, 0.001))
     found = mask_audit.audit_masks(full, models, rates=rates, shares=(1,), draws=20)
     empty = np.isnan(found.reference.values).any(axis=(1, 2))
     assert empty.any()

@@ -78,9 +78,9 @@ def test_the_version_that_was_asked_for_last_is_shown():
 def test_a_tuned_model_is_tested_against_its_own_default():
     first = make_record()
 
-    def entry(n_members=1, **changes):
-        records = [replace(first, spec=replace(first.spec, **changes))] * n_members
-        return Entry("", records, [None], None)
+    def entry(label=None, **changes):
+        spec = replace(first.spec, **changes)
+        return Entry(label or spec.label, [replace(first, spec=spec)], [None], None)
 
     tuned = {"study": "made-guess", "trial": 3}
     entries = [
@@ -92,7 +92,7 @@ def test_a_tuned_model_is_tested_against_its_own_default():
         entry(model="other", params={"depth": 9}),  # which of the two is the default?
         entry(model="other", **tuned),
         entry(model="third", **tuned),
-        entry(model="third", n_members=2),  # an ensemble
+        entry("ensemble", model="third"),
     ]
     assert tuned_and_default(entries) == [(0, 1)]
 

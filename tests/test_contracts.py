@@ -21,7 +21,7 @@ ROOTS = {"audioset20": "audioset"}
 
 @pytest.mark.parametrize("name", registry.models().names())
 def test_model_contract(name):
-    assert len(list(check_model(registry.models().get(name)))) == 9
+    assert len(list(check_model(registry.models().get(name)))) == 12
 
 
 @pytest.mark.parametrize("name", registry.datasets().names())

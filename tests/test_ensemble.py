@@ -188,7 +188,7 @@ def fill(path, runs, labels=PART_LABELS):
     }
     np.savez(path / "labels" / "d.npz", classes=np.array(CLASSES), **arrays)
     for number, (model, seed, noise, changes, base) in enumerate(runs):
-        record = make_record(f"{number:016d}", clips={"test": 100}, base=base)
+        record = make_record(f"{number:016d}", clips=dict.fromkeys(PARTS, 200), base=base)
         record.seconds = {"fit": 10.0 + number, "predict": 1.0}
         changes = {"protocol_id": PROTOCOLS["default"].id, **changes}
         spec = replace(record.spec, model=model, seed=seed, **changes)
@@ -222,7 +222,7 @@ def test_one_ensemble_a_seed(tmp_path):
     ]  # fmt: skip
     # fit takes 10 s and one more each run: seed r of two models, and the one run of the third
     assert average.entry.seconds("fit") == pytest.approx((10 + 11 + 12 + 13 + 14 + 15 + 3 * 16) / 3)
-    assert average.entry.milliseconds_per_clip() == pytest.approx(30)
+    assert average.entry.milliseconds_per_clip() == pytest.approx(15)
     assert average.entry.scores.shape == (3, 200, 4)
     best = max(found.singles.values())
     assert found.chosen.select_mAP.mean() > best
@@ -247,6 +247,35 @@ def test_all_seeds_are_one_ensemble(tmp_path):
     used = (chosen.weights > 0).sum()
     assert len(chosen.entry.records) == used
     assert chosen.entry.seconds("predict") == used
+
+
+def test_one_ensemble_of_all_seeds_is_held_against_averages_over_seeds(tmp_path):
+    store = fill(tmp_path, POOL)
+    found = replay(store, methods=["average"], all_seeds=True)
+    labels = {e.label for e in found.comparison.entries}
+    assert labels == {"good, all seeds", "other, all seeds", "once", "ensemble average, all seeds"}
+    assert all(len(entry.evaluations) == 1 for entry in found.comparison.entries)
+    single = {e.label: e for e in replay(store, methods=[]).comparison.entries}["good"]
+    averaged = {e.label: e for e in found.comparison.entries}["good, all seeds"]
+    expected = 1 / (1 + np.exp(-np.mean(log_odds(single.scores), axis=0)))
+    np.testing.assert_allclose(averaged.scores[0], expected, atol=1e-6)
+    assert averaged.mean("mAP") > single.mean("mAP")
+    assert any("intervals are of these runs" in note for note in found.comparison.notes)
+
+
+def test_tuned_networks_have_a_plain_average_of_their_own(tmp_path):
+    tuned = {"study": "s", "trial": 1}
+    runs = [
+        *runs_of("cnn", range(2), 1.0, **tuned), *runs_of("attention", range(2), 1.2, **tuned),
+        *runs_of("cnn", range(2), 1.5), *runs_of("xgboost", range(2), 1.1, **tuned),
+    ]  # fmt: skip
+    found = replay(fill(tmp_path, runs), methods=["average", "selected"])
+    *_, networks = found.ensembles
+    assert networks.entry.label == "ensemble average of tuned networks"
+    assert networks.members == ("cnn tuned", "attention tuned")
+    np.testing.assert_array_equal(networks.weights, np.full((2, 2), 0.5))
+    alone = replay(fill(tmp_path / "alone", runs[:4]), methods=["average"])
+    assert len(alone.ensembles) == 1  # it is the average already
 
 
 def test_labels_of_test_influence_no_score(tmp_path):
@@ -293,8 +322,8 @@ def test_refusals(tmp_path):
     flat = fill(tmp_path / "flat", [*runs_of("flat", [0], 0), *runs_of("even", [0], 0)])
     with pytest.raises(ProtocolError, match="nothing to combine: .* flat, even|even, flat"):
         replay(flat)
-    mixed = fill(tmp_path / "mixed", [*POOL, *runs_of("late", [0], 1, division_id="another")])
-    with pytest.raises(ProtocolError, match="can't be compared, their division differs"):
+    mixed = fill(tmp_path / "mixed", [*POOL, *runs_of("late", [0], 1, split="another")])
+    with pytest.raises(ProtocolError, match="can't be compared, their split differs"):
         replay(mixed)
 
 

@@ -63,7 +63,7 @@ def make_record(model: str, seed: int, fingerprint: str = "f" * 64) -> Record:
     )  # fmt: skip
     return Record(
         run_id=run_id(spec, VERSIONS, 1), spec=spec, versions=VERSIONS, threads=1,
-        status="finished", created="2026-01-01T00:00:00", clips={"test": 40},
+        status="finished", created="2026-01-01T00:00:00", clips={"select": 40, "test": 40},
         seconds={"fit": 1.25 + seed, "predict": 0.5, "warm_up": 0.0}, model_bytes=1000,
         peak_memory_mib=10.0, machine={"processor": "none"}, git={"commit": "c", "dirty": False},
     )  # fmt: skip
@@ -460,6 +460,8 @@ def test_pairs_read_in_either_order_and_ensembles_rest_on_all_runs(desk):
         ("{a} > {b} > 0 and {w} == 'fitted' and {t} == true", True),
         ("-{a} < -({b} + 0.05)", True),
         ("{a} != {a}", False),
+        ("{w} == '{a} and'", False),
+        ("{a} > 0 and\n    {b} > 0", True),
     ],
 )
 def test_claims(assertion, expected):
@@ -469,7 +471,18 @@ def test_claims(assertion, expected):
 
 @pytest.mark.parametrize(
     "assertion",
-    ["{a}", "{a} > ", "{a} > 'x'", "{a} > {t}", "{a} > 1)", "a > 1", "{n} > 1", "__import__('os')"],
+    [
+        *("{a}", "{a} > ", "{a} > 'x'", "{a} > {t}", "{a} > 1)", "a > 1", "{n} > 1"),
+        *("__import__('os')", "__import__('os') == 1", "{a}.real > 0", "{a}[0] > 0", "{a} * 2 > 1"),
+        *(
+            "{a} > 1 or {a} < 1",
+            "{a} in {a}",
+            "[x for x in {a}] == 1",
+            "lambda: 1 == 1",
+            "{a} > 1j",
+        ),
+        *("(" * 5000 + "{a}", "{a} > " + "-" * 5000 + "1", "{a} > 1 if {a} > 1 else {a} < 1"),
+    ],
 )
 def test_what_is_no_claim_is_refused(assertion):
     stored = {"a": 0.6, "t": True, "n": None}

@@ -153,3 +153,45 @@ def test_imports_run_down_the_floors(package):
     ]
     above = {p.relative_to(ROOT).as_posix(): upward(p) for p in files}
     assert {path: names for path, names in above.items() if names} == {}
+
+
+PLUGIN = (
+    "from benchmark.contracts.model import Model\n\n\nclass {cls}(Model):\n    name = '{name}'\n"
+    + ("    fit = predict_proba = save = load = lambda self, *args, **kw: None\n")
+)
+
+
+def test_a_plugin_that_cannot_be_used_is_listed_and_stops_no_other(polytimbre: Command):
+    """Whatever a plugin's file or entry point does, the others work."""
+    group = "polytimbre.models"
+    for module, source, cls in (
+        ("parses", "import argparse\nargparse.ArgumentParser().parse_args(['--x'])\n", "Parses"),
+        ("breaks", "raise OSError('no such device')\n", "Breaks"),
+        ("half", "def half(:\n", "Half"),
+        ("number", "thing = 3\n", "thing"),
+        ("itself", "import sys\n\nthing = sys.modules[__name__]\n", "thing"),
+        ("first", PLUGIN.format(cls="First", name="twice"), "First"),
+        ("second", PLUGIN.format(cls="Second", name="twice"), "Second"),
+        ("marked", "\ufeff" + PLUGIN.format(cls="Marked", name="marked"), "Marked"),
+        ("coded", "# coding: latin-1\n" + PLUGIN.format(cls="Coded", name="coded"), "Coded"),
+    ):
+        polytimbre.add_plugin(module, source, group, module, cls)
+    listed = polytimbre("list", "models")
+    for failed in (
+        "parses .*FAILED: it ended the command when it was imported .exit code 2.",
+        "breaks .*FAILED: OSError: no such device",
+        "half .*FAILED: SyntaxError",
+        "number:thing .*FAILED: it is no subclass of Model but 3",
+        "itself.* .*FAILED: it is no subclass of Model but <module",
+        "twice in first:First .*FAILED: several models have the name 'twice'",
+        "twice in second:Second .*FAILED: several models have the name 'twice'",
+    ):
+        assert re.search(failed, listed), (failed, listed)
+    assert {"marked", "coded", "guess", "cnn"} <= {line.split()[0] for line in listed.splitlines()}
+    (_, one), (_, two), (code, three) = polytimbre.several(
+        ("check", "twice"), ("run", "--model", "parses"), ("run", "--dry-run", "--dataset", "tiny",
+        "--model", "marked", "--model", "coded"),
+    )  # fmt: skip
+    assert "several models have the name 'twice'; rename all but one" in one
+    assert "can't be used: it ended the command when it was imported" in two
+    assert code == 0 and "marked" in three

@@ -131,6 +131,7 @@ def records(dataset, runs=3):
                     created="2026-01-01T00:00:00+00:00", seconds={"fit": 1.5, "predict": 0.5,
                     "warm_up": 0.0}, model_bytes=1000, peak_memory_mib=10.0,
                     machine={"processor": "a processor"}, git={"commit": COMMIT, "dirty": False},
+                    clips=dict.fromkeys(("fit", "stop", "select", "test"), 40),
                 )
             )  # fmt: skip
     return found

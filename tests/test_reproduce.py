@@ -57,7 +57,7 @@ def publish(target, store, runs, parts, off=0.0):
         folder = target / "tiny" / "runs" / record.run_id
         folder.mkdir(parents=True)
         (folder / "record.json").write_text(record.to_json())
-        scores = store.scores(record)
+        scores = store.scores(store.get(record.run_id))
         if parts:
             np.savez_compressed(folder / "scores.npz", **{name: scores[name] for name in parts})
         if record.spec.fraction == 1:
@@ -142,7 +142,7 @@ def test_changed_code_and_changed_data(polytimbre):
     assert "not reproduced: with other code, mAP differs by" in out
     plugins.write_text(source.replace("make_part(240, 5)", "make_part(240, 6)"))
     out = polytimbre("reproduce", record.run_id, code=2)
-    assert "can't be reproduced on other data: the content of 'tiny'" in out
+    assert "was made on other data: the fingerprint of data set 'tiny'" in out
     plugins.write_text(source.replace("stages", "steps"))
     out = polytimbre("reproduce", record.run_id, code=2)
     assert "can't be made by this code: unknown parameter of model guess 'stages'" in out
@@ -167,8 +167,10 @@ def test_published_runs(polytimbre, tmp_path):
         ("reproduce", part.run_id, "--results", tmp_path / "metrics", "--format", "json"),
         ("reproduce", whole.run_id, "--results", tmp_path / "off"),
         ("reproduce", "f" * 16, "--results", tmp_path / "scores"),
+        ("reproduce", whole.run_id, "--store", tmp_path / "scores" / "tiny"),
     )
-    assert [code for code, _ in found] == [0, 0, 0, 1, 2], found
+    assert [code for code, _ in found] == [0, 0, 0, 1, 2, 0], found
+    assert "of the published set 'tiny'" in found[5][1]
     assert "scores are published for select, test alone" in found[0][1]
     for code, out in found[:3]:
         assert code == 0 and "reproduced to the last bit" in out

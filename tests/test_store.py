@@ -142,6 +142,11 @@ def leave_device(folder):
     (folder / "record.json").symlink_to("/dev/zero")
 
 
+def leave_large(folder):
+    with (folder / "record.json").open("r+b") as file:
+        file.truncate(2**30)
+
+
 def leave_folder(folder):
     (folder / "scores.npz").unlink()
     (folder / "scores.npz").mkdir()
@@ -159,6 +164,7 @@ def leave_loop(folder):
         (leave_pipe, "not a regular file"),
         (leave_device, "not a regular file"),
         (leave_folder, "not a regular file"),
+        (leave_large, "larger than 16 MiB"),
         (leave_loop, "can't be opened"),
     ],
 )

@@ -363,3 +363,71 @@ def test_the_default_storage_lies_beside_the_store(tmp_path, monkeypatch):
 def test_a_wrong_password_is_told_and_not_shown(postgres, database):
     wrong = database.replace("kept-to-itself", "secret")
     assert "password authentication failed" in refusal(wrong)
+
+
+def lines_of(journal):
+    return Path(journal).read_bytes().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b'{"op_code":8,"worker'])
+def test_blank_lines_at_a_journal_s_end_are_cut_off_by_the_next_writer(journal, tmp_path, blank):
+    with made(journal, tmp_path) as study:
+        study.plan(2)
+        study.finish(study.claim().number, "COMPLETE", 0.5)
+    whole = Path(journal).read_bytes()
+    Path(journal).write_bytes(whole + blank)
+    assert states(journal) == {"COMPLETE": 1, "WAITING": 1}
+    assert Path(journal).read_bytes() == whole + blank  # to look changes nothing
+    with made(journal, tmp_path) as study:
+        study.finish(study.claim().number, "COMPLETE", 0.5)
+    assert states(journal) == {"COMPLETE": 2}
+    assert Path(journal).read_bytes().startswith(whole + b'{"op_code"')
+
+
+@pytest.mark.parametrize("end", [b"\n  \n\n", b'\n{"op_code":8,"worker'])
+def test_several_blank_lines_are_named_and_cut_off(journal, tmp_path, end):
+    made(journal, tmp_path)
+    with Path(journal).open("ab") as file:
+        file.write(end)
+    with pytest.raises(StoreError, match="ends in blank lines; the next `polytimbre tune`"):
+        stored(journal)
+    with made(journal, tmp_path) as study:
+        study.plan(1)
+    assert states(journal) == {"WAITING": 1}
+
+
+@pytest.mark.parametrize("damage", ["torn", "blank", "glued"])
+def test_a_damaged_line_is_named_and_a_copy_repaired(journal, tmp_path, damage):
+    with made(journal, tmp_path) as study:
+        study.plan(2)
+        trial = study.claim()
+        study.finish(trial.number, "COMPLETE", 0.5, reason="one", seconds=2.0)
+    lines = lines_of(journal)
+    number = next(i for i, line in enumerate(lines) if b'"reason"' in line)
+    half = lines[number][:30]
+    lines[number] = {"torn": half + b"\n", "blank": b"\n", "glued": half}[damage]
+    Path(journal).write_bytes(b"".join(lines))
+    copy = Path(f"{journal}.repaired")
+    where = f"line {number + 1} of the journal of studies {journal} is damaged"
+    with pytest.raises(StoreError, match=where):
+        stored(journal)
+    assert not copy.exists()  # to look leaves nothing behind
+    with pytest.raises(StoreError, match=f"{where}. A copy without it is {copy}"):
+        made(journal, tmp_path)
+    assert b"".join(lines) == Path(journal).read_bytes()
+    assert states(str(copy)) == {"COMPLETE": 1, "WAITING": 1}
+    copy.replace(journal)  # as the sentence advises
+    with made(journal, tmp_path) as study:
+        study.finish(study.claim().number, "COMPLETE", 0.5)
+    assert [t.user_attrs.get("seconds") for t in stored(journal)] == [2.0, None]
+
+
+def test_a_database_that_only_reads_is_one_sentence(tmp_path):
+    path = tmp_path / "studies.db"
+    address = f"sqlite:///{path}"
+    with made(address, tmp_path) as study:
+        study.plan(2)
+    only = f"sqlite:///file:{path}?mode=ro&uri=true"
+    assert len(stored(only)) == 2
+    with pytest.raises(StoreError, match=r"failed \(.*readonly.*same command goes on from here"):
+        made(only, tmp_path).plan(3)

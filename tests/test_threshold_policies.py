@@ -17,7 +17,7 @@ from benchmark.analysis import threshold_gains as gains
 from benchmark.analysis import threshold_policies as policies
 from benchmark.errors import ProtocolError
 from benchmark.runs.reading import StoredLabels
-from benchmark.scoring.bootstrap import bootstrap
+from benchmark.scoring.bootstrap import Bootstrap, bootstrap
 from benchmark.scoring.metrics import Ranking, decisions, macro
 from benchmark.scoring.thresholds import EDGE, Optima, Policy, calibrator, choose, decide
 from reports.tables import thresholds as report
@@ -246,7 +246,10 @@ def test_the_search_is_repeatable_quiet_and_prefers_the_simple(capfd):
     one, other = (policies.choose(labels, score, n_trials=3) for _ in range(2))
     assert one.policies == other.policies
     assert one.cross_fitted == other.cross_fitted
-    assert max(one.cross_fitted.values()) == one.cross_fitted["tuned"]
+    assert max(one.chosen_by.values()) == one.chosen_by["tuned"]
+    for name, policy in one.policies.items():  # what was not searched needs no nested search
+        if policy.strength is None and name != "tuned":
+            assert one.cross_fitted[name] == one.chosen_by[name]
     assert optuna.logging.get_verbosity() == before
     constant = policies.choose(labels, np.full_like(score, 0.3), n_trials=3)
     assert constant.tuned == Policy("global")  # all alike: the first
@@ -292,6 +295,14 @@ def measured(entries, store, labels, **options):
     return gains.measure(entries, store, labels, **{"n_trials": 2, "n_resamples": 499, **options})
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Fewer draws than any result should rest on."""
+    monkeypatch.setattr(gains, "N_REFITS", 4)
+    monkeypatch.setattr(policies, "N_REPEATS", 1)
+
+
+@pytest.mark.usefixtures("quick")
 def test_test_clips_choose_nothing():
     entries, store, labels = stored({"a": 2, "b": 1})
     before = measured(entries, store, labels)
@@ -313,6 +324,7 @@ def test_test_clips_choose_nothing():
     assert not np.array_equal(before.on_test.estimate, after.on_test.estimate)
 
 
+@pytest.mark.usefixtures("quick")
 def test_unobserved_entries_change_nothing():
     entries, store, labels = stored({"a": 2})
     rng = np.random.default_rng(2)
@@ -363,6 +375,7 @@ def test_resamples_are_those_of_the_bootstrap_and_policies_share_seeds():
     np.testing.assert_allclose(both.values[:, 0], found.values[:, [0, 2]].mean(axis=1))
 
 
+@pytest.mark.usefixtures("quick")
 def test_rows_hold_differences_to_the_global_threshold():
     found = measured(*stored({"a": 2, "b": 1, "constant": 1}))
     assert found.telling.tolist() == [True, True, False]
@@ -381,6 +394,35 @@ def test_rows_hold_differences_to_the_global_threshold():
         measured(*stored({"a": 1}), n_resamples=100)
 
 
+def made_gains(gain_of_refits, seed=0):
+    """Gains of two models whose test clips vary by 0.01 and select clips as given."""
+    rng = np.random.default_rng(seed)
+    n_policies = len(gains.NAMES)
+    values = 0.5 + 0.01 * rng.standard_normal((999, 2 * n_policies))
+    runs = tuple(np.full((1, 1), 0.5) for _ in range(2 * n_policies))
+    known = Bootstrap("f1", np.array([True]), runs, values[:, :, None], values)
+    refitted = 0.4 + gain_of_refits * rng.standard_normal((40, 2, n_policies))
+    choice = SimpleNamespace(in_sample=dict.fromkeys(gains.NAMES, 0.5))
+    return gains.Gains(
+        ("a", "b"), [[0], [0]], [[choice], [choice]], np.array([True, True]), known, known,
+        refitted, 0.95,
+    )  # fmt: skip
+
+
+def test_the_luck_of_select_widens_the_intervals_of_test():
+    narrow, wide = (made_gains(sd).rows(0)["shrunk"] for sd in (0.0, 0.03))
+    assert narrow.select_sd == 0
+    assert wide.select_sd == pytest.approx(0.03 * 2**0.5, rel=0.3)
+    assert wide.test_sd == narrow.test_sd == pytest.approx(0.01 * 2**0.5, rel=0.1)
+    length = [row.gain.upper - row.gain.lower for row in (narrow, wide)]
+    expected = np.hypot(wide.select_sd, wide.test_sd) / wide.test_sd
+    assert length[1] / length[0] == pytest.approx(expected, rel=0.15)
+    assert abs(wide.gain.upper + wide.gain.lower) < 0.03  # worse refits move no interval
+    one, both = made_gains(0.03).rows(0)["shrunk"], made_gains(0.03).average["shrunk"]
+    assert both.select_sd < one.select_sd
+
+
+@pytest.mark.usefixtures("quick")
 def test_rare_classes_of_the_select_part_cost_no_interval():
     entries, store, labels = stored({"a": 1})
     for c in (0, 1, 2):
@@ -391,6 +433,7 @@ def test_rare_classes_of_the_select_part_cost_no_interval():
     assert row.lower < row.value < row.upper
 
 
+@pytest.mark.usefixtures("quick")
 def test_tables_and_sentences_follow_from_the_numbers():
     power = np.linspace(0.3, 4, N_CLASSES)
     found = measured(*stored({"a": 1, "b": 1, "constant": 1}, power=power, prior=0.3))

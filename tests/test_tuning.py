@@ -131,3 +131,19 @@ def test_a_database_that_goes_away_loses_nothing(polytimbre, postgres, database,
     assert "kept-to-itself" not in err and "Traceback" not in err
     polytimbre(*tune)
     assert states(database) == {"COMPLETE": 3}
+
+
+def test_what_tune_can_not_do_is_one_sentence(polytimbre, tmp_path):
+    path = tmp_path / "studies.db"
+    tune = (*TUNE, "--trials", 1, "--param", "stages=1", *HERE)
+    only_read = f"sqlite:///file:{path}?mode=ro&uri=true"
+    bound, made, refused = polytimbre.several(
+        (*TUNE, "--trials", 10**12),
+        (*tune, "--storage", f"sqlite:///{path}"),
+        (*TUNE, *HERE, "--trials", 2, "--param", "stages=1", "--storage", only_read),
+    )
+    assert bound[0] == 2 and "less than or equal to 1000" in bound[1]
+    assert made[0] == 0
+    assert refused[0] == 2, refused
+    assert "readonly database" in refused[1] and "Trials that have ended are kept" in refused[1]
+    assert states(f"sqlite:///{path}") == {"COMPLETE": 1}

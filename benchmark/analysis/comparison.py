@@ -219,25 +219,7 @@ def compare(
     ProtocolError
         If nothing is left to compare, or the runs are of several data sets or splits.
     """
-    records = [r for r in runs if dataset in (None, r.spec.dataset)]
-    records = [r for r in records if r.spec.fraction == fraction]
-    records = [r for r in records if r.spec.protocol_id == PROTOCOLS[protocol].id]
-    if models:
-        records = _named(records, models)
-    finished = [r for r in records if r.finished]
-    notes = [
-        f"{r.spec.label} seed {r.spec.seed} failed: {r.error}" for r in records if not r.finished
-    ]
-    if not finished:
-        raise ProtocolError(_nothing(runs, dataset, notes))
-    check_comparable(finished, ("dataset", "split"))
-    groups = newest(on_newest_data(finished, runs.asked), runs.asked)
-    if left_out := len(finished) - sum(len(group) for _, group in groups):
-        notes.append(
-            f"{left_out} older run(s) of changed code, libraries or data left out: of each model "
-            "the version that was run or asked for last is shown. `polytimbre forget --older` "
-            "removes the others"
-        )
+    groups, notes = _versions(runs, dataset, models, fraction, protocol)
     spec = groups[0][1][0].spec
     labels = runs.labels(spec.division_id)
     entries = [_entry(runs, label, group, labels, part) for label, group in groups]
@@ -254,6 +236,32 @@ def compare(
         unscored=[name for name, gone in zip(classes, missing, strict=True) if gone],
         notes=notes,
     )
+
+
+def _versions(
+    runs: Runs, dataset: str | None, models: Sequence[str] | None, fraction: float, protocol: str
+) -> tuple[list[tuple[str, list[Record]]], list[str]]:
+    """Return each model setting's runs of the version last asked for, and what is left out."""
+    records = [r for r in runs if dataset in (None, r.spec.dataset)]
+    records = [r for r in records if r.spec.fraction == fraction]
+    records = [r for r in records if r.spec.protocol_id == PROTOCOLS[protocol].id]
+    if models and records:
+        records = _named(records, models)
+    finished = [r for r in records if r.finished]
+    notes = [
+        f"{r.spec.label} seed {r.spec.seed} failed: {r.error}" for r in records if not r.finished
+    ]
+    if not finished:
+        raise ProtocolError(_nothing(runs, dataset, notes))
+    check_comparable(finished, ("dataset", "split"))
+    groups = newest(on_newest_data(finished, runs.asked), runs.asked)
+    if left_out := len(finished) - sum(len(group) for _, group in groups):
+        notes.append(
+            f"{left_out} older run(s) of changed code, libraries or data left out: of each model "
+            "the version that was run or asked for last is shown. `polytimbre forget --older` "
+            "removes the others"
+        )
+    return groups, notes
 
 
 def _named(records: Sequence[Record], models: Sequence[str]) -> list[Record]:

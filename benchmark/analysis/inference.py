@@ -104,14 +104,16 @@ def tuned_and_default(entries: Sequence[Entry]) -> list[tuple[int, int]]:
     several sets of parameters of the user's own has no default here, as they look alike.
     """
     found: dict[tuple[str, bool], list[int]] = {}
-    specs = {i: entry.records[0].spec for i, entry in enumerate(entries) if entry.records}
-    for i, spec in specs.items():
-        entry = entries[i]
-        if len(entry.records) == len(entry.evaluations) and spec.preset is None and not spec.study:
+    tuned = []
+    for i, entry in enumerate(entries):
+        if not entry.records:
+            continue
+        spec = entry.records[0].spec
+        if not entry.label.startswith(spec.label):
+            continue  # an ensemble, whose first member says nothing about it
+        if spec.study:
+            tuned.append((i, (spec.model, spec.refit)))
+        elif spec.preset is None:
             found.setdefault((spec.model, spec.refit), []).append(i)
     defaults = {key: numbers[0] for key, numbers in found.items() if len(numbers) == 1}
-    return [
-        (i, defaults[spec.model, spec.refit])
-        for i, spec in specs.items()
-        if spec.study and (spec.model, spec.refit) in defaults
-    ]
+    return [(i, defaults[key]) for i, key in tuned if key in defaults]

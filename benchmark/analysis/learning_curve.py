@@ -13,26 +13,31 @@ learning-curve analysis", *Journal of Machine Learning Research* 4, 211-255, 200
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from benchmark.analysis.comparison import Entry, compare
-from benchmark.analysis.training_gap import OPTIMISM_LIMIT, Interval
+from benchmark.analysis.training_gap import Interval
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
-from benchmark.scoring.bootstrap import basic_interval, bootstrap
+from benchmark.scoring.bootstrap import basic_interval, bootstrap, p_value
+from benchmark.scoring.ranking import holm
 
 #: Shares of the fit part's groups that a learning curve is made of.
 FRACTIONS = (0.1, 0.2, 0.5, 1.0)
 
+#: Level of the intervals, and one minus that of the tests.
+LEVEL = 0.95
+
 #: The rule behind :attr:`LearningCurve.verdict`, as it is printed under the table.
 RULE = (
-    "More data would pay if the last step of the curve raised select mAP at the 95 % level; "
-    "else more regularisation would pay if training mAP is above the interval of select mAP "
-    "and exceeds select mAP by more than a third of itself; else neither is shown to pay."
+    "More data would pay where the last step of the curve raised select mAP significantly (paired "
+    "by clips, Holm over the models, at 5 %); else nothing is shown. Groups are drawn once for "
+    "each seed alike: how much another draw of them would change is not in the intervals. Whether "
+    "more regularisation would pay can't be seen in a learning curve: compare settings."
 )
 
 
@@ -54,6 +59,11 @@ class LearningCurve:
     gain : Interval
         Of arrays of shape (n_fractions,): mAP minus that at the fraction before, resampled in
         pairs; NaN for the first.
+    p : float
+        Of the last step's gain, two-sided, corrected by Holm over the curves that were measured
+        together.
+    at_floor : bool
+        Whether `p` is the least that the resamples can show: it is to be read as "<".
     """
 
     label: str
@@ -65,6 +75,8 @@ class LearningCurve:
     lower: np.ndarray
     upper: np.ndarray
     gain: Interval
+    p: float
+    at_floor: bool
 
     @property
     def optimism(self) -> float:
@@ -73,13 +85,9 @@ class LearningCurve:
 
     @property
     def verdict(self) -> str:
-        """``"more data"``, ``"more regularisation"`` or ``"neither"``, by `RULE`."""
-        if self.gain.above_zero[-1]:
-            return "more data"
-        over = self.optimism > OPTIMISM_LIMIT * self.training_mAP[-1]
-        if over and self.training_mAP[-1] > self.upper[-1]:
-            return "more regularisation"
-        return "neither"
+        """``"more data"`` or ``"nothing shown"``, by `RULE`."""
+        more = self.p <= 1 - LEVEL + 1e-12 and self.gain.value[-1] > 0
+        return "more data" if more else "nothing shown"
 
 
 def measure(
@@ -132,7 +140,11 @@ def measure(
             "training groups and of a share of them, by the same code and libraries. "
             "Run `polytimbre learning-curve`, which computes what is missing"
         )
-    return found
+    floor = len(found) * 2 / (n_resamples + 1)
+    return [
+        replace(one, p=float(p), at_floor=bool(p <= floor * (1 + 1e-9)))
+        for one, p in zip(found, holm(np.array([one.p for one in found])), strict=True)
+    ]
 
 
 def group(entry: Entry, smaller: Sequence[Record]) -> dict[float, list[Record]]:
@@ -189,9 +201,9 @@ def _curve(
         n_resamples=n_resamples,
         seed=derive_seed(seed, "learning curve"),
     )
-    lower, upper = result.interval()
-    gain = np.diff(result.estimate)
-    bounds = basic_interval(gain, np.diff(result.values, axis=1))
+    lower, upper = result.interval(LEVEL)
+    gain, drawn = np.diff(result.estimate), np.diff(result.values, axis=1)
+    bounds = basic_interval(gain, drawn, LEVEL)
     return LearningCurve(
         label=label,
         fractions=np.array(list(by_fraction)),
@@ -202,4 +214,6 @@ def _curve(
         lower=lower,
         upper=upper,
         gain=Interval(*(np.concatenate([[np.nan], one]) for one in (gain, *bounds))),
+        p=float(p_value(gain[-1], drawn[:, -1])),
+        at_floor=False,
     )

@@ -7,8 +7,13 @@ comparison here: groups are drawn with replacement, the same for all policies, m
 and then each model's seeds, the same for all its policies. The same is done with the held-out
 decisions on select, which says how well cross-fitting can tell policies apart at all.
 
-Thresholds stay fixed while clips are resampled, so the intervals hold for these thresholds on
-other clips like test; the luck of this one select part is not in them.
+Thresholds come from one select part, whose luck is part of every gain: groups of *select* are
+drawn with replacement too, the thresholds fitted anew on them and test decided again, `N_REFITS`
+times. The deviations that this brings are added to those of the test clips. (Strengths stay what
+the search on all of select found.)
+
+What is best here is best for a select part of this size: with many more positives to fit on,
+thresholds of each class's own may gain what they lose now.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +26,7 @@ from scipy import sparse
 from benchmark.analysis.comparison import Entry
 from benchmark.analysis.threshold_policies import N_TRIALS, SPACE, TUNED, Choice, choose, draw_folds
 from benchmark.analysis.training_gap import Interval
+from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
@@ -33,7 +39,11 @@ from benchmark.scoring.bootstrap import (
     seed_weights,
 )
 from benchmark.scoring.counting import ObservedColumns, count_draws
+from benchmark.scoring.metrics import decisions, macro
 from benchmark.scoring.ranking import holm
+
+#: How often thresholds are fitted anew, on other select clips.
+N_REFITS = 30
 
 #: The policies of the tables; gains are over the first, one global threshold.
 NAMES = (*(policy.name for policy in SPACE), TUNED)
@@ -55,6 +65,12 @@ class Row:
         `test` minus that of the global threshold.
     p : float
         Of `gain`, corrected by Holm over the policies of the model; NaN for the global one.
+    at_floor : bool
+        Whether `p` is the least that the resamples can show: it is to be read as "<".
+    select_sd : float
+        Standard deviation of `gain` from the luck of the select part alone.
+    test_sd : float
+        Standard deviation of `gain` from test clips and seeds alone.
     """
 
     in_sample: float
@@ -63,6 +79,9 @@ class Row:
     test: Interval
     gain: Interval
     p: float
+    at_floor: bool
+    select_sd: float
+    test_sd: float
 
     @property
     def optimism(self) -> float:
@@ -87,6 +106,8 @@ class Gains:
         the threshold, their decisions are all "yes" or all "no".
     on_select, on_test : Bootstrap
         Macro F1 of ``len(NAMES)`` policies a model, one model after the other.
+    refitted : ndarray, shape (N_REFITS, n_models, n_policies)
+        Macro F1 on test, mean over seeds, with thresholds of resampled select clips.
     level : float
         Of the intervals; one minus that of the tests.
     """
@@ -97,6 +118,7 @@ class Gains:
     telling: np.ndarray
     on_select: Bootstrap
     on_test: Bootstrap
+    refitted: np.ndarray
     level: float
 
     def rows(self, model: int) -> dict[str, Row]:
@@ -109,20 +131,36 @@ class Gains:
         return self._rows(self.telling) if self.telling.sum() > 1 else None
 
     def _rows(self, models: np.ndarray) -> dict[str, Row]:
-        test, test_values = _means(self.on_test, self.on_test.values, models)
+        test, clips = _means(self.on_test, self.on_test.values, models)
         held, held_values = _means(self.on_select, _class_means(self.on_select), models)
+        luck = self._luck(models)
+        test_values = clips + luck[np.arange(len(clips)) % len(luck)]
         gain, gain_values = test - test[0], test_values - test_values[:, :1]
         low, high = basic_interval(test, test_values, self.level)
+        p = holm(p_value(gain, gain_values)[1:])
+        floor = len(p) * 2 / (len(gain_values) + 1)
         columns = zip(
             _means_of_runs([c for c, kept in zip(self.choices, models, strict=True) if kept]),
             held,
             self._intervals(held - held[0], held_values - held_values[:, :1]),
             (Interval(*row) for row in zip(test, low.clip(0, 1), high.clip(0, 1), strict=True)),
             self._intervals(gain, gain_values),
-            np.append(np.nan, holm(p_value(gain, gain_values)[1:])),
+            np.append(np.nan, p),
+            np.append(False, p <= floor * (1 + 1e-9)),
+            (luck - luck[:, :1]).std(axis=0),
+            (clips - clips[:, :1]).std(axis=0),
             strict=True,
         )
         return {name: Row(*row) for name, row in zip(NAMES, columns, strict=True)}
+
+    def _luck(self, models: np.ndarray) -> np.ndarray:
+        """Return deviations that other select clips bring, shape (N_REFITS, n_policies).
+
+        They have the mean 0: a resample holds fewer different clips than the part, so that its
+        thresholds are a little worse, and only their spread is wanted.
+        """
+        values = self.refitted[:, models].mean(axis=1)
+        return (values - values.mean(axis=0)) * np.sqrt(len(values) / (len(values) - 1))
 
     def _intervals(self, estimate: np.ndarray, values: np.ndarray) -> list[Interval]:
         ends = basic_interval(estimate, values, self.level)
@@ -201,13 +239,20 @@ def measure(
             f"{n_resamples} resamples are too few to hold {len(NAMES) - 1} policies against the "
             f"global threshold at level {level:g}: it takes {needed}. Ask for more resamples"
         )
-    draws = draw_folds(labels["select"], seed)
-    chosen, decided = {}, {}
+    select, draws = labels["select"], draw_folds(labels["select"], seed)
+    others = list(_other_clips(select, seed))
+    chosen, decided, refitted = {}, {}, {}
     for record in follow([record for entry in entries for record in entry.records]):
         scores = store.scores(record)
-        choice = choose(labels["select"], scores["select"], draws, n_trials=n_trials, seed=seed)
+        choice = choose(select, scores["select"], draws, n_trials=n_trials, seed=seed)
         chosen[record.run_id] = choice
         decided[record.run_id] = choice.decide(scores["test"])[None]
+        refitted[record.run_id] = [
+            _macro_f1(
+                labels["test"], choice.decide_anew(select, scores["select"], rows, scores["test"])
+            )
+            for rows in others
+        ]
     choices = [[chosen[record.run_id] for record in entry.records] for entry in entries]
     on_select = [[choice.held_out for choice in runs] for runs in choices]
     on_test = [[decided[record.run_id] for record in entry.records] for entry in entries]
@@ -215,11 +260,29 @@ def measure(
         labels=tuple(entry.label for entry in entries),
         seeds=[[record.spec.seed for record in entry.records] for entry in entries],
         choices=choices,
-        telling=np.array([_tells(store, entry, labels["select"]) for entry in entries]),
-        on_select=resample(labels["select"], on_select, n_resamples, seed),
+        telling=np.array([_tells(store, entry, select) for entry in entries]),
+        on_select=resample(select, on_select, n_resamples, seed),
         on_test=resample(labels["test"], on_test, n_resamples, seed),
+        refitted=np.stack(
+            [np.mean([refitted[r.run_id] for r in e.records], axis=0) for e in entries], axis=1
+        ),
         level=level,
     )
+
+
+def _other_clips(select: StoredLabels, seed: int) -> Iterable[np.ndarray]:
+    """Draw the select part's groups with replacement, `N_REFITS` times; yield their clips."""
+    numbers = np.unique(select.groups, return_inverse=True)[1]
+    members = [np.flatnonzero(numbers == g) for g in range(numbers.max() + 1)]
+    rng = np.random.default_rng(derive_seed(seed, "refits"))
+    for _ in range(N_REFITS):
+        drawn = rng.integers(0, len(members), len(members))
+        yield np.concatenate([members[g] for g in drawn])
+
+
+def _macro_f1(labels: StoredLabels, decided: np.ndarray) -> list[float]:
+    """Return the macro F1 of each policy's decisions, shape (n_policies,)."""
+    return [macro(decisions(labels.y_positive, yes, labels.y_mask).f1) for yes in decided]
 
 
 def _tells(store: Runs, entry: Entry, labels: StoredLabels) -> bool:

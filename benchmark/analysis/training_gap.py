@@ -4,51 +4,52 @@ A model's mAP falls from the clips it was fitted on (*fit*) to clips that chose 
 it but may have chosen it among others (*select*), and again to those of the official partition
 (*test*). The first step is its *optimism* (Efron, 1983), what it owes to having seen the
 clips; the second is a *shift* between the partitions, plus what was won by choosing on
-select. Only the first says something about over-fitting.
+select. A model that ranks at random has a mAP too, so both are also shares of what the model has
+above it.
 
-Parts share no group, so they are resampled independently, and the interval of a difference is
-that of the differences of independent resamples. Training seeds are drawn anew in each part
-too, though a run's parts share theirs: the intervals are, if anything, too wide.
+A large gap is not over-fitting yet: a model may learn its training clips by heart and still know
+others better than any. A setting is called over-fitted where another setting of the same model
+fits the training clips less closely and is the better one elsewhere (Mitchell, 1997).
+
+Parts share no group, so their clips are resampled independently; a run's seeds are the same in
+all parts. mAP on few positives is biased upward, by more on select than on test: the intervals
+take that into account, and values less their bias stand beside the plain ones.
 
 References
 ----------
+T. M. Mitchell, *Machine Learning*, McGraw-Hill, 1997: section 3.7.1, the definition.
 B. Efron, "Estimating the error rate of a prediction rule: improvement on cross-validation",
 *Journal of the American Statistical Association* 78 (382), 316-331, 1983.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from benchmark.analysis.comparison import Entry
+from benchmark.analysis.losses import Losses
 from benchmark.analysis.training_curves import Turn, turn
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.scoring.bootstrap import Bootstrap, basic_interval, bootstrap
+from benchmark.scoring.ranking import paired
 
 #: Parts in the order of the gap's two steps.
 GAP_PARTS = ("fit", "select", "test")
 
-#: A larger share of the fit mAP lost from fit to select is over-fitting.
-OPTIMISM_LIMIT = 1 / 3
+VERDICTS = ("over-fitted", "not shown to be over-fitted")
 
-VERDICTS = ("under-fitted", "well-fitted", "over-fitted")
-
-#: The rule behind :func:`verdict`, as it is printed under the table.
+#: The rule behind :attr:`Gap.verdict`, as it is printed under the table.
 RULE = (
-    "Over-fitted: optimism (fit minus select mAP) is above 0 at the 95 % level and more than "
-    "a third of the fit mAP; else under-fitted: optimism is not shown to be above 0 (nothing "
-    "was learnt that only holds for the clips seen, so there is room for a richer model), or "
-    "the final tenth of training lowered the stopping loss by more than 1 % below all stages "
-    "before it; else well-fitted."
+    "Over-fitted: another setting of the same model has a lower fit mAP and a significantly "
+    "higher test mAP (paired by clips, Holm over all such pairs, at 5 %). A gap alone is no "
+    "verdict. Earlier stages of training can't be tested: of them only the mAP on fit and stop "
+    "is stored, and stop chose the stage."
 )
-
-#: Resamples of the losses that are drawn at a time.
-_BLOCK = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +76,18 @@ class PartScores:
         mAP, and masked log loss in nats a label (of all observed labels).
     class_ap, class_loss : ndarray, shape (n_classes,)
         Means over seeds; NaN where a class can't be scored, or has no observed label.
+    corrected_mAP : float
+        Mean over seeds less its small-sample bias, as the bootstrap estimates it.
+    chance : float
+        mAP of a model that scores all clips alike.
     """
 
     run_mAP: np.ndarray
     run_loss: np.ndarray
     class_ap: np.ndarray
     class_loss: np.ndarray
+    corrected_mAP: float
+    chance: float
 
     @property
     def mAP(self) -> float:
@@ -126,8 +133,13 @@ class Gap:
         By part: ``"fit"``, ``"select"``, ``"test"``.
     optimism, shift : Step
         From fit to select, and from select to test.
+    lost_share : Interval
+        Of the fit mAP above chance, what is lost from fit to select; NaN where the fit mAP is not
+        shown to be above chance.
     turned : Turn or None
         None for a model that reports no stage.
+    surpassed_by : tuple of str
+        Labels of the settings of the same model that make this one over-fitted.
     """
 
     label: str
@@ -136,34 +148,14 @@ class Gap:
     parts: dict[str, PartScores]
     optimism: Step
     shift: Step
+    lost_share: Interval
     turned: Turn | None
+    surpassed_by: tuple[str, ...]
 
     @property
     def verdict(self) -> str:
         """One of `VERDICTS`, by `RULE`."""
-        return verdict(self.optimism.mAP, self.parts["fit"].mAP, self.turned)
-
-
-def verdict(optimism: Interval, fit_mAP: float, turned: Turn | None) -> str:
-    """Judge a model by `RULE`.
-
-    Parameters
-    ----------
-    optimism : Interval
-        Of fit minus select mAP.
-    fit_mAP : float
-    turned : Turn or None
-
-    Returns
-    -------
-    str
-        One of `VERDICTS`.
-    """
-    if optimism.above_zero and optimism.value > OPTIMISM_LIMIT * fit_mAP:
-        return "over-fitted"
-    if not optimism.above_zero or (turned is not None and turned.still_falling):
-        return "under-fitted"
-    return "well-fitted"
+        return VERDICTS[0 if self.surpassed_by else 1]
 
 
 def measure(
@@ -210,8 +202,8 @@ def measure(
     for part in GAP_PARTS:
         scores = [np.stack([run[part] for run in runs]) for runs in stored]
         ap[part] = _resample_ap(labels[part], scores, common, n_resamples, seed, part)
-        losses[part] = _Losses.of(labels[part], scores, n_resamples, derive_seed(seed, part))
-    names = labels["fit"].classes
+        losses[part] = Losses.of(labels[part], scores, n_resamples, derive_seed(seed, part))
+    names, surpassed = labels["fit"].classes, _surpassed(entries, ap)
     return [
         Gap(
             label=entry.label,
@@ -221,7 +213,9 @@ def measure(
             # mAP is better when higher, a loss when lower: both steps are positive if worse
             optimism=_step(ap["fit"], ap["select"], losses["fit"], losses["select"], m, common),
             shift=_step(ap["select"], ap["test"], losses["select"], losses["test"], m, common),
+            lost_share=_lost_share(ap["fit"], ap["select"], m),
             turned=turn(entry.records),
+            surpassed_by=tuple(entries[better].label for better in surpassed[m]),
         )
         for m, entry in enumerate(entries)
     ]
@@ -249,109 +243,51 @@ def _resample_ap(
     seed: int,
     part: str,
 ) -> Bootstrap:
+    """Resample the models, and after them one that scores all clips alike."""
+    alike = np.zeros((1, *labels.y_mask.shape), np.float32)
     return bootstrap(
         labels.y_positive,
         labels.y_mask,
-        scores,
+        [*scores, alike],
         groups=labels.groups,
         classes=common.tolist(),
         n_resamples=n_resamples,
-        seed=derive_seed(seed, "training gap", part),  # parts are drawn independently
+        seed=derive_seed(seed, "training gap", part),  # clips are drawn independently
+        weights_seed=derive_seed(seed, "training gap"),  # a run's seed is the same in all parts
     )
 
 
-def entry_loss(y_true: np.ndarray, y_score: np.ndarray, y_mask: np.ndarray) -> np.ndarray:
-    """Binary cross-entropy of every label, in nats; 0 where it was not observed.
-
-    Clipped as :func:`benchmark.scoring.metrics.log_loss` does, whose value is the sum of these over
-    the number of observed labels.
-
-    Returns
-    -------
-    ndarray, float64, shape of the arguments
-    """
-    score = np.where(y_mask, y_score, 0.5).astype(np.float64).clip(1e-7, 1 - 1e-7)
-    relevance = np.where(y_mask, y_true, 0).astype(np.float64)
-    loss = -(relevance * np.log(score) + (1 - relevance) * np.log1p(-score))
-    return np.where(y_mask, loss, 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class _Losses:
-    """Losses of several models on one part, as they are and resampled by group.
-
-    Attributes
-    ----------
-    run_values : list of ndarray, shape (n_seeds,)
-    value : ndarray, shape (n_models,)
-    values : ndarray, shape (n_resamples, n_models)
-    class_value : ndarray, shape (n_models, n_classes)
-    class_values : ndarray, shape (n_resamples, n_models, n_classes)
-    """
-
-    run_values: list[np.ndarray]
-    value: np.ndarray
-    values: np.ndarray
-    class_value: np.ndarray
-    class_values: np.ndarray
-
-    @classmethod
-    def of(
-        cls, labels: StoredLabels, scores: list[np.ndarray], n_resamples: int, seed: int
-    ) -> "_Losses":
-        """Sum losses and labels by group; a resample adds up the groups it drew."""
-        groups, group_of = np.unique(labels.groups, return_inverse=True)
-        n_clips = len(labels)
-        adder = sparse.csr_array(
-            (np.ones(n_clips), (group_of, np.arange(n_clips))), shape=(len(groups), n_clips)
-        )
-        by_run = [
-            np.stack([entry_loss(labels.y_true, run, labels.y_mask) for run in runs])
-            for runs in scores
-        ]
-        observed = labels.y_mask.sum()
-        sums = np.stack([adder @ runs.mean(axis=0) for runs in by_run], axis=1)
-        counts = adder @ labels.y_mask.astype(np.float64)
-        once = np.ones((1, len(groups)))
-        value, class_value = _mean_losses(once, sums, counts)
-        rng = np.random.default_rng(seed)
-        even = np.full(len(groups), 1 / len(groups))
-        blocks = []
-        for first in range(0, n_resamples, _BLOCK):
-            size = min(_BLOCK, n_resamples - first)
-            drawn = rng.multinomial(len(groups), even, size=size).astype(np.float64)
-            blocks.append(_mean_losses(drawn, sums, counts))
-        values, class_values = (np.concatenate(found) for found in zip(*blocks, strict=True))
-        return cls(
-            [runs.sum(axis=(1, 2)) / observed for runs in by_run],
-            value[0],
-            values,
-            class_value[0],
-            class_values,
-        )
+def _surpassed(entries: Sequence[Entry], ap: dict[str, Bootstrap]) -> dict[int, list[int]]:
+    """Return by entry the settings of its model that fit less closely and are the better ones."""
+    models = [(e.records[0].spec.model, e.records[0].spec.refit) for e in entries]
+    fit = ap["fit"].estimate
+    pairs = [
+        (i, j)
+        for i, j in permutations(range(len(entries)), 2)
+        if models[i] == models[j] and fit[i] < fit[j]
+    ]
+    found: dict[int, list[int]] = {m: [] for m in range(len(entries))}
+    if pairs:
+        tests = paired(ap["test"], pairs)
+        for (i, j), better in zip(pairs, tests.significant & (tests.difference > 0), strict=True):
+            if better:
+                found[j].append(i)
+    return found
 
 
-def _mean_losses(
-    drawn: np.ndarray, sums: np.ndarray, counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean losses, and each class's, of resamples; NaN where no label was drawn.
-
-    Parameters
-    ----------
-    drawn : ndarray, shape (n_resamples, n_groups)
-    sums : ndarray, shape (n_groups, n_models, n_classes)
-    counts : ndarray, shape (n_groups, n_classes)
-    """
-    total = np.einsum("rg,gx->rx", drawn, sums.reshape(len(sums), -1), optimize=True)
-    total = total.reshape(len(drawn), *sums.shape[1:])
-    number = (drawn @ counts)[:, None]
-    each = np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
-    whole = number.sum(axis=2)
-    pooled = total.sum(axis=2)
-    return np.divide(pooled, whole, out=np.full(pooled.shape, np.nan), where=whole > 0), each
+def _lost_share(fit: Bootstrap, select: Bootstrap, m: int) -> Interval:
+    """Return which share of model `m`'s fit mAP above chance is lost from fit to select."""
+    above, drawn = [], []
+    for ap in (fit, select):
+        macro = ap.class_values[:, :, ap.scored].mean(axis=2)
+        above.append(ap.estimate[m] - ap.estimate[-1])
+        drawn.append(macro[:, m] - macro[:, -1])
+    if not _interval(above[0], drawn[0]).above_zero:
+        return Interval(np.nan, np.nan, np.nan)
+    return _interval(1 - above[1] / above[0], 1 - drawn[1] / drawn[0])
 
 
-def _part_scores(ap: Bootstrap, losses: _Losses, model: int, common: np.ndarray) -> PartScores:
+def _part_scores(ap: Bootstrap, losses: Losses, model: int, common: np.ndarray) -> PartScores:
     runs = ap.run_values[model]
     class_ap = np.full(runs.shape[1], np.nan)
     class_ap[common] = runs[:, common].mean(axis=0)
@@ -360,11 +296,13 @@ def _part_scores(ap: Bootstrap, losses: _Losses, model: int, common: np.ndarray)
         run_loss=losses.run_values[model],
         class_ap=class_ap,
         class_loss=losses.class_value[model],
+        corrected_mAP=float(ap.corrected[model]),
+        chance=float(ap.estimate[-1]),
     )
 
 
 def _step(
-    ap: Bootstrap, next_ap: Bootstrap, loss: _Losses, next_loss: _Losses, m: int, common: np.ndarray
+    ap: Bootstrap, next_ap: Bootstrap, loss: Losses, next_loss: Losses, m: int, common: np.ndarray
 ) -> Step:
     """Return what model `m` loses from one part to the next."""
     drawn = ap.class_values[:, m][:, common] - next_ap.class_values[:, m][:, common]

@@ -7,13 +7,14 @@ on the backend named by ``KERAS_BACKEND``, JAX if none is.
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, dataclass_transform
 
 import numpy as np
 
 from benchmark.bases import augmentation
 from benchmark.contracts.dataset import Part
 from benchmark.contracts.model import History, Model, Report
+from benchmark.contracts.parameters import Count, NotNegative, Positive, Share
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import PolytimbreError
 
@@ -46,9 +47,13 @@ def masked_binary_crossentropy(y_packed: Any, y_pred: Any) -> Any:
     return ops.sum(loss * weight) / ops.maximum(ops.sum(weight), 1.0)
 
 
+@dataclass_transform(kw_only_default=True, eq_default=False)
 @dataclass(kw_only=True, eq=False)
 class NeuralNetwork(Model):
     """Base of the Keras plugins: a subclass names its layers in `layers`.
+
+    A subclass is a dataclass by itself: what it declares as in ``units: Count = 256`` becomes a
+    parameter, beside those below.
 
     Parameters
     ----------
@@ -89,22 +94,25 @@ class NeuralNetwork(Model):
 
     family = "network"
     libraries = ("keras",)
-    choices = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    schedule: str = "constant"
-    weight_decay: float = 0.0
-    batch_size: int = 64
-    epochs: int = 40
-    patience: int = 5
-    stop_at: int | None = None
-    label_smoothing: float = 0.0
-    mixup: float = 0.0
+    optimizer: Literal[OPTIMIZERS] = "adam"
+    learning_rate: Positive = 1e-3
+    schedule: Literal[SCHEDULES] = "constant"
+    weight_decay: NotNegative = 0.0
+    batch_size: Count = 64
+    epochs: Count = 40
+    patience: Count = 5
+    stop_at: Count | None = None
+    label_smoothing: Share = 0.0
+    mixup: NotNegative = 0.0
     time_roll: bool = False
-    frame_masking: float = 0.0
-    feature_masking: float = 0.0
-    noise: float = 0.0
+    frame_masking: Share = 0.0
+    feature_masking: Share = 0.0
+    noise: NotNegative = 0.0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(kw_only=True, eq=False)(cls)
 
     @abstractmethod
     def layers(self, inputs: Any, n_classes: int) -> Any:

@@ -8,13 +8,14 @@ import json
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from benchmark.contracts.dataset import Part
 from benchmark.contracts.model import History, Model, Report
 from benchmark.contracts.seeds import derive_seed
+from benchmark.errors import PluginError
 
 #: Ways to turn (n_frames, n_features) into one vector a clip.
 POOLINGS = {
@@ -23,6 +24,8 @@ POOLINGS = {
     "mean_max": lambda X: np.concatenate([X.mean(axis=1), X.max(axis=1)], axis=1),
     "all": lambda X: X.reshape(len(X), -1),
 }
+
+Pooling = Literal["mean", "mean_std", "mean_max", "all"]
 
 
 def pool(X: np.ndarray, pooling: str) -> np.ndarray:
@@ -56,10 +59,11 @@ class BinaryRelevance(Model):
         Share of positives among the observed labels, 0 where none was observed.
     """
 
-    choices = {"pooling": POOLINGS}
-    pooling: str
+    pooling: Pooling
     #: What a stage counts: "fit", "tree" or "round".
     unit = "fit"
+    #: What the names of the estimators' files end in.
+    suffix = ".skops"
     #: Stages without a better stopping loss before fitting stops; None: never early.
     patience: int | None = None
 
@@ -141,15 +145,34 @@ class BinaryRelevance(Model):
         self.load_estimators(folder)
 
     def save_estimators(self, folder: Path) -> None:
-        """Write `estimators_`; scikit-learn's go into one skops file a class."""
-        import skops.io
-
+        """Write `estimators_`, one file a class."""
         for c, estimator in enumerate(self.estimators_):
-            if estimator is not None:  # one file for all would take ten times as long
-                skops.io.dump(estimator, folder / f"class_{c:02d}.skops", compression=8)
+            if estimator is not None:
+                self.save_estimator(estimator, folder / f"class_{c:02d}{self.suffix}")
 
     def load_estimators(self, folder: Path) -> None:
-        """Read `estimators_`.
+        """Read `estimators_`."""
+        self.estimators_ = [None] * len(self.prior_)
+        for path in folder.glob(f"class_*{self.suffix}"):
+            number = int(path.name.removeprefix("class_").removesuffix(self.suffix))
+            self.estimators_[number] = self.load_estimator(path)
+
+    def save_estimator(self, estimator: Any, path: Path) -> None:
+        """Write one estimator; a library other than scikit-learn needs a format of its own.
+
+        Raises
+        ------
+        PluginError
+            If it could not be read again: it holds what scikit-learn does not define.
+        """
+        import skops.io
+
+        skops.io.dump(estimator, path, compression=8)
+        if estimator is next(filter(None, self.estimators_)):  # the others are of its kind
+            self._trusted(path)
+
+    def load_estimator(self, path: Path) -> Any:
+        """Read one estimator.
 
         skops wants every type outside its own list to be trusted by name. The files'
         SHA-256 were compared with the record's before this is called, and only
@@ -157,8 +180,17 @@ class BinaryRelevance(Model):
         """
         import skops.io
 
-        self.estimators_ = [None] * len(self.prior_)
-        for path in sorted(folder.glob("class_*.skops")):
-            types = skops.io.get_untrusted_types(file=path)
-            trusted = [name for name in types if name.startswith("sklearn.")]
-            self.estimators_[int(path.stem[-2:])] = skops.io.load(path, trusted=trusted)
+        return skops.io.load(path, trusted=self._trusted(path))
+
+    def _trusted(self, path: Path) -> list[str]:
+        import skops.io
+
+        types = skops.io.get_untrusted_types(file=path)
+        if foreign := [name for name in types if not name.startswith("sklearn.")]:
+            raise PluginError(
+                f"model {self.name!r}: its estimators hold {foreign[0]}, which is not "
+                "scikit-learn's, and no such type is ever loaded. Write and read them in their "
+                "library's own format: override `suffix`, `save_estimator` and `load_estimator`, "
+                "as models/xgboost.py does"
+            )
+        return types

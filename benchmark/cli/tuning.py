@@ -37,7 +37,7 @@ def tune(
     trials: Annotated[
         int,
         typer.Option(
-            "--trials", min=1, max=10_000, help="Trials of each study, those stored included."
+            "--trials", min=1, max=1000, help="Trials of each study, those stored included."
         ),
     ] = 30,
     timeout: Annotated[
@@ -67,6 +67,7 @@ def tune(
     """
     from benchmark.plugins import registry
     from benchmark.runs.request import DataRequest, RunRequest
+    from benchmark.tuning.storage import address_of, reachable
     from benchmark.tuning.trials import Caps, open_study
     from benchmark.workers.connect import connect
 
@@ -75,18 +76,18 @@ def tune(
     names = model or [n for n in registry.models().names() if _searches(n)]
     if study and len(names) > 1:
         raise ProtocolError("--study names one study: name one --model with it")
-    requests = []
-    for name in names:
-        setting, _, preset = name.partition(":")
-        requests.append(RunRequest(data, setting, seed, preset or None, parse_params(param)))
+    settings = [name.partition(":")[::2] for name in names]
+    fixed = parse_params(param)
+    requests = [RunRequest(data, name, seed, preset or None, fixed) for name, preset in settings]
     caps = Caps(trial_seconds, max_parameters)
-    # all of them, so that what is refused is refused before anything is computed
-    studies = [open_study(study, request, caps, storage, chosen) for request in requests]
     empty = []
-    with connect(workers, scheduler) as executor:
-        for opened, request in zip(studies, requests, strict=True):
-            if not _tune_one(opened, request, caps, executor, trials, timeout):
-                empty.append(opened.name)
+    with reachable(address_of(storage, chosen)):
+        # all of them, so that what is refused is refused before anything is computed
+        studies = [open_study(study, request, caps, storage, chosen) for request in requests]
+        with connect(workers, scheduler) as executor:
+            for opened, request in zip(studies, requests, strict=True):
+                if not _tune_one(opened, request, caps, executor, trials, timeout):
+                    empty.append(opened.name)
     if empty:
         raise PolytimbreError(
             f"no trial is complete of {', '.join(empty)}: `polytimbre study {empty[0]}` shows why"
@@ -108,14 +109,15 @@ def _tune_one(
     trials: int,
     timeout: float | None,
 ) -> bool:
-    """Run one study and show what it found; say whether any trial is complete."""
+    """Run one study and show its best trials; say whether any trial is complete."""
     from benchmark.cli.screen import console, follow_study
     from benchmark.tuning import history as study_history
     from benchmark.tuning.trials import run
     from reports.tables import studies as report
 
     with opened:
-        opened.plan(trials)
+        with console().status(f"planning {trials} trials"):
+            opened.plan(trials)
         events = run(opened, request, caps, executor, timeout)
         try:
             follow_study(opened, events, console())
@@ -145,9 +147,9 @@ def study(
 
     address = studies.address_of(storage, read_runs(store))
     if name is None:
-        for known in studies.names(address):
-            print(known)
+        print("\n".join(studies.names(address)))
         return
-    history = study_history.read(name, address)
-    shown = report.importances if importances else report.trials
-    print_table(shown(history), fmt, f"study {name}", report.sentences(history))
+    with studies.reachable(address):
+        history = study_history.read(name, address)
+        shown = report.importances if importances else report.trials
+        print_table(shown(history), fmt, f"study {name}", report.sentences(history))

@@ -1,16 +1,16 @@
 """What a model is, and the history that fitting one returns."""
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from benchmark.contracts import parameters
 from benchmark.contracts.dataset import Part
-from benchmark.errors import UnknownNameError
+from benchmark.errors import PluginError, UnknownNameError
 from benchmark.scoring.metrics import log_loss, mean_average_precision
 
 
@@ -88,8 +88,9 @@ class History:
 class Model(ABC):
     """A classifier: scikit-learn's habits, labels that are only partly observed.
 
-    Parameters go into ``__init__`` and are stored under their own names; what `fit` learns
-    gets a name that ends in an underscore. Heavy libraries are imported inside methods.
+    Parameters go into ``__init__`` and are stored under their own names; their annotations say
+    what they may be (see :mod:`benchmark.contracts.parameters`). What `fit` learns gets a name
+    that ends in an underscore. Heavy libraries are imported inside methods.
 
     A plugin is one file in ``models/`` (or an entry point of the group
     ``polytimbre.models``) that defines one subclass with a ``name``.
@@ -106,8 +107,6 @@ class Model(ABC):
     #: What `search_space` has to be told, under the names that it suggests and that are no
     #: parameters', to give the defaults: tuning then learns from its first trial, the default.
     default_point: ClassVar[Mapping[str, Any]] = {}
-    #: What a parameter may be, where it is one of a few names.
-    choices: ClassVar[Mapping[str, Collection[str]]] = {}
     #: False for a model that ignores its seed: it runs once.
     seeded: ClassVar[bool] = True
 
@@ -165,9 +164,7 @@ class Model(ABC):
     @classmethod
     def param_names(cls) -> list[str]:
         """Return the names of the parameters of ``__init__``."""
-        if cls.__init__ is object.__init__:
-            return []
-        return [p for p in inspect.signature(cls.__init__).parameters if p != "self"]
+        return list(parameters.declared(cls))
 
     def get_params(self) -> dict[str, Any]:
         """Return the parameters by name."""
@@ -180,19 +177,29 @@ class Model(ABC):
         Raises
         ------
         UnknownNameError
-            For a preset, a parameter or a parameter's choice that does not exist.
+            For a preset or a parameter that does not exist.
+        ParameterError
+            For a value that a parameter may not have, with what is allowed.
+        PluginError
+            If the model does not keep its parameters under their names.
         """
+        allowed = parameters.declared(cls)
         chosen: dict[str, Any] = {}
         if preset is not None:
             if preset not in cls.presets:
                 raise UnknownNameError(f"preset of model {cls.name}", preset, cls.presets)
             chosen.update(cls.presets[preset])
-        for name in params:
-            if name not in cls.param_names():
-                raise UnknownNameError(f"parameter of model {cls.name}", name, cls.param_names())
-        model = cls(**{**chosen, **params})
-        for name, known in cls.choices.items():
-            if getattr(model, name) not in known:
-                kind = f"{name} of model {cls.name}"
-                raise UnknownNameError(kind, str(getattr(model, name)), known)
+        for name, value in (chosen | params).items():
+            if name not in allowed:
+                raise UnknownNameError(f"parameter of model {cls.name}", name, allowed)
+            parameters.check(cls, name, allowed[name], value)
+            chosen[name] = allowed[name].as_declared(value)
+        model = cls(**chosen)
+        for name, what in allowed.items():
+            if not hasattr(model, name):
+                raise PluginError(
+                    f"model {cls.name!r}: __init__ must keep the parameter {name!r} as "
+                    f"self.{name}, unchanged"
+                )
+            parameters.check(cls, name, what, getattr(model, name))
         return model

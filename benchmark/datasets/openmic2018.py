@@ -193,22 +193,22 @@ def _read_split(split: str, folder: Path, source: Path) -> dict[str, str]:
     places = [folder / "partitions"]
     if source.is_file():
         places.append(source.parent / "partitions")
-    found = {
+    folder_of = {
         path.name.removesuffix("_train.csv"): path.parent
         for place in places
         for path in place.glob("*_train.csv")
         if not path.name.startswith("._")  # macOS leaves them beside what it copies
         and path.with_name(path.name.replace("_train.csv", "_test.csv")).is_file()
     }
-    if split not in found:
+    if split not in folder_of:
         if split == OFFICIAL_SPLIT:
             raise DataError(
                 f"{places[0]} lacks {split}_train.csv or {split}_test.csv; get the data set again"
             )
-        raise UnknownNameError("split of data set openmic2018", split, found)
+        raise UnknownNameError("split of data set openmic2018", split, folder_of)
     partition_of: dict[str, str] = {}
     for partition in ("train", "test"):
-        path = found[split] / f"{split}_{partition}.csv"
+        path = folder_of[split] / f"{split}_{partition}.csv"
         for key in _read_keys(path):
             if key in partition_of:
                 raise DataError(f"{path}: clip {key!r} is listed twice in split {split!r}")

@@ -115,10 +115,10 @@ def read_archive(path: Path) -> dict[str, np.ndarray]:
         raise DataError(
             f"the embedded data set can't be read ({error}); reinstall polytimbre"
         ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected:
         raise DataError(
-            f"{path} is damaged: its SHA-256 is {found[:12]}..., {expected[:12]}... was expected;"
+            f"{path} is damaged: its SHA-256 is {actual[:12]}..., {expected[:12]}... was expected;"
             " reinstall polytimbre or restore the file from the repository"
         )
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:

@@ -5,9 +5,11 @@ of their own. The project's tests run them over everything that is registered.
 """
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ import numpy as np
 
 from benchmark.contracts.dataset import CLASSES, DatasetPlugin, Part
 from benchmark.contracts.model import History, Model
+from benchmark.contracts.parameters import declared
 from benchmark.errors import PluginError, PolytimbreError, UnknownNameError
+from benchmark.plugins.identity import imported_libraries
 from benchmark.protocol import PARTS, divide
 
 
@@ -41,20 +45,28 @@ def check_scores(name: str, scores: Any, shape: tuple[int, int]) -> None:
         fail(f"must return values in [0, 1], got {scores.min():g} to {scores.max():g}")
 
 
-def make_part(n_clips: int, seed: int, n_frames: int = 10, n_features: int = 16) -> Part:
+def make_part(
+    n_clips: int,
+    seed: int,
+    n_frames: int = 10,
+    n_features: int = 16,
+    classes: tuple[str, ...] = CLASSES,
+) -> Part:
     """Make clips whose features tell something about their labels.
 
-    The first class is never observed and the second always present, as happens in real
-    data. Arrays are read-only, as in a run.
+    Where there are more than two, the first class is never observed and the second always
+    present, as happens in real data. Arrays are read-only, as in a run.
     """
     rng = np.random.default_rng(seed)
-    y_true = (rng.random((n_clips, len(CLASSES))) < 0.4).astype(np.float32)
+    y_true = (rng.random((n_clips, len(classes))) < 0.4).astype(np.float32)
     y_mask = rng.random(y_true.shape) < 0.6
-    y_mask[:, 0], y_true[:, 1] = False, 1.0
-    pattern = np.random.default_rng(0).normal(size=(len(CLASSES), n_features))
+    if len(classes) > 2:
+        y_mask[:, 0], y_true[:, 1] = False, 1.0
+    pattern = np.random.default_rng(0).normal(size=(len(classes), n_features))
     X = (y_true @ pattern)[:, None, :] + rng.normal(size=(n_clips, n_frames, n_features))
     X = np.clip(128 + 20 * X, 0, 255).astype(np.uint8)
-    return _freeze(Part(np.where(y_mask, y_true, np.float32(0)), y_mask, X=X))
+    y_true = np.where(y_mask, y_true, np.float32(0))
+    return _freeze(Part(X=X, y_true=y_true, y_mask=y_mask, classes=classes))
 
 
 def _freeze(part: Part) -> Part:
@@ -93,12 +105,15 @@ def check_model(cls: type[Model]) -> Iterator[str]:
         rules.hidden_labels,
         rules.early_stop,
         rules.seed,
+        rules.numbers_of_classes,
+        rules.limits,
+        rules.libraries,
     ):
         try:
             rule()
         except PolytimbreError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"model {cls.name!r} broke the rule {_sentence(rule)!r}: "
                 f"{type(error).__name__}: {error}"
@@ -118,10 +133,10 @@ class _Rules:
         self.train, self.stop, self.new = make_part(80, 1), make_part(40, 2), make_part(30, 3)
         self.reported: list[Any] = []
 
-    def _require(self, holds: bool, rule: Any, found: str) -> None:
+    def _require(self, holds: bool, rule: Any, instead: str) -> None:
         if not holds:
             raise PluginError(
-                f"model {self.cls.name!r} broke the rule {_sentence(rule)!r}: {found}"
+                f"model {self.cls.name!r} broke the rule {_sentence(rule)!r}: {instead}"
             )
 
     def _fit(self, train: Part, seed: int = 1, report: Any = None) -> tuple[Model, Any]:
@@ -130,7 +145,7 @@ class _Rules:
 
     def parameters(self) -> None:
         """Parameters have defaults, are stored under their names and fit into JSON."""
-        params = self.cls().get_params()
+        params = self.cls.from_params().get_params()
         back = json.loads(json.dumps(params))
         self._require(
             self.cls(**back).get_params() == back, self.parameters, f"get_params gives {params}"
@@ -170,8 +185,8 @@ class _Rules:
     def clips_apart(self) -> None:
         """A clip's score does not depend on the clips beside it."""
         alone = self.model.predict_proba(self.new.X[:1])
-        found = f"scores differ by {np.abs(alone - self.expected[:1]).max():g}"
-        self._require(np.allclose(alone, self.expected[:1], atol=1e-5), self.clips_apart, found)
+        instead = f"scores differ by {np.abs(alone - self.expected[:1]).max():g}"
+        self._require(np.allclose(alone, self.expected[:1], atol=1e-5), self.clips_apart, instead)
 
     def save_and_load(self) -> None:
         """A saved and loaded model gives the same bits, and no pickle is written."""
@@ -195,26 +210,82 @@ class _Rules:
             return
         again, _ = self._fit(self.train)
         repeats = np.array_equal(again.predict_proba(self.new.X), self.expected)
-        found = (
+        instead = (
             "unobserved labels reach the model: use y_true only where y_mask is True"
             if repeats
             else "two fits with one seed differ: derive every random draw from `seed`"
         )
-        self._require(False, self.hidden_labels, found)
+        self._require(False, self.hidden_labels, instead)
 
     def early_stop(self) -> None:
         """Fit stops where report returns True."""
         self.other, history = self._fit(self.train, seed=2, report=lambda stage: True)
-        found = f"it went on to stage {history.stages[-1].number}"
-        self._require(len(history.stages) == 1, self.early_stop, found)
+        instead = f"it went on to stage {history.stages[-1].number}"
+        self._require(len(history.stages) == 1, self.early_stop, instead)
 
     def seed(self) -> None:
         """A model that ignores its seed says so with seeded = False, and only then."""
         if len(self.reported) > 1:  # the other fit was stopped early and differs anyway
             self.other = self._fit(self.train, seed=2)[0]
         same = np.array_equal(self.other.predict_proba(self.new.X), self.expected)
-        found = "seeds 1 and 2 give " + ("the same bits" if same else "different bits")
-        self._require(same != self.cls.seeded, self.seed, f"{found}, seeded = {self.cls.seeded}")
+        instead = "seeds 1 and 2 give " + ("the same bits" if same else "different bits")
+        self._require(same != self.cls.seeded, self.seed, f"{instead}, seeded = {self.cls.seeded}")
+
+    def numbers_of_classes(self) -> None:
+        """1, 2, 5 and 120 classes are fitted, and 1 and 120 saved and loaded, alike."""
+        for n in (1, 2, 5, 120):
+            classes = tuple(f"class {i}" for i in range(n))
+            train, stop, new = (make_part(60, seed, classes=classes) for seed in (1, 2, 3))
+            model = self.cls()
+            model.fit(train, stop, seed=1, report=lambda stage: True)
+            scores = model.predict_proba(new.X)
+            check_scores(self.cls.name, scores, new.y_mask.shape)
+            if n in (2, 5):  # a network is compiled once more for each
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                model.save(Path(folder))
+                loaded = self.cls()
+                loaded.load(Path(folder))
+                same = np.array_equal(loaded.predict_proba(new.X), scores)
+            instead = f"with {n} classes the loaded model scores differently"
+            self._require(same, self.numbers_of_classes, instead)
+
+    def limits(self) -> None:
+        """A fit takes the least and the most that each parameter is declared to be."""
+        limits = {name: [*a.limits()] for name, a in declared(self.cls).items()}
+        limits = {name: values for name, values in limits.items() if values}
+        for end in (0, -1):
+            try:  # all at once, and one by one only where that fails
+                self._fit_stage({name: values[end] for name, values in limits.items()})
+            except (Exception, SystemExit):
+                for name, values in limits.items():
+                    self._fit_limit(name, values[end])
+
+    def _fit_stage(self, params: dict[str, Any]) -> None:
+        model = self.cls.from_params(**params)
+        model.fit(self.train, self.stop, seed=1, report=lambda stage: True)
+        check_scores(self.cls.name, model.predict_proba(self.new.X), self.new.y_mask.shape)
+
+    def _fit_limit(self, name: str, value: Any) -> None:
+        try:
+            self._fit_stage({name: value})
+        except (Exception, SystemExit) as error:
+            problem = f"{name}={value!r} is declared as allowed, but gives {error!r}"
+            self._require(False, self.limits, problem)
+
+    def libraries(self) -> None:
+        """`libraries` names the distribution of each library that the model's code imports."""
+        named = {_spelled(name) for name in self.cls.libraries}
+        distributions = packages_distributions()
+        for module in sorted(imported_libraries(self.cls) - {"numpy"}):
+            owners = distributions.get(module, [module])
+            instead = f"it imports {module}, so libraries needs {' or '.join(map(repr, owners))}"
+            known = named & {_spelled(name) for name in (module, *owners)}
+            self._require(bool(known), self.libraries, instead)
+
+
+def _spelled(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def check_dataset(plugin: type[DatasetPlugin], root: Path | None) -> Iterator[str]:
@@ -227,9 +298,9 @@ def check_dataset(plugin: type[DatasetPlugin], root: Path | None) -> Iterator[st
         Where its data lies; None for an embedded data set.
     """
 
-    def require(holds: bool, found: str) -> None:
+    def require(holds: bool, instead: str) -> None:
         if not holds:
-            raise PluginError(f"data set {plugin.name!r}: {found}")
+            raise PluginError(f"data set {plugin.name!r}: {instead}")
 
     for name in ("name", "description", "citation", "licence", "splits"):
         require(bool(getattr(plugin, name, None)), f"it has no `{name}`")

@@ -26,10 +26,10 @@ def library_versions(libraries: Iterable[str]) -> dict[str, str]:
     names = {"numpy", *libraries}
     if "keras" in names:
         names.add(backend())
-    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in sorted(names):
-        found[name] = _version(name)
-    return found
+        versions[name] = _version(name)
+    return versions
 
 
 def packages(libraries: Iterable[str]) -> dict[str, str]:
@@ -41,16 +41,16 @@ def packages(libraries: Iterable[str]) -> dict[str, str]:
     from packaging.utils import canonicalize_name
 
     waiting = [name for name in library_versions(libraries) if name != "python"]
-    found: dict[str, str] = {}
+    installed: dict[str, str] = {}
     while waiting:
         name = canonicalize_name(waiting.pop())
         name = next((v for v in VARIANTS.get(name, ()) if _version(v) != "none"), name)
-        if name in found or _version(name) == "none":
+        if name in installed or _version(name) == "none":
             continue
-        found[name] = _version(name)
+        installed[name] = _version(name)
         needed = map(Requirement, requires(name) or ())
         waiting += [r.name for r in needed if not r.marker or r.marker.evaluate()]
-    return dict(sorted(found.items()))
+    return dict(sorted(installed.items()))
 
 
 def _version(name: str) -> str:

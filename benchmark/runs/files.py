@@ -19,6 +19,9 @@ import numpy as np
 UNPACKED = 64 * 2**20
 RATIO = 50
 
+#: Bytes of the largest record, or list of a published set, that is read.
+LARGEST_JSON = 16 * 2**20
+
 
 class NotRegularError(OSError):
     """What is read is a device, a named pipe, a socket or a folder."""
@@ -40,6 +43,15 @@ def read_bytes(path: Path) -> bytes:
     """Return a regular file's content."""
     with open_regular(path) as file:
         return file.read()
+
+
+def read_json(path: Path) -> bytes:
+    """Return the content of a regular file of JSON; raise OSError where it is far too large."""
+    with open_regular(path) as file:
+        content = file.read(LARGEST_JSON + 1)
+    if len(content) > LARGEST_JSON:
+        raise OSError(None, f"it is larger than {LARGEST_JSON // 2**20} MiB")
+    return content
 
 
 def sha256(path: Path) -> str:

@@ -77,7 +77,7 @@ class PublishedSet(Runs):
     """
 
     def __init__(self, path: Path) -> None:
-        content = _read_list(path)
+        content = _read_list(Path(path))
         self.files: dict[str, str] = content["files"]
         self.runs, self.audit = tuple(content["runs"]), tuple(content["audit"])
         self.complete: bool = content["complete"]
@@ -135,7 +135,7 @@ class PublishedSet(Runs):
 
     def _record(self, run_id: str) -> Record:
         file = f"runs/{run_id}/record.json"
-        content = self._verify(file, files.read_bytes)
+        content = self._verify(file, files.read_json)
         try:
             record = Record.from_json(content.decode("utf-8"))
         except (StoreError, UnicodeDecodeError) as error:
@@ -173,7 +173,7 @@ class PublishedSet(Runs):
 
     def results(self) -> dict[str, Any]:
         """Return the tables that were derived, by name, as JSON content."""
-        content = self._verify("results.json", files.read_bytes)
+        content = self._verify("results.json", files.read_json)
         try:
             tables = json.loads(content)
         except (ValueError, RecursionError) as error:
@@ -187,7 +187,7 @@ def _read_list(path: Path) -> dict[str, Any]:
     """Read the list of a set's files and runs."""
     problem = "can't be read"
     try:
-        content = json.loads(files.read_bytes(path / LIST))
+        content = json.loads(files.read_json(path / LIST))
         expected = content.pop("digest")
         if content["format"] != FORMAT:
             problem = f"is not of format {FORMAT}"
@@ -231,6 +231,7 @@ def open_runs(path: Path, warn: Warn = lambda sentence: None) -> Runs:
     StoreError
         If the folder is neither, or a published set is damaged.
     """
+    path = Path(path)
     try:
         names = {one.name for one in path.iterdir()}
     except OSError:

@@ -236,13 +236,13 @@ class Runs:
             If they are missing, damaged, or not those that a stored run was made with.
         """
         arrays = self._label_arrays(division_id)
-        found = files.hash_arrays(arrays)
+        stored = files.hash_arrays(arrays)
         for run_id in self.ids():
             try:
                 record = self._record(run_id)
             except RunError:
                 continue  # named where runs are listed
-            if record.spec.division_id == division_id and record.labels not in (None, found):
+            if record.spec.division_id == division_id and record.labels not in (None, stored):
                 problem = f"they are not those that run {run_id} was made with"
                 raise _bad_labels(self._labels_path(division_id), problem)
         classes = tuple(arrays["classes"].tolist())
@@ -288,7 +288,7 @@ class Runs:
 
     def _record(self, run_id: str) -> Record:
         """Return a run's record; the files beside it are not looked at."""
-        content = self._content_of(run_id, "record.json", files.read_bytes)
+        content = self._content_of(run_id, "record.json", files.read_json)
         try:
             record = Record.from_json(content.decode("utf-8"))
         except FormatError as error:

@@ -271,9 +271,12 @@ def _check(content: dict[str, Any], number: int) -> None:
         del kinds[name]
     spec_kinds = get_type_hints(RunSpec)
     # a field with a default must be there like any other
-    for names, wanted in ((content.keys(), kinds), (content["spec"].keys(), spec_kinds)):
-        if different := sorted(names ^ wanted.keys()):
-            raise StoreError(f"its record lacks the field {different[0]!r}, or should not have it")
+    there = {*content, *(f"spec.{name}" for name in content["spec"])}
+    wanted = {*kinds, *(f"spec.{name}" for name in spec_kinds)}
+    if missing := sorted(wanted - there):
+        raise StoreError(f"its record lacks the field {missing[0]!r}")
+    if unknown := sorted(there - wanted):
+        raise StoreError(f"its record has a field {unknown[0]!r}, which format {number} has not")
     held = [(name, content[name], kind) for name, kind in kinds.items() if name != "spec"]
     held += [(f"spec.{name}", content["spec"][name], kind) for name, kind in spec_kinds.items()]
     for name, inner in HELD.items():

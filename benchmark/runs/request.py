@@ -1,4 +1,4 @@
-"""What a run is asked for by, and the data, division and model that this means."""
+"""Requests for runs, and the data, the division and the model that they ask for."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -13,6 +13,7 @@ from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import (
     DataError,
     PluginError,
+    PolytimbreError,
     ProtocolError,
     UnknownNameError,
 )
@@ -34,7 +35,7 @@ class DataRequest:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One run as it was asked for; it can be sent to another process.
+    """What one run is to be computed from; it can be sent to another process.
 
     `data` and `model` are names, or a data set and a class that are already there.
     `fraction` is the share of the fit part's groups that is trained on, in (0, 1]; the
@@ -158,7 +159,7 @@ def make_model(request: RunRequest) -> Model:
         cls = registry.models().get(cls)
     try:
         return cls.from_params(request.preset, **request.params)
-    except UnknownNameError:
+    except PolytimbreError:
         raise
     except Exception as error:
         raise PluginError(f"model {cls.name!r} can't be made: {error}") from error

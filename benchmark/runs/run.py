@@ -55,6 +55,7 @@ def execute(
         labels = store.add_labels(division)  # for a stored run too: its labels may be missing
         known = None if force else store.usable(identity)
         if known is not None and known.finished:
+            store.note_asked(identity)
             return known
         with store.staging(identity) as folder:
             around = _circumstances(request, division)

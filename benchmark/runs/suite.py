@@ -16,7 +16,8 @@ from benchmark.runs.run import execute
 from benchmark.runs.store import Store
 from benchmark.workers.jobs import WORKER_THREADS, Event, Executor, Job
 
-#: Seconds that a run may take to be seen in the store; network file systems look now and then.
+#: Seconds that a run stored on another machine may take to be seen here: a network file system
+#: keeps its listing of a folder for a while.
 TO_APPEAR = 60.0
 
 

@@ -310,6 +310,7 @@ def bootstrap(
     classes: Sequence[int] | None = None,
     n_resamples: int = 2000,
     seed: int = 0,
+    weights_seed: int | None = None,
     n_threads: int | None = None,
 ) -> Bootstrap:
     """Resample clips, and each model's training seeds, and score all models on each resample.
@@ -339,6 +340,9 @@ def bootstrap(
     n_resamples : int
     seed : int
         Of the resampling, not negative; has nothing to do with training seeds.
+    weights_seed : int, optional
+        Of the weights of training seeds; by default `seed`. The same runs on several parts, each
+        resampled with a `seed` of its own, keep their weights by it.
     n_threads : int, optional
         By default the number of processors this process may use.
 
@@ -378,7 +382,8 @@ def bootstrap(
         ]
     else:
         plans = [[RankingPlan.of(labels, run) for run in score] for score in models]
-    return _resample(plans, labels, metric, scored, n_resamples, seed, n_threads)
+    seeds = seed, seed if weights_seed is None else weights_seed
+    return _resample(plans, labels, metric, scored, n_resamples, seeds, n_threads)
 
 
 def _resample(
@@ -387,7 +392,7 @@ def _resample(
     metric: str,
     scored: np.ndarray,
     n_resamples: int,
-    seed: int,
+    seeds: tuple[int, int],
     n_threads: int | None,
 ) -> Bootstrap:
     """Evaluate block after block, spread over threads; scipy and numpy release the GIL."""
@@ -399,7 +404,7 @@ def _resample(
     run_values = tuple(np.stack([run.evaluate(once)[:, 0] for run in runs]) for runs in plans)
 
     def evaluate(block: int) -> None:
-        counts = count_draws(clip_draws(labels.n_groups, seed, block), labels.dtype)
+        counts = count_draws(clip_draws(labels.n_groups, seeds[0], block), labels.dtype)
         rows = slice(block * BLOCK, (block + 1) * BLOCK)
         for m, runs in enumerate(plans):
             values = np.stack([run.evaluate(counts) for run in runs])
@@ -407,7 +412,7 @@ def _resample(
             clip_values[rows, m] = over_clips[scored].mean(axis=0)
             deviation = over_clips[:, : n_resamples - rows.start].T - run_values[m].mean(axis=0)
             moments[:, block, m] = _moments(deviation)
-            weights = seed_weights(len(runs), seed, block, m)
+            weights = seed_weights(len(runs), seeds[1], block, m)
             class_values[rows, m] = (values * weights[:, None]).sum(axis=0).T
 
     with ThreadPoolExecutor(n_threads or _n_processors()) as pool:

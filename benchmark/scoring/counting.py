@@ -92,12 +92,12 @@ class RankingPlan:
             if first == last:
                 continue
             gained = sums[n_segments + first : n_segments + last]
-            found = np.cumsum(gained, axis=0, dtype=np.int32)
+            hits = np.cumsum(gained, axis=0, dtype=np.int32)
             seen = np.cumsum(sums[first:last], axis=0, dtype=np.int32)
-            scorable = (found[-1] > 0) & (found[-1] < seen[-1])
+            scorable = (hits[-1] > 0) & (hits[-1] < seen[-1])
             # nothing seen means nothing gained: 0 / 1 stands for 0 / 0
-            total = np.einsum("ij,ij->j", found / np.maximum(seen, 1), gained)
-            np.divide(total, found[-1], out=values[c], where=scorable)
+            total = np.einsum("ij,ij->j", hits / np.maximum(seen, 1), gained)
+            np.divide(total, hits[-1], out=values[c], where=scorable)
         return values
 
 

@@ -197,6 +197,32 @@ class Pairwise:
         return among
 
 
+def paired(result: Bootstrap, pairs: Sequence[tuple[int, int]], level: float = 0.95) -> Family:
+    """Test some pairs of models, one at least, on the same resamples, as one family.
+
+    Raises
+    ------
+    ProtocolError
+        For too few resamples for this number of pairs.
+    """
+    first, second = np.array(pairs).T
+    _check_resolution(len(pairs), len(result.values), level)
+    difference = result.estimate[first] - result.estimate[second]
+    values = result.values[:, first] - result.values[:, second]
+    p = p_value(difference, values)
+    p_holm = holm(p)
+    floor = 2 / (len(values) + 1)
+    return Family(
+        tuple(pairs),
+        difference,
+        *basic_interval(difference, values, level),
+        p,
+        p_holm,
+        _at_floor(p_holm, len(pairs), floor),
+        level,
+    )
+
+
 def _at_floor(p_holm: np.ndarray, n_tests: int, floor: float) -> np.ndarray:
     """Where a corrected p-value is the least that `n_tests` tests can show."""
     return p_holm <= min(1.0, n_tests * floor) * (1 + 1e-9)

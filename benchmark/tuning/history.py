@@ -1,4 +1,4 @@
-"""What a study's trials found: the history of the best, and which parameters mattered."""
+"""What became of a study's trials: the history of the best, and which parameters mattered."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -178,5 +178,5 @@ def importances(study: Any) -> dict[str, float]:
             )
         )
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    found = optuna.importance.get_param_importances(copy, evaluator=evaluator)
-    return {name: float(value) for name, value in found.items()}
+    shares = optuna.importance.get_param_importances(copy, evaluator=evaluator)
+    return {name: float(value) for name, value in shares.items()}

@@ -1,5 +1,6 @@
 """Where studies are kept: a journal file, or any database that Optuna can use."""
 
+import json
 import logging
 import os
 import threading
@@ -10,11 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import StoreError, UnknownNameError
+from benchmark.errors import PolytimbreError, StoreError, UnknownNameError
+from benchmark.reading.files import open_binary
 from benchmark.runs.reading import Runs
 
 #: Seconds within which a storage has to answer.
 PATIENCE = 8.0
+#: Bytes of the largest journal that is read; a study of 100 trials has about 200 kB.
+MAX_JOURNAL_BYTES = 1 << 30
 
 
 def address_of(address: str | None, store: Runs) -> str:
@@ -38,23 +42,33 @@ def shown(address: str) -> str:
         return "named by --storage"
 
 
-def open_storage(address: str, **engine: Any) -> Any:
+def open_storage(address: str, looking: bool = False) -> Any:
     """Open an Optuna storage: a database's URL, or else a journal file's path.
 
-    Further arguments are those of SQLAlchemy's engine.
+    Parameters
+    ----------
+    address : str
+    looking : bool
+        Only read: no connection of a database is kept, as whoever looks often would use up the
+        server's, and a damaged journal is not repaired.
 
     Raises
     ------
     StoreError
-        If it can't be opened, or does not answer within `PATIENCE` seconds.
+        If it can't be opened, is damaged, or does not answer within `PATIENCE` seconds.
     """
     import optuna
+    from sqlalchemy.pool import NullPool
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     try:
-        return _database(address, engine) if "://" in address else _journal(Path(address))
+        if "://" not in address:
+            return _journal(Path(address), looking)
+        return _database(address, {"poolclass": NullPool} if looking else {})
+    except PolytimbreError:
+        raise
     except Exception as error:  # drivers and databases raise their own
         reason = _reason(error)
         if isinstance(error, ImportError) and "psycopg" in reason:
@@ -65,14 +79,9 @@ def open_storage(address: str, **engine: Any) -> Any:
 
 
 def _to_look_at(address: str) -> Any | None:
-    """Open a storage; None for a file that isn't there: looking makes none.
-
-    A look holds no connection: whoever looks often would use up the server's.
-    """
-    from sqlalchemy.pool import NullPool
-
+    """Open a storage to read from; None for a file that isn't there: reading does not make it."""
     known = "://" in address or Path(address).exists()
-    return open_storage(address, poolclass=NullPool) if known else None
+    return open_storage(address, looking=True) if known else None
 
 
 def _names(storage: Any | None) -> list[str]:
@@ -81,11 +90,12 @@ def _names(storage: Any | None) -> list[str]:
 
 def names(address: str) -> list[str]:
     """Return the names of the studies in a storage, sorted."""
-    return _names(_to_look_at(address))
+    with reachable(address):
+        return _names(_to_look_at(address))
 
 
 def read(name: str, address: str) -> Any:
-    """Return a stored study (Optuna's) to look at.
+    """Return a stored study, as Optuna gives it, to read from.
 
     Raises
     ------
@@ -93,17 +103,18 @@ def read(name: str, address: str) -> Any:
     UnknownNameError
         With the nearest stored study.
     """
-    storage = _to_look_at(address)
-    if name not in _names(storage):
-        raise UnknownNameError("study", name, _names(storage))
     import optuna
 
-    return optuna.load_study(study_name=name, storage=storage)
+    with reachable(address):
+        storage = _to_look_at(address)
+        if name not in _names(storage):
+            raise UnknownNameError("study", name, _names(storage))
+        return optuna.load_study(study_name=name, storage=storage)
 
 
 @contextmanager
 def reachable(address: str) -> Iterator[None]:
-    """Turn what is raised when a storage gets lost in the middle into one sentence.
+    """Turn what is raised when a storage is lost, or can't be written, into one sentence.
 
     Raises
     ------
@@ -117,12 +128,12 @@ def reachable(address: str) -> Iterator[None]:
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError, OSError) as error:
         raise StoreError(
             f"the storage {shown(address)} failed ({_reason(error)}). Trials that have ended are "
-            "kept, the same command goes on from here"
+            "kept: once it answers and can be written, the same command goes on from here"
         ) from error
 
 
 def _reason(error: BaseException) -> str:
-    """Return what is behind an error: its kind and, in one line, what it says."""
+    """Return an error's cause in one line: its type and its message."""
     error = error.__cause__ or error
     text, _, _ = str(error).partition("\n[SQL")
     return f"{type(error).__name__}: {' '.join(text.split())}"
@@ -175,27 +186,77 @@ def _wait_for_answer(engine: Any) -> None:
     engine.dispose()
 
 
-def _journal(path: Path) -> Any:
+#: Of every line of Optuna's journals.
+_BEGINNING = b'{"op_code"'
+
+
+def _journal(path: Path, looking: bool) -> Any:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _JournalLock(path)
     if path.exists():
-        with path.open("rb") as file:  # what is no journal must not be written to
-            if not _BEGINNING.startswith(file.read(len(_BEGINNING))):
-                raise ValueError("it is no journal of studies")
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(path)))
+        _check_journal(path, looking)
+        if not looking:  # what is cut off at its end would stop the reading
+            lock.acquire()
+            lock.release()
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
-#: Of every line of Optuna's journals.
-_BEGINNING = b'{"op_code"'
+def _check_journal(path: Path, looking: bool) -> None:
+    """Refuse what is no journal, or a damaged one, of which a repaired copy is made.
+
+    What a writer left incomplete at the end is no damage: see :class:`_JournalLock`.
+
+    Raises
+    ------
+    ValueError, StoreError
+    """
+    with open_binary(path, MAX_JOURNAL_BYTES, "check --storage") as file:
+        content = file.read()
+    if not _BEGINNING.startswith(content[: len(_BEGINNING)]):
+        raise ValueError("it is no journal of studies")  # which must not be written to
+    *lines, incomplete = content.split(b"\n")
+    ends = len(lines)
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if looking and ends - len(lines) + bool(incomplete) > 1:  # Optuna reads over one alone
+        raise StoreError(
+            f"the journal of studies {path} ends in blank lines; the next `polytimbre tune` cuts "
+            "them off"
+        )
+    damaged = [number for number, line in enumerate(lines, 1) if not _is_entry(line)]
+    if not damaged:
+        return
+    copy = path.with_name(f"{path.name}.repaired")
+    if not looking:
+        whole = (line[max(0, line.rfind(_BEGINNING)) :] for line in lines)
+        copy.write_bytes(b"".join(line + b"\n" for line in whole if _is_entry(line)))
+    named = ", ".join(map(str, damaged[:5])) + (" ..." if len(damaged) > 5 else "")
+    made = "`polytimbre tune` writes a copy without it," if looking else "A copy without it is"
+    raise StoreError(
+        f"line {named} of the journal of studies {path} is damaged. {made} {copy}: look at it with "
+        f"--storage {copy}, and put it in the journal's place"
+    )
+
+
+def _is_entry(line: bytes) -> bool:
+    if not line.startswith(_BEGINNING):
+        return False
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 class _JournalLock:
     """Lock of a journal file; the system lets it go when its holder dies, unlike Optuna's own.
 
-    Whoever takes it, to write, first cuts off a last line that a kill or a full disk left
-    incomplete: it would spoil the line written after it, and with it the journal.
+    Whoever takes it, to write, first cuts off blank lines at the end, and a last line that a kill
+    or a full disk left incomplete: they would spoil what is written after them, and with that
+    the journal.
     """
 
     def __init__(self, path: Path) -> None:
@@ -219,7 +280,10 @@ class _JournalLock:
     def _mend(self) -> None:
         with self._path.open("rb+") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 1))
-            if file.read(1) not in (b"", b"\n"):
-                file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)
+            file.seek(max(0, size - 2))
+            if not size or file.read() == b"}\n":
+                return
+            file.seek(0)
+            content = file.read()
+            whole = content[: content.rfind(b"\n") + 1].rstrip()
+            file.truncate(content.index(b"\n", len(whole)) + 1 if whole else 0)

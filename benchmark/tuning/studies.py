@@ -36,6 +36,8 @@ __all__ = [
 BEAT = 15.0
 #: Seconds without a sign of life after which an owner on another machine is taken for dead.
 SILENCE = 90.0
+#: Trials of the largest study: all are planned, one by one, before the first is run.
+MAX_TRIALS = 1000
 #: Trials that are drawn at random before the sampler learns from their results.
 STARTUP = 6
 
@@ -88,13 +90,13 @@ class StudySpec:
         own = asdict(self)
         # the code last: it differs along with a search space, which says more
         for field in sorted(own, key="source".__eq__):
-            value, found = own[field], stored.get(field)
-            if found == value:
+            value, other = own[field], stored.get(field)
+            if other == value:
                 continue
-            shown = f"it has {found}, this command asks for {value}"
+            shown = f"it has {other}, this command asks for {value}"
             if field == "search_space":
-                both = {**(found or {}), **value}
-                changed = sorted(k for k in both if (found or {}).get(k) != value.get(k))
+                both = {**(other or {}), **value}
+                changed = sorted(k for k in both if (other or {}).get(k) != value.get(k))
                 shown = f"changed: {', '.join(changed)}"
             raise ProtocolError(
                 f"the stored study {name!r} can't be continued, its {_SPOKEN.get(field, field)} "
@@ -158,7 +160,7 @@ class Study:
         self._seen: dict[int, tuple[Any, float]] = {}
         store_id = f"{derive_seed(0, self.locks.resolve()):08x}"
         self._here = {"host": socket.gethostname(), "store": store_id}
-        with self._lock:
+        with self._lock, reachable(address):
             self.optuna = optuna.create_study(
                 study_name=name,
                 storage=self.storage,
@@ -206,8 +208,14 @@ class Study:
         return [t for t in everything if "surplus" not in t.user_attrs][: self.planned or None]
 
     def plan(self, n_trials: int) -> None:
-        """Plan trials up to `n_trials`; a study that has more keeps them."""
-        with self._lock:
+        """Plan trials up to `n_trials`; a study that has more keeps them.
+
+        Raises
+        ------
+        StoreError
+            If the storage is lost, or can't be written.
+        """
+        with self._lock, reachable(self.address):
             if n_trials > self.planned:
                 self.optuna.set_user_attr("planned", n_trials)
             for number in range(len(self.trials()), self.planned):

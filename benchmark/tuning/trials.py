@@ -121,7 +121,7 @@ def study_name(request: RunRequest) -> str:
 
 
 def search_space(suggest: Callable[[Any], dict[str, Any]]) -> dict[str, str]:
-    """Return what a define-by-run search space may suggest.
+    """Return the parameters that a model's search space suggests, each with its distribution.
 
     It is run 64 times on random draws, which visits every branch of a usual space.
 
@@ -134,15 +134,15 @@ def search_space(suggest: Callable[[Any], dict[str, Any]]) -> dict[str, str]:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
-    found: dict[str, set[str]] = {}
+    distributions: dict[str, set[str]] = {}
     for _ in range(64):
         trial = study.ask()
         suggest(trial)
         for name, distribution in trial.distributions.items():
             text = optuna.distributions.distribution_to_json(distribution)
-            found.setdefault(name, set()).add(text)
+            distributions.setdefault(name, set()).add(text)
         study.tell(trial, 0.0)
-    return {name: " or ".join(sorted(found[name])) for name in sorted(found)}
+    return {name: " or ".join(sorted(distributions[name])) for name in sorted(distributions)}
 
 
 def specify(request: RunRequest, caps: Caps) -> StudySpec:
@@ -183,7 +183,7 @@ def specify(request: RunRequest, caps: Caps) -> StudySpec:
 
 
 def default_point(model: Model) -> dict[str, Any]:
-    """Return what a search space has to suggest to give a model's own parameters.
+    """Return the suggestions that make a search space give the model's default parameters.
 
     Returns
     -------

@@ -31,7 +31,7 @@ TO_CONNECT = 10.0
 TO_RETURN = 600.0
 
 
-#: Seconds between two looks at the workers that are there.
+#: Seconds after which the number of workers is asked for again.
 _LOOK = 1.0
 
 
@@ -150,7 +150,7 @@ class Cluster(Executor):
 
 
 def _check_scheduler(address: str) -> None:
-    """Ask who is there: a client would wait for ever on something that never answers.
+    """Check that a scheduler answers: a client would wait for ever for what never does.
 
     Raises
     ------
@@ -168,8 +168,8 @@ def _check_scheduler(address: str) -> None:
     try:
         # in a thread, as a notebook's has an event loop of its own
         with ThreadPoolExecutor(1) as pool:
-            found = pool.submit(asyncio.run, ask()).result()["type"]
-        problem = None if found == "Scheduler" else f"it is a {found}"
+            kind = pool.submit(asyncio.run, ask()).result()["type"]
+        problem = None if kind == "Scheduler" else f"it is a {kind}"
     except Exception as error:  # what isn't Dask, or no address, raises many kinds
         problem = str(error) or f"no answer within {TO_CONNECT:g} s"
     if problem:
@@ -180,7 +180,7 @@ def _check_scheduler(address: str) -> None:
 
 
 class _Flight:
-    """The jobs of one run that the scheduler has, and what comes back from them."""
+    """The jobs that the scheduler was given in one run, and the events that come back."""
 
     def __init__(self, client: Any) -> None:
         self.id = uuid4().hex
@@ -199,7 +199,7 @@ class _Flight:
         future.add_done_callback(lambda _: self._inbox.put(job.key))
 
     def events(self) -> Iterator[Event]:
-        """Yield what came, at most one event; nothing came for a while: none."""
+        """Yield the next event, or none if none came within `_LOOK` seconds."""
         try:
             item = self._inbox.get(timeout=_LOOK)
         except queue.Empty:

@@ -1,4 +1,4 @@
-"""Jobs, what happens to them, and what runs them."""
+"""Jobs, the events that tell how they go, and the base of what runs them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
@@ -17,7 +17,7 @@ class Job:
     Attributes
     ----------
     key : str
-        Unlike every other job's.
+        Its name; no two jobs have the same.
     function : callable
         Importable by name, as its arguments' classes are. `report` takes a stage and returns
         True where the job is asked to stop.
@@ -51,7 +51,7 @@ class Event:
 
 
 class Executor(ABC):
-    """Where jobs run. As a context manager it lets go at the end of what it holds.
+    """A place where jobs run; use it as a context manager, so that it is closed at the end.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Executor(ABC):
 
         Notes
         -----
-        When the generator is closed or interrupted, what is running is ended first.
+        When the generator is closed or interrupted, running jobs are ended first.
         """
 
     @abstractmethod
@@ -87,8 +87,8 @@ class Executor(ABC):
         A job that isn't running is left alone.
         """
 
-    def close(self) -> None:  # noqa: B027 - most hold nothing
-        """Let go of what it holds."""
+    def close(self) -> None:  # noqa: B027 - only a cluster has a connection to close
+        """Close the connections that it has open."""
 
     def __enter__(self) -> "Executor":
         return self

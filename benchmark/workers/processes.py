@@ -67,7 +67,7 @@ class _Place:
         return Event(self.job.key, "crashed", why)
 
     def leave(self) -> None:
-        """Let the process end, or end it."""
+        """Give the process some seconds to end by itself, then end it."""
         self.process.join(_TO_EXIT)
         self.end()
 
@@ -122,7 +122,7 @@ class Processes(Executor):
                 self._places.popitem()[1].end()
 
     def _happen(self) -> Iterator[Event]:
-        """Wait for the next events, or for the next limit."""
+        """Wait until a job reports or passes its limit, and yield the events of that."""
         if not self._places:
             return
         limit = min(place.deadline for place in self._places.values()) - time.monotonic()

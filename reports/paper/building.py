@@ -82,9 +82,9 @@ def check(sets: Path, source: Path) -> Checked:
     """
     text, evidence = Source(source.name, _text(source)), gather(sets)
     reading = read(text, evidence)
-    found = sorted(reading.problems + _unknown_figures(evidence, reading))
+    in_order = sorted(reading.problems + _unknown_figures(evidence, reading))
     problems = _damages(source.name, evidence, reading)
-    problems += [f"{source.name}:{line}: {told}" for line, told in found]
+    problems += [f"{source.name}:{line}: {told}" for line, told in in_order]
     return Checked(evidence, reading, list(dict.fromkeys(problems)))
 
 

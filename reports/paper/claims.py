@@ -1,5 +1,10 @@
-"""Claims: assertions over stored values, as in ``{a/b/c/d} - {e/f/g/h} > 0.01 and …``."""
+"""Claims: assertions over stored values, as in ``{a/b/c/d} - {e/f/g/h} > 0.01 and …``.
 
+An assertion is read as a Python expression, of which only comparisons joined by ``and``, sums,
+numbers, texts, ``true`` and ``false`` are known here: nothing in it is called or run.
+"""
+
+import ast
 import operator
 import re
 from collections.abc import Callable
@@ -8,24 +13,21 @@ from typing import Any
 from benchmark.errors import PolytimbreError
 from reports.paper.formats import number
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<name>\{[^{}]*\})|(?P<number>\d+(?:\.\d+)?|\.\d+)|(?P<text>'[^']*')"
-    r"|(?P<sign><=|>=|==|!=|[-+<>()])|(?P<word>[A-Za-z]+))"
-)
-_RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-    "==": operator.eq, "!=": operator.ne,
+#: A stored value's name in braces, or a text in quotes, in which braces are braces.
+_NAME = re.compile(r"'[^']*'|\{([^{}]*)\}")
+_RELATIONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne,
 }  # fmt: skip
-_EQUAL = ("==", "<=", ">=")
-_WORDS = {"true": True, "false": False}
+_EQUAL = (ast.Eq, ast.LtE, ast.GtE)
 #: Sums of stored values are rounded: equal up to this.
 TOLERANCE = 1e-9
 
 
 def names(assertion: str) -> list[str]:
     """Return the names of the stored values that an assertion is about, each once."""
-    found = [token[1:-1].strip() for kind, token in _tokens(assertion) if kind == "name"]
-    return list(dict.fromkeys(found))
+    named = (match.group(1) for match in _NAME.finditer(assertion))
+    return list(dict.fromkeys(name.strip() for name in named if name is not None))
 
 
 def holds(assertion: str, value: Callable[[str], Any]) -> tuple[bool, str]:
@@ -55,97 +57,65 @@ def holds(assertion: str, value: Callable[[str], Any]) -> tuple[bool, str]:
     return _Reader(assertion, value).read()
 
 
-def _tokens(assertion: str) -> list[tuple[str, str]]:
-    found, at = [], 0
-    end = len(assertion.rstrip())
-    while at < end:
-        match = _TOKEN.match(assertion, at)
-        if match is None:
-            rest = assertion[at:].strip()
-            raise PolytimbreError(
-                f"the claim {assertion!r} can't be read from {rest[:20]!r} on; write names in "
-                "braces, as in {rendered/comparison/cnn/mAP} > 0.5"
-            )
-        found.append((str(match.lastgroup), match.group(match.lastgroup or 0)))
-        at = match.end()
-    return found
-
-
 class _Reader:
-    """Reads tokens from left to right, one function a level of the grammar."""
+    """Reads an assertion's syntax tree, one function a kind of node."""
 
     def __init__(self, assertion: str, value: Callable[[str], Any]) -> None:
         self.assertion, self.value = assertion, value
-        self.tokens, self.at, self.shown = _tokens(assertion), 0, []
 
     def read(self) -> tuple[bool, str]:
-        true = self._comparison()
-        while self._take("and"):
-            true = self._comparison() and true
-        if self.at < len(self.tokens):
-            self._fail(f"{self.tokens[self.at][1]!r} is not expected there")
-        return true, " ".join(self.shown)
+        code = self._with(lambda name: f"_[{name!r}]")
+        try:
+            tree = ast.parse(f"({code})", mode="eval").body
+            joined = isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And)
+            true = [self._comparison(node) for node in (tree.values if joined else [tree])]
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            self._fail("it must be as {rendered/comparison/cnn/mAP} > 0.5, names in braces")
+        return all(true), self._with(lambda name: _shown(self.value(name)))
 
-    def _comparison(self) -> bool:
-        left, true, related = self._sum(), True, False
-        while relation := next((sign for sign in _RELATIONS if self._take(sign)), None):
-            right, related = self._sum(), True
-            true = self._related(left, relation, right) and true
-            left = right
-        if not related:
+    def _with(self, replace: Callable[[str], str]) -> str:
+        """Return the assertion with something in the place of each name."""
+        return _NAME.sub(lambda m: m[0] if m[1] is None else replace(m[1].strip()), self.assertion)
+
+    def _comparison(self, node: ast.expr) -> bool:
+        if not isinstance(node, ast.Compare):
             self._fail("it compares nothing; add <, <=, >, >=, == or !=")
-        return true
+        sides = [self._sum(side) for side in (node.left, *node.comparators)]
+        return all([*map(self._related, sides, map(type, node.ops), sides[1:])])
 
-    def _related(self, left: Any, relation: str, right: Any) -> bool:
+    def _related(self, left: Any, kind: type[ast.cmpop], right: Any) -> bool:
+        if kind not in _RELATIONS:
+            self._fail("values are compared by <, <=, >, >=, == and != alone")
         numbers = [_is_number(side) for side in (left, right)]
         if all(numbers):
             equal = abs(left - right) <= TOLERANCE
-            return relation in _EQUAL if equal else _RELATIONS[relation](left, right)
-        if any(numbers) or type(left) is not type(right) or relation not in ("==", "!="):
-            self._fail(f"{left!r} {relation} {right!r} compares what can't be compared")
-        return _RELATIONS[relation](left, right)
+            return kind in _EQUAL if equal else _RELATIONS[kind](left, right)
+        if any(numbers) or type(left) is not type(right) or kind not in (ast.Eq, ast.NotEq):
+            self._fail(f"{left!r} and {right!r} can't be compared so")
+        return _RELATIONS[kind](left, right)
 
-    def _sum(self) -> Any:
-        total = self._term()
-        while sign := next((sign for sign in "+-" if self._take(sign)), None):
-            term = self._term()
-            if not (_is_number(total) and _is_number(term)):
-                self._fail("only numbers can be added")
-            total = total + term if sign == "+" else total - term
-        return total
+    def _sum(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Subscript(value=ast.Name(id="_"), slice=ast.Constant(value=str(name))):
+                stored = self.value(name)
+                if stored is None or stored != stored:
+                    self._fail(f"{{{name}}} holds no value")
+                return stored
+            case ast.Name(id="true" | "false" as word):
+                return word == "true"
+            case ast.Constant(value=literal) if type(literal) in (int, float, str):
+                return literal
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -self._number(operand)
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return self._number(left) + self._number(right)
+            case ast.BinOp(left=left, op=ast.Sub(), right=right):
+                return self._number(left) - self._number(right)
+        self._fail(f"{ast.unparse(node)!r} is not expected there")
 
-    def _term(self) -> Any:
-        if self._take("-"):
-            term = self._term()
-            return -term if _is_number(term) else self._fail("only a number can be negative")
-        if self._take("("):
-            total = self._sum()
-            return total if self._take(")") else self._fail("a bracket is not closed")
-        if self.at == len(self.tokens):
-            self._fail("it ends too early")
-        kind, token = self.tokens[self.at]
-        self.at += 1
-        if kind == "name":
-            found = self.value(token[1:-1].strip())
-            if found is None or found != found:
-                self._fail(f"{token} holds no value")
-        elif kind == "number":
-            found = float(token)
-        elif kind == "text":
-            found = token[1:-1]
-        elif token in _WORDS:
-            found = _WORDS[token]
-        else:
-            self._fail(f"{token!r} is not expected there")
-        self.shown.append(_shown(found) if kind == "name" else token)
-        return found
-
-    def _take(self, token: str) -> bool:
-        if self.at < len(self.tokens) and self.tokens[self.at][1] == token:
-            self.at += 1
-            self.shown.append(token)
-            return True
-        return False
+    def _number(self, node: ast.expr) -> Any:
+        number = self._sum(node)
+        return number if _is_number(number) else self._fail("only numbers are added, or negative")
 
     def _fail(self, problem: str) -> Any:
         raise PolytimbreError(f"the claim {self.assertion!r} can't be read: {problem}")

@@ -20,9 +20,9 @@ def known(tables: dict[str, Results]) -> list[str]:
 
     return [
         f"{dataset}-{plan.name}"
-        for dataset, found in tables.items()
+        for dataset, results in tables.items()
         for plan in PLANS
-        if all(name in found and len(found[name].frame) for name in plan.tables)
+        if all(name in results and len(results[name].frame) for name in plan.tables)
     ]
 
 
@@ -49,10 +49,10 @@ def draw(tables: dict[str, Results], wanted: list[str], folder: Path) -> dict[st
     folder.mkdir(parents=True, exist_ok=True)
     alternatives = {}
     with applied():
-        for dataset, found in tables.items():
+        for dataset, results in tables.items():
             for plan in PLANS:
                 name = f"{dataset}-{plan.name}"
-                drawing = plan.function(found) if name in wanted else None
+                drawing = plan.function(results) if name in wanted else None
                 if drawing is not None:
                     save(drawing.figure, folder, name)
                     alternatives[name] = drawing.alt

@@ -104,7 +104,7 @@ def read(source: Source, evidence: Evidence) -> Reading:
 
 
 class _Reader:
-    """One function for each function of ``bindings.typ``."""
+    """Resolves calls; each function of ``bindings.typ`` has a method here."""
 
     def __init__(self, source: Source, evidence: Evidence, reading: Reading) -> None:
         self.source, self.evidence, self.reading = source, evidence, reading
@@ -175,32 +175,32 @@ class _Reader:
     def _number(self, call: Call) -> None:
         name, ids = _texts(call, "name", "ids")
         form = _named(call, "form", "number")
-        found = self._value(name.content)
+        stored = self._value(name.content)
         shown = ""
-        if found:
+        if stored:
             try:
-                shown = printed(found.content, found.low, found.high, form)
+                shown = printed(stored.content, stored.low, stored.high, form)
             except PolytimbreError as error:
                 raise PolytimbreError(f"{name.content!r}: {error}") from error
         self.reading.printed["num"][BETWEEN.join((name.content, ids.content, form))] = shown
-        self._add(call, "number", name.content, shown, [name.content], [found], ids)
+        self._add(call, "number", name.content, shown, [name.content], [stored], ids)
 
     def _claim(self, call: Call) -> None:
         assertion, ids = _texts(call, "assertion", "ids")
         if call.body is None:
             raise PolytimbreError("a claim needs its sentence in square brackets behind it")
         names = claims.names(assertion.content)
-        found = {name: self._value(name) for name in names}
+        stored = {name: self._value(name) for name in names}
         shown = ""
-        if None not in found.values():
-            true, shown = claims.holds(assertion.content, lambda name: found[name].content)
+        if None not in stored.values():
+            true, shown = claims.holds(assertion.content, lambda name: stored[name].content)
             if not true:
                 told = f"does not hold any more: {assertion.content} is {shown}"
                 advice = "Say what the runs show, or change the assertion"
                 told = f"{self._sentence(call)!r} {told}. {advice}"
                 self.reading.problems.append((self.source.line(call.start), told))
         self.reading.printed["claim"][BETWEEN.join((assertion.content, ids.content))] = shown
-        self._add(call, "claim", assertion.content, shown, names, [*found.values()], ids)
+        self._add(call, "claim", assertion.content, shown, names, [*stored.values()], ids)
 
     def _table(self, call: Call) -> None:
         (path,) = _texts(call, "set and table")
@@ -218,9 +218,9 @@ class _Reader:
             name = name or f"{path}/{row.content}/{column}"
             names.append(name)
             try:
-                found = self._value(name)
-                values.append(found)
-                shown.append(_cell(found, form or "number") if found else "")
+                stored = self._value(name)
+                values.append(stored)
+                shown.append(_cell(stored, form or "number") if stored else "")
             except PolytimbreError as error:
                 told = f"table of {path!r}, row {row.content!r}: {error}"
                 self.reading.problems.append((self.source.line(row.start), told))
@@ -246,29 +246,29 @@ class _Reader:
 
 def _texts(call: Call, *what: str) -> tuple[Text, ...]:
     """Return the first arguments, which have to be string literals."""
-    found = tuple(call.positional[: len(what)])
+    texts = tuple(call.positional[: len(what)])
     for number, name in enumerate(what):
-        if number >= len(found) or not isinstance(found[number], Text):
+        if number >= len(texts) or not isinstance(texts[number], Text):
             empty = ' (an empty "" is filled in by `polytimbre paper --bind`)'
             raise PolytimbreError(
                 f"#{call.function} needs its {name} as a text in quotes, argument {number + 1}"
                 f"{empty if name == 'ids' else ''}"
             )
-    return found
+    return texts
 
 
 def _named(call: Call, name: str, default: str) -> str:
-    found = call.named.get(name)
-    if found is None and name not in call.named:
+    named = call.named.get(name)
+    if named is None and name not in call.named:
         return default
-    if not isinstance(found, Text) or found.content not in FORMS:
-        raise UnknownNameError(name, found.content if isinstance(found, Text) else "?", FORMS)
-    return found.content
+    if not isinstance(named, Text) or named.content not in FORMS:
+        raise UnknownNameError(name, named.content if isinstance(named, Text) else "?", FORMS)
+    return named.content
 
 
 def _pairs(call: Call, name: str) -> list[tuple[Text, Text]]:
-    found = call.named.get(name)
-    pairs = found if isinstance(found, list) else []
+    named = call.named.get(name)
+    pairs = named if isinstance(named, list) else []
     whole = [p for p in pairs if isinstance(p, tuple) and all(isinstance(t, Text) for t in p)]
     if not whole or len(whole) < len(pairs):
         raise PolytimbreError(
@@ -278,14 +278,14 @@ def _pairs(call: Call, name: str) -> list[tuple[Text, Text]]:
     return whole
 
 
-def _cell(found: Value, form: str) -> str:
+def _cell(stored: Value, form: str) -> str:
     """Print a table's cell: nothing is a dash, and a p value has no relation of equality."""
-    if found.content is None:
+    if stored.content is None:
         return "–"
     try:
-        return printed(found.content, found.low, found.high, form).removeprefix("= ")
+        return printed(stored.content, stored.low, stored.high, form).removeprefix("= ")
     except PolytimbreError as error:
-        raise PolytimbreError(f"{found.name!r}: {error}") from error
+        raise PolytimbreError(f"{stored.name!r}: {error}") from error
 
 
 def _shortened(ids: str) -> str:

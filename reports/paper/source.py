@@ -1,7 +1,8 @@
 """Read the paper's source: where bound values are called for, and what is prose.
 
 Not a parser of Typst: it tells text from code, strings, comments and raw text, which is enough
-to find calls and numbers that were typed by hand.
+to find calls and numbers that were typed by hand. Typst's own queries can't serve here: they
+give what a call made, not where in the source it stands, and `--bind` rewrites the source.
 """
 
 import re
@@ -114,9 +115,9 @@ class Source:
         behind = self.plain(end, high if last < 0 else last)
         starts = [m.end() for m in _BREAK.finditer(before)]
         stop = _STOP.search(behind)
-        found = before[starts[-1] if starts else 0 :] + self.plain(start, end)
-        found = " ".join((found + behind[: stop.end() if stop else None]).split()).strip("[]")
-        return found if len(found) <= 240 else found[:239] + "…"
+        sentence = before[starts[-1] if starts else 0 :] + self.plain(start, end)
+        sentence = " ".join((sentence + behind[: stop.end() if stop else None]).split()).strip("[]")
+        return sentence if len(sentence) <= 240 else sentence[:239] + "…"
 
     def plain(self, start: int, end: int) -> str:
         """Return a span with a name in the place of each call."""
@@ -329,25 +330,25 @@ class _Arguments:
         text, start = self.text, at
         if text[at] == '"':
             end = _string_end(text, at)
-            found: Any = Text(re.sub(r"\\(.)", r"\1", text[at + 1 : end - 1]), at + 1, end - 1)
+            literal: Any = Text(re.sub(r"\\(.)", r"\1", text[at + 1 : end - 1]), at + 1, end - 1)
             at = end
         elif text[at] == "(":
             items, at = self._items(at)
             keyed = [key for key, _ in items if key is not None]
-            found = items if keyed or text[start:at].replace(" ", "") == "(:)" else None
-            found = [value for _, value in items] if found is None else found
+            literal = items if keyed or text[start:at].replace(" ", "") == "(:)" else None
+            literal = [value for _, value in items] if literal is None else literal
         elif word := _IDENTIFIER.match(text, at):
-            found, at = word.group(), word.end()
+            literal, at = word.group(), word.end()
         elif text[at] == ":":
             return ":", at + 1
         else:
-            found = None
+            literal = None
         at = self._blank(at)
         if text[at : at + 1] not in (",", ")", ":"):  # an expression: no literal
-            found = None
+            literal = None
             while at < len(text) and text[at] not in ",)":
                 at = self.quiet._code(at, prose=False)
-        return found, at
+        return literal, at
 
     def _blank(self, at: int) -> int:
         while at < len(self.text):

@@ -63,6 +63,6 @@ def _told(diagnostics: list, source: Path, kind: str = "") -> str:
 
 
 def _own(one: BaseException) -> str:
-    """Return what a diagnostic says of its own message; warnings stand before an error."""
-    _, found, rest = one.diagnostic.rpartition(f": {one.message}")
-    return rest if found else one.diagnostic
+    """Return a diagnostic without the warnings that Typst writes before an error."""
+    _, separator, rest = one.diagnostic.rpartition(f": {one.message}")
+    return rest if separator else one.diagnostic

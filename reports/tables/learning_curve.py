@@ -42,12 +42,4 @@ def _learning_curve_sentence(one: LearningCurve) -> str:
     fitted = f"training mAP of {one.training_mAP[-1]:.3f} against {one.mAP[-1]:.3f} on select"
     if one.verdict == "more data":
         return f"{one.label}: more data would pay; {step} rose by {gain}."
-    if one.verdict == "more regularisation":
-        return (
-            f"{one.label}: more regularisation would pay; {step} changed by {gain}, which shows "
-            f"no gain, at a {fitted}."
-        )
-    return (
-        f"{one.label}: neither more data nor more regularisation is shown to pay; {step} "
-        f"changed by {gain}, at a {fitted}."
-    )
+    return f"{one.label}: more data is not shown to pay; {step} changed by {gain}, at a {fitted}."

@@ -67,8 +67,8 @@ def notes(found: Gains) -> list[str]:
         f"below or beside a value: {found.level:.0%} basic bootstrap interval, "
         f"{len(found.on_test.class_values):,} resamples by group, paired, seeds resampled too; "
         f"{found.on_test.n_dropped} dropped",
-        f"p: of the test gain, Holm over {n_tests} policies; the luck of this one select part is "
-        "in no interval",
+        f"p: of the test gain, Holm over {n_tests} policies; intervals and p hold the luck of test "
+        "clips, of seeds and of the select clips that thresholds were fitted on",
     ]
     left_out = [m for m, tells in zip(found.labels, found.telling, strict=True) if not tells]
     if left_out and found.average is not None:

@@ -14,31 +14,24 @@ Recognition", ISMIR 2018.
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from benchmark.analysis.audits.masks import (
+    OPENMIC_RATES,
+    Rates,
+    observation_chances,
+    openmic_like_mask,
+    preselected_mask,
+)
 from benchmark.analysis.comparison import Entry
 from benchmark.contracts.dataset import Dataset
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.scoring.metrics import Ranking, decisions, macro
-
-#: Clips of OpenMIC-2018's test partition (``split01``), and how many of them are observed to
-#: hold, and not to hold, each of `CLASSES`. Source: Zenodo record 1432913. Measured with
-#: ``protocol_audit.read_labels("labels.npz").test``: ``y_positive.sum(axis=0)`` and
-#: ``(y_mask & ~y_positive).sum(axis=0)``.
-OPENMIC_CLIPS = 5085
-OPENMIC_PRESENT = (
-    115, 140, 134, 226, 137, 297, 278, 175, 286, 211,
-    193, 121, 285, 305, 268, 228, 318, 182, 394, 224,
-)  # fmt: skip
-OPENMIC_ABSENT = (
-    423, 338, 329, 259, 503, 139, 146, 387, 150, 267,
-    434, 310, 130, 324, 112, 492, 467, 408, 237, 150,
-)  # fmt: skip
 
 #: Metrics in the order of the tables; "F1" is macro F1 at the global threshold.
 METRICS = ("mAP", "F1", "ROC-AUC")
@@ -49,74 +42,6 @@ SHARES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 #: A level of observation can be trusted where tau reaches `TRUSTED_TAU` in `TRUSTED_DRAWS` of
 #: the masks drawn.
 TRUSTED_TAU, TRUSTED_DRAWS = 0.9, 0.95
-
-
-@dataclass(frozen=True, eq=False)
-class Rates:
-    """Observed positives and observed negatives of each class per clip, each (n_classes,)."""
-
-    present: np.ndarray
-    absent: np.ndarray
-
-
-#: OpenMIC-2018's rates on its test partition.
-OPENMIC_RATES = Rates(
-    np.array(OPENMIC_PRESENT) / OPENMIC_CLIPS, np.array(OPENMIC_ABSENT) / OPENMIC_CLIPS
-)
-
-
-def observation_chances(
-    y_positive: np.ndarray, rates: Rates, share: float = 1.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return with which probability a positive, and a negative, of each class is observed.
-
-    Arguments as of :func:`openmic_like_mask`. Each array has shape (n_classes,). Capped at 1:
-    a class with fewer positives than the rate asks for has all observed.
-
-    Raises
-    ------
-    ProtocolError
-        If the rates are of another number of classes, or `share` is not positive.
-    """
-    n_classes = y_positive.shape[1]
-    if len(rates.present) != n_classes:
-        raise ProtocolError(
-            f"the rates are of {len(rates.present)} classes, the labels of {n_classes}; "
-            "an OpenMIC-like mask needs OpenMIC's classes in its order"
-        )
-    if not share > 0:
-        raise ProtocolError(f"the share of OpenMIC's rates must be above 0, got {share}")
-    prevalence = y_positive.mean(axis=0)
-    chances = []
-    for rate, available in ((rates.present, prevalence), (rates.absent, 1 - prevalence)):
-        wanted = np.divide(share * rate, available, out=np.zeros(n_classes), where=available > 0)
-        chances.append(np.minimum(wanted, 1))
-    return chances[0], chances[1]
-
-
-def openmic_like_mask(
-    y_positive: np.ndarray, rates: Rates = OPENMIC_RATES, seed: int = 0, share: float = 1.0
-) -> np.ndarray:
-    """Draw which labels are observed, as many positives and negatives a class as in OpenMIC.
-
-    Parameters
-    ----------
-    y_positive : ndarray of bool, shape (n_clips, n_classes)
-        Complete labels.
-    rates : Rates
-    seed : int
-        Masks of one seed are nested: a larger share only adds labels.
-    share : float
-        Scales both rates.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_clips, n_classes)
-        True where the label is observed.
-    """
-    present, absent = observation_chances(y_positive, rates, share)
-    rng = np.random.default_rng(derive_seed(seed, "openmic-like mask"))
-    return rng.random(y_positive.shape) < np.where(y_positive, present, absent)
 
 
 def mask_labels(labels: StoredLabels, mask: np.ndarray) -> StoredLabels:
@@ -256,6 +181,21 @@ class Level:
 
 
 @dataclass(frozen=True, eq=False)
+class Preselected:
+    """What masks do whose clips were chosen by the scores of one of the models.
+
+    Attributes
+    ----------
+    level : Level
+    rank_change : ndarray, shape (n_metrics,)
+        Mean change of the rank of the model that chose; above 0 where it falls behind.
+    """
+
+    level: Level
+    rank_change: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class MaskAudit:
     """Metrics and rankings under masks against those on all labels.
 
@@ -271,6 +211,8 @@ class MaskAudit:
         Macro values on all labels, mean over seeds.
     levels : tuple of Level
         By rising share; one for a given mask.
+    preselected : Preselected or None
+        Under masks at OpenMIC's own rates whose clips a model chose; None for a given mask.
     """
 
     models: tuple[str, ...]
@@ -280,6 +222,18 @@ class MaskAudit:
     prevalence: float
     full: np.ndarray
     levels: tuple[Level, ...]
+    preselected: Preselected | None = None
+
+    def same_winner(self, level: Level) -> np.ndarray:
+        """Return the share of masks under which the best model on all labels is the best.
+
+        Returns
+        -------
+        ndarray, shape (n_metrics,)
+            A mask that leaves no class to score has no best model.
+        """
+        values = np.nan_to_num(level.values, nan=-1.0)
+        return (values.argmax(axis=2) == self.full.argmax(axis=1)).mean(axis=0)
 
     @property
     def reference(self) -> Level:
@@ -375,7 +329,33 @@ def audit_masks(
         chances = observation_chances(full.y_positive, rates, share)
         capped = int(((chances[0] == 1) | (chances[1] == 1))[full.y_mask.any(axis=0)].sum())
         levels.append(_level(full, masks, models, values, share, capped))
-    return _audit(full, models, values, levels)
+    chosen = _preselected(full, models, values, rates, draws, seed)
+    return replace(_audit(full, models, values, levels), preselected=chosen)
+
+
+def _preselected(
+    full: StoredLabels,
+    models: Sequence[ScoredModel],
+    values: np.ndarray,
+    rates: Rates,
+    draws: int,
+    seed: int,
+) -> Preselected:
+    """Let every model in turn choose the clips, `draws` times in all, or a few times more."""
+    each = -(-draws // len(models))
+    choosing = np.repeat(np.arange(len(models)), each)
+    masks = [
+        full.y_mask
+        & preselected_mask(
+            full.y_positive, models[m].scores[0], rates, derive_seed(seed, "preselection", n)
+        )
+        for n, m in enumerate(choosing.tolist())
+    ]
+    level = _level(full, masks, models, values, 1.0, 0)
+    ranks = (level.values[:, :, None] > level.values[..., None]).sum(axis=3)
+    before = (values[:, None] > values[..., None]).sum(axis=2)
+    change = ranks[np.arange(len(choosing)), :, choosing] - before[:, choosing].T
+    return Preselected(level, change.mean(axis=0))
 
 
 def _audit(

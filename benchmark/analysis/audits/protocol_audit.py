@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.analysis.audits.mask_audit import mask_labels, openmic_like_mask, partition_labels
+from benchmark.analysis.audits.mask_audit import mask_labels, partition_labels
+from benchmark.analysis.audits.masks import openmic_like_mask
 from benchmark.analysis.comparison import Comparison, Entry, evaluate
 from benchmark.contracts.dataset import CLASSES, Dataset
 from benchmark.contracts.seeds import derive_seed

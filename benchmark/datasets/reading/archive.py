@@ -23,10 +23,12 @@ def verify(archive: Path, md5: str) -> None:
         Where `archive` does not have the checksum `md5`.
     """
     with archive.open("rb") as stream:
-        found = hashlib.file_digest(stream, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
-    if found != md5:
+        actual = hashlib.file_digest(
+            stream, partial(hashlib.md5, usedforsecurity=False)
+        ).hexdigest()
+    if actual != md5:
         raise DataError(
-            f"{archive} has the MD5 checksum {found} instead of {md5}: it is damaged or another "
+            f"{archive} has the MD5 checksum {actual} instead of {md5}: it is damaged or another "
             "version; move it away and download it again"
         )
 

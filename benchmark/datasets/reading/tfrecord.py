@@ -54,7 +54,7 @@ def masked(crc: int) -> int:
 
 
 def read_records(path: Path) -> Iterator[bytes]:
-    """Yield a shard's records, each after its checksums were found right.
+    """Yield a shard's records, each after its checksums were checked.
 
     Parameters
     ----------

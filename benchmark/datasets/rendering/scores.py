@@ -65,11 +65,11 @@ def corpus_folder() -> Path:
 def collections() -> dict[str, tuple[str, ...]]:
     """Return the files of each collection as sorted paths relative to the corpus."""
     root = corpus_folder()
-    found = {}
+    files_of = {}
     for name, (_, patterns) in COLLECTIONS.items():
         paths = {p.relative_to(root).as_posix() for pattern in patterns for p in root.glob(pattern)}
-        found[name] = tuple(sorted(path for path in paths if not _LEFT_OUT.search(path)))
-    return found
+        files_of[name] = tuple(sorted(path for path in paths if not _LEFT_OUT.search(path)))
+    return files_of
 
 
 def group_of(path: str) -> str:

@@ -6,7 +6,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -35,8 +35,9 @@ class MyModel(pt.Model):
     #: Named settings, run as `my_model:smooth`.
     presets: Mapping[str, Mapping[str, Any]] = {"smooth": {"smoothing": 1000.0}}
 
-    def __init__(self, smoothing: float = 100.0) -> None:
-        # Each parameter has a default and is stored under its own name, as in scikit-learn.
+    def __init__(self, smoothing: Annotated[float, pt.Within("(0, inf)")] = 100.0) -> None:
+        # Each parameter has a default and is stored under its own name, as in scikit-learn; the
+        # annotation says which values are allowed.
         self.smoothing = smoothing
 
     def fit(self, train: pt.Part, stop: pt.Part, *, seed: int, report: Any = None) -> pt.History:
