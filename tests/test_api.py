@@ -208,11 +208,13 @@ class Slope(pt.Model):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Other tests may have imported JAX here; no model that is run in this process uses it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PJRT_NPROC", "1")
-        yield
+def environment():
+    """Give back what a run in this process changes; other tests may have imported JAX here."""
+    before = dict(os.environ)
+    os.environ["PJRT_NPROC"] = "1"  # no model that is run here uses JAX
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +247,7 @@ def test_a_run_is_looked_at(runs, small):
     part = pt.divide(small).part("test")
     assert np.array_equal(run.labels["test"].y_true, part.y_true)
     mine = pt.run(Slope(scale=2.0), small, seed=1)
+    assert "PYTHONSAFEPATH" not in os.environ  # programs that are started from here are as before
     assert np.array_equal(mine.model.predict_proba(part.X), mine.scores["test"])
     assert mine.model.scale == 2.0 and mine.id != run.id
     assert f"run {run.id}" in repr(run) and f"{run.metrics['mAP']:.3f}" in run._repr_html_()
