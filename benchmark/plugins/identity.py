@@ -25,7 +25,6 @@ ENGINE_FORMAT = 1
 Place = tuple[str, int]
 
 
-@cache
 def source_hash(cls: type) -> str:
     """Hash what a plugin's class computes with.
 
@@ -39,6 +38,12 @@ def source_hash(cls: type) -> str:
     PluginError
         If the source can't be read.
     """
+    # what a notebook has defined changes while it runs
+    return _hashed.__wrapped__(cls) if cls.__module__ == "__main__" else _hashed(cls)
+
+
+@cache
+def _hashed(cls: type) -> str:
     walk = _Walk(cls)
     of_contracts = sorted(_digest(walk.text(one)) for one in walk.used_by_contracts)
     return _digest("\n\n".join([str(ENGINE_FORMAT), walk.text(walk.start), *of_contracts]))[:16]

@@ -121,6 +121,20 @@ def discover(kind: str, folder: ModuleType, group: str, base: type) -> Registry:
     return registry
 
 
+def check_class(kind: str, cls: object, base: type) -> None:
+    """Refuse what can't be used as a plugin's class.
+
+    Raises
+    ------
+    PluginError
+        Saying why.
+    """
+    one = Registry(kind, base)
+    one.add(cls, kind)
+    for problem in one.failures.values():
+        raise PluginError(f"the {kind} can't be used: {problem}")
+
+
 @cache
 def models() -> Registry:
     """Return the models in ``models/`` and under ``polytimbre.models``."""
