@@ -9,49 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Command
 
 ROOT = Path(__file__).parent.parent
 
 
 def project():
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-
-def contributing_model():
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    return re.search(r"```python\n(.*?)```", text, re.DOTALL).group(1)
-
-
-def test_the_model_in_contributing_runs(polytimbre: Command):
-    source = contributing_model()
-    assert len(source.splitlines()) < 40
-    name, group = "nearest_centroid", "polytimbre.models"
-    polytimbre.add_plugin(name, source, group, name, "NearestCentroid")
-    assert "holds to the contract" in polytimbre("check", name)
-    polytimbre("run", "--dataset", "tiny", "--model", name)
-    assert name in polytimbre("compare")
-
-
-def test_the_model_in_contributing_is_found_by_scanning_the_folder(tmp_path):
-    """A file put into ``models/`` is enough."""
-    from benchmark.contracts.model import Model
-    from benchmark.plugins.registry import discover
-
-    folder = tmp_path / "scanned_models"
-    folder.mkdir()
-    (folder / "__init__.py").write_text("")
-    (folder / "nearest_centroid.py").write_text(contributing_model())
-    (folder / "broken.py").write_text("import not_there\n")
-    sys.path.insert(0, str(tmp_path))
-    try:
-        import scanned_models
-
-        found = discover("model", scanned_models, "no.such.group", Model)
-    finally:
-        sys.path.remove(str(tmp_path))
-    assert found.names() == ["nearest_centroid"]
-    assert "not_there" in found.failures["scanned_models.broken"]
 
 
 def split_pin(requirement: str):

@@ -7,11 +7,11 @@ import shutil
 import pytest
 
 from benchmark.runs.published import DEFAULT, sets
-from reports import paper, publish
+from reports import documents, paper, publish
 from reports.tables import results, text
 
 SOURCE = DEFAULT.parent / "paper.typ"
-README = DEFAULT.parent.parent / "README.md"
+INTERVAL = re.compile(r"-?\d\.\d{3} \(-?\d\.\d{3}–-?\d\.\d{3}\)")
 
 
 def test_the_published_sets_are_whole_and_small():
@@ -56,74 +56,25 @@ def test_a_changed_digit_names_the_sentences(tmp_path):
     assert "paper.typ:" in problems and "the tuned cnn gains" in problems
 
 
-POLICIES = {
-    "one global threshold": "global",
-    "one a class": "per_class",
-    "shrunk: a mean of both": "shrunk",
-    "global, after Platt's calibration": "global + platt",
-    "global, after isotonic calibration": "global + isotonic",
-    "0.5": "half",
-    "tuned: the best of all on held-out clips": "tuned",
-}
-HEADINGS = {
-    "select, same clips": "in sample",
-    "select, held-out clips": "cross-fitted",
-    "test": "test F1",
-    "over one global threshold": "test gain",
-}
+def test_documents_are_as_the_published_sets_make_them():
+    """If not: `polytimbre publish --readme` writes them again."""
+    made = documents.made(DEFAULT)
+    assert {path.name for path in made} == {"README.md", *documents.FIGURES}
+    assert len(made) == 4
+    for path, content in made.items():
+        assert path.read_text(encoding="utf-8") == content, path
 
 
-def readme_tables():
-    """Yield each table of README: the text between it and the one before, and its rows."""
-    text = ""
-    for part in re.findall(r"(?:^(?!\|).*\n)+|(?:^\|.*\n)+", README.read_text(), re.MULTILINE):
-        if part.startswith("|"):
-            heads, _, *rows = (line.strip("| \n").split(" | ") for line in part.splitlines())
-            yield text, [dict(zip(heads, row, strict=True)) for row in rows]
-        text = part
+def test_the_front_page_shows_the_best_models_on_real_recordings():
+    page = documents.FRONT_PAGE.read_text(encoding="utf-8")
+    table = page.split("<!-- published table -->\n")[1].split("\n<!-- end -->")[0]
+    heads, _, *rows = (line.strip("| ").split(" | ") for line in table.splitlines())
+    frame = results.read(sets(DEFAULT)["audioset20"].results())["comparison"].frame
+    published = text.joined(frame, " ({})").head(5)[heads]
+    assert [dict(zip(heads, row, strict=True)) for row in rows] == published.to_dict("records")
 
 
-@pytest.mark.parametrize(
-    ("command", "dataset", "table"),
-    [
-        ("paper/results/rendered --resamples 10000` prints", "rendered", "comparison"),
-        ("polytimbre compare --dataset audioset20", "audioset20", "comparison"),
-        ("polytimbre ensemble --dataset audioset20", "audioset20", "ensembles"),
-        ("polytimbre thresholds --dataset audioset20", "audioset20", "thresholds"),
-    ],
-)
-def test_the_tables_of_the_readme_are_the_published_ones(command, dataset, table):
-    (rows,) = (rows for text, rows in readme_tables() if command in text)
-    frame = results.read(sets(DEFAULT)[dataset].results())[table].frame
-    if table == "thresholds":
-        frame = frame[frame["model"].str.startswith("mean of")].drop(columns="model")
-        rows = [
-            {HEADINGS.get(head, head): cell for head, cell in row.items()}
-            | {"policy": POLICIES[row["policy"]]}
-            for row in rows
-        ]
-    name = "policy" if table == "thresholds" else "model"
-    cells = text.joined(frame, " ({})").set_index(name)
-    assert table == "thresholds" or [row[name] for row in rows] == list(cells.index)
-    for row in rows:
-        for head, cell in row.items():
-            published = row[name] if head == name else cells.loc[row[name], head]
-            assert cell in (published, published.split(" (")[0])  # with its interval or without
-
-
-def test_the_learning_curve_of_the_readme_is_the_published_one():
-    command = "polytimbre learning-curve --dataset audioset20"
-    (rows,) = (rows for text, rows in readme_tables() if command in text)
-    frame = results.read(sets(DEFAULT)["audioset20"].results())["learning_curve"].frame
-    expected = []
-    for model, curve in text.joined(frame, " ({})").groupby("model", sort=False):
-        values = (cell.split(" (")[0] for cell in curve["select mAP"])
-        row = {"model": model, **dict(zip(curve["fraction"], values, strict=True))}
-        expected.append({**row, "gain of the last step": curve["gain"].iloc[-1]})
-    assert rows == expected
-
-
-def test_every_interval_of_the_readme_is_published():
+def test_every_interval_in_a_document_is_published():
     published = {
         cell
         for one in sets(DEFAULT).values()
@@ -131,6 +82,10 @@ def test_every_interval_of_the_readme_is_published():
         for column in text.joined(result.frame, " ({})").to_dict("list").values()
         for cell in column
     }
-    found = re.findall(r"-?\d\.\d{3} \(-?\d\.\d{3}–-?\d\.\d{3}\)", README.read_text())
-    assert len(found) > 60
-    assert not [cell for cell in found if cell not in published]
+    intervals = [
+        interval
+        for name in ("README.md", "paper/results/README.md", "benchmark/README.md")
+        for interval in INTERVAL.findall((DEFAULT.parents[1] / name).read_text())
+    ]
+    assert len(intervals) > 350
+    assert not [one for one in intervals if one not in published]

@@ -38,6 +38,9 @@ def publish(
     check: Annotated[
         bool, typer.Option("--check", help="Check what is published, deriving it again.")
     ] = False,
+    readme: Annotated[
+        bool, typer.Option("--readme", help="Write the README of the published sets anew.")
+    ] = False,
     data_root: RootOption = None,
     storage: StorageOption = None,
     results: ResultsOption = None,
@@ -49,18 +52,20 @@ def publish(
     """
     from benchmark.analysis.audits.protocol_audit import audit_labels
     from benchmark.tuning import studies
+    from reports import documents
     from reports import publish as publishing
 
     target = published_at(results)
     if check:
         _check(target, data_root, read_runs(store) if store else None)
         return
-    if not (run_id or dataset or labels):
+    if not (run_id or dataset or labels or readme):
         raise ProtocolError("say what to publish: RUN_ID..., --dataset NAME or --labels FILE")
     if labels:
         made = publishing.publish_labels(audit_labels(labels), target)
         print(f"published the audit of OpenMIC's labels in {made.path}")
     if not (run_id or dataset):
+        documents.write(target)
         return
     chosen = read_runs(store)
     runs, audited = _chosen(chosen, run_id or [], dataset, audit or [])
@@ -77,6 +82,7 @@ def publish(
         files = sum(p.stat().st_size for p in made.path.rglob("*") if p.is_file())
         print(f"published {len(made.runs) + len(made.audit)} runs on {name} in {made.path}, "
               f"{files / 1e6:.1f} MB")  # fmt: skip
+    documents.write(target)
 
 
 def _chosen(

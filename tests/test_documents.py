@@ -1,0 +1,226 @@
+"""What the documents show: files, commands and links, each held to what it says."""
+
+import ast
+import csv
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer.main
+from conftest import Command
+from test_project import FLOORS
+
+from benchmark.cli import app
+from benchmark.contracts.model import Model
+from benchmark.plugins import registry
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = (
+    "README.md", "CONTRIBUTING.md", "benchmark/README.md", "benchmark/datasets/README.md",
+    "models/README.md", "paper/results/README.md",
+)  # fmt: skip
+
+
+def blocks(document: str, language: str) -> list[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [block for name, block in fenced if name == language]
+
+
+def plugin(document: str, name: str) -> str:
+    """Return the file of a document that defines a plugin of that name."""
+    (source,) = (b for b in blocks(document, "python") if f'name = "{name}"' in b)
+    return source
+
+
+MODELS = {
+    "nearest_centroid": "NearestCentroid",
+    "frame_network": "FrameNetwork",
+    "lightgbm": "LightGBM",
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_in_the_documents_holds_to_the_contract_and_runs(polytimbre: Command, name):
+    if name == "lightgbm":
+        try:
+            import lightgbm  # noqa: F401
+        except OSError as error:  # its wheel for Linux brings no OpenMP
+            pytest.skip(f"LightGBM can't be loaded: {error}")
+    module, source = f"documented_{name}", plugin("models/README.md", name)
+    polytimbre.add_plugin(module, source, "polytimbre.models", name, MODELS[name])
+    workers = int(name == "frame_network")  # JAX, which `check` imports, has more threads
+    run = ("run", "--dataset", "tiny", "--model", name, "--seed", 0, "--workers", workers)
+    for code, output in polytimbre.several(("check", name), run, ("compare",)):
+        assert code == 0, output
+    assert name in output
+
+
+def test_every_model_in_the_documents_is_tested():
+    names = re.findall(r'^    name = "(\w+)"$', (ROOT / "models/README.md").read_text(), re.M)
+    assert names == list(MODELS)
+
+
+def test_a_model_file_is_found_by_scanning_its_folder(tmp_path):
+    """A file put into ``models/`` is enough; one that fails to import is named."""
+    folder = tmp_path / "scanned_models"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    source = plugin("models/README.md", "nearest_centroid")
+    (folder / "nearest_centroid.py").write_text(source)
+    (folder / "broken.py").write_text("import not_there\n")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        import scanned_models
+
+        models = registry.discover("model", scanned_models, "no.such.group", Model)
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert models.names() == ["nearest_centroid"]
+    assert "not_there" in models.failures["scanned_models.broken"]
+
+
+@pytest.fixture
+def collection(tmp_path):
+    """The files that the documented data set reads: three instruments, a quarter unobserved."""
+    folder = tmp_path / "collection"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    y = rng.random((240, 3)) < 0.4
+    X = (y @ rng.normal(size=(3, 8)))[:, None] + rng.normal(size=(240, 5, 8))
+    np.save(folder / "features.npy", X.astype(np.float32))
+    with (folder / "labels.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["clip", "recording", "partition", "cello", "flute", "voice"])
+        for i, labels in enumerate(y):
+            cells = ["" if rng.random() < 0.25 else int(label) for label in labels]
+            part = "train" if i < 180 else "test"
+            rows.writerow([f"clip{i:03d}", f"recording{i // 3:02d}", part, *cells])
+    return folder
+
+
+def test_the_data_set_in_the_documents_holds_to_the_contract_and_runs(polytimbre, collection):
+    source = plugin("benchmark/datasets/README.md", "my_collection")
+    group = "polytimbre.datasets"
+    polytimbre.add_plugin("documented_data", source, group, "my_collection", "MyCollection")
+    data = ("--data-root", collection)
+    run = ("run", "--dataset", "my_collection", *data, "--model", "logistic_regression")
+    done = polytimbre.several(
+        ("check", "my_collection", *data), (*run, "--workers", 0), ("compare", "--per-class")
+    )
+    assert [code for code, _ in done] == [0, 0, 0], done
+    assert "flute" in done[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda text: "", "needs a heading"),
+        (lambda text: text.replace(",voice", "", 1), "rows as long as that"),
+        (lambda text: text.replace(",1,", ",maybe,", 1), "not 'maybe'"),
+        (lambda text: text.replace("clip001", "clip000"), "duplicate key 'clip000'"),
+    ],
+)
+def test_the_data_set_in_the_documents_names_what_is_wrong(
+    polytimbre, collection, change, sentence
+):
+    source = plugin("benchmark/datasets/README.md", "my_collection")
+    group = "polytimbre.datasets"
+    polytimbre.add_plugin("documented_data", source, group, "my_collection", "MyCollection")
+    labels = collection / "labels.csv"
+    labels.write_text(change(labels.read_text()))
+    printed = polytimbre("check", "my_collection", "--data-root", collection, code=2)
+    assert sentence in printed
+
+
+def test_the_python_lines_of_the_front_page_run(tmp_path):
+    (source,) = blocks("README.md", "python")
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=tmp_path, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    assert 0.6 < float(done.stdout) < 0.65
+    assert (tmp_path / "comparison.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_python_code_in_a_document_can_be_read(document):
+    for source in blocks(document, "python"):
+        ast.parse(source)
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """Return every command line that a document shows, with the document."""
+    lines = []
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8").replace("\\\n", " ")
+        inline = re.findall(r"`(?:\.tox/\w+/bin/)?(polytimbre [^`\n]+)`", text)
+        fenced = re.findall(r"^(polytimbre .+)$", text, re.MULTILINE)
+        lines += [(document, line) for line in dict.fromkeys(inline + fenced)]
+    return lines
+
+
+def problem(line: str) -> str | None:
+    """Say what a command line names that the command doesn't have."""
+    command, words = typer.main.get_command(app), shlex.split(line, comments=True)[1:]
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    if getattr(command, "commands", None) and words and words[0].isalpha() and words[0].islower():
+        return f"there is no command {words[0]}"
+    options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+    unknown = [word for word in words if word.startswith("--") and word not in options]
+    return f"there is no option {unknown[0]}" if unknown else None
+
+
+def test_every_command_in_a_document_exists():
+    lines = shown_commands()
+    assert len(lines) > 60
+    assert [(where, line, wrong) for where, line in lines if (wrong := problem(line))] == []
+    assert problem("polytimbre compar --ranks") and problem("polytimbre compare --rank")
+
+
+def test_the_list_of_commands_is_what_help_prints():
+    help_ = subprocess.run(
+        [sys.executable, "-m", "benchmark", "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=True, env={"COLUMNS": "100"},
+    ).stdout  # fmt: skip
+    listed = help_[help_.index("\nRun:") :].strip()
+    assert blocks("benchmark/README.md", "")[-1].strip() == listed
+
+
+def test_every_link_in_a_document_leads_somewhere():
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        links = re.findall(r"\]\(([^)#]+)[^)]*\)|(?:src|srcset)=\"([^\"]+)\"", text)
+        for target in filter(None, (one for link in links for one in link)):
+            if not target.startswith("https://"):
+                assert (ROOT / document).parent.joinpath(target).exists(), (document, target)
+
+
+@pytest.mark.parametrize(
+    ("document", "plugins", "package"),
+    [
+        ("models/README.md", registry.models, "models."),
+        ("benchmark/datasets/README.md", registry.datasets, "benchmark.datasets."),
+    ],
+)
+def test_every_plugin_that_comes_along_is_in_the_table(document, plugins, package):
+    own = [name for name, cls in plugins().plugins.items() if cls.__module__.startswith(package)]
+    text = (ROOT / document).read_text()
+    assert sorted(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)[: len(own)]) == sorted(own)
+
+
+def test_the_list_of_folders_is_complete_and_in_the_order_of_the_floors():
+    listing = next(b for b in blocks("benchmark/README.md", "") if b.startswith("cli/"))
+    listed = [name.strip("/").removesuffix(".py") for name in re.findall(r"(?m)^(\S+)", listing)]
+    floors = [floor.removeprefix("benchmark/") for floor in FLOORS if floor.startswith("benchmark")]
+    assert listed == [name for name in reversed(floors) if not name.startswith("__")]
+    folder = ROOT / "benchmark"
+    there = {p.parent.name for p in folder.glob("*/__init__.py")} | {
+        p.stem for p in folder.glob("*.py")
+    }
+    assert set(listed) == {name for name in there if not name.startswith("__")}
