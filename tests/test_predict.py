@@ -191,7 +191,7 @@ def test_the_command_tells_what_sounds_when(with_run: Command, song, tmp_path):
     model = with_run.store / "runs" / run / "model"
     (weights,) = model.iterdir()
     weights.write_bytes(weights.read_bytes().replace(b"0", b"1"))
-    assert f"model/{weights.name} was changed" in with_run("predict", song, *asked, code=2)
+    assert f"model/{weights.name} does not match" in with_run("predict", song, *asked, code=2)
 
 
 def test_a_run_on_features_that_no_audio_has_is_refused(polytimbre: Command, song):
