@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import Command
 
 ROOT = Path(__file__).parent.parent
 

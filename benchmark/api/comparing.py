@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Of the bootstrap, where the number of models does not ask for more.
 RESAMPLES = 2000
 
-#: The tables of a comparison, by the names under which the report declares them.
+#: The tables of a comparison, as the report declares them; ranks take three models or more.
 TABLES = ("comparison", "pairs", "per_class", "ranks")
 
 Scores = Mapping[str, np.ndarray]
@@ -195,7 +195,8 @@ class Result:
         from reports.tables.declaration import facts_of, table
 
         facts = facts_of(self._analysis)
-        made = {name: table(name).make(self._analysis, facts) for name in TABLES}
+        names = TABLES if len(self._analysis.comparison.entries) > 2 else TABLES[:-1]
+        made = {name: table(name).make(self._analysis, facts) for name in names}
         return {name: one for name, one in made.items() if one is not None}
 
     @property
