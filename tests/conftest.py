@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -302,6 +304,24 @@ def postgres() -> Iterator[Server]:
 def database(postgres: Server) -> str:
     """The URL of an empty PostgreSQL database."""
     return postgres.database()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    """The folder that this checkout's wheel is unpacked in, as an installer does."""
+    folder = tmp_path_factory.mktemp("wheel")
+    return unpack_wheel(Path(__file__).parent.parent, folder / "site")
+
+
+def unpack_wheel(project: Path, site: Path) -> Path:
+    """Build a project's wheel, unpack it in a new folder, and return that."""
+    from hatchling.builders.wheel import WheelBuilder
+
+    with tempfile.TemporaryDirectory() as folder:
+        (file,) = WheelBuilder(str(project)).build(directory=folder, versions=["standard"])
+        with zipfile.ZipFile(file) as archive:
+            archive.extractall(site)
+    return site
 
 
 @pytest.fixture(scope="session")

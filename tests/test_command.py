@@ -303,12 +303,6 @@ def test_plugins_that_cannot_be_used_are_listed_with_their_error(polytimbre):
     assert "guess" in listed
 
 
-def test_two_plugins_of_one_name_are_an_error(polytimbre):
-    source = "from tiny_plugins import Guess\nclass Again(Guess):\n    name = 'cnn'\n"
-    polytimbre.add_plugin("again", source, "polytimbre.models", "again", "Again")
-    assert "two models are named 'cnn'" in polytimbre("list", "models", code=2)
-
-
 def test_debug_shows_the_traceback(polytimbre):
     assert "Traceback" in polytimbre("--debug", "show", "nothing", code=1)
 

@@ -78,11 +78,7 @@ def test_words_versions_and_fields_leave_every_identity_alone(tree, before, edit
     edit("benchmark/errors.py", "Did you mean", "Perhaps you mean")
     edit("benchmark/bases/network.py", "training diverged in", "training went astray in")
     edit("benchmark/scoring/metrics.py", '"no class can be scored', '"nothing can be scored')
-    edit(
-        "benchmark/contracts/dataset.py",
-        "    classes: tuple[str, ...] = CLASSES\n\n    @cached",
-        "    classes: tuple[str, ...] = CLASSES\n    extra: int = 3\n\n    @cached",
-    )
+    edit("benchmark/contracts/dataset.py", "    y_mask: np", "    extra: int\n    y_mask: np")
     edit(
         "benchmark/contracts/model.py", "    best: int = 0\n", "    best: int = 0\n    n: int = 0\n"
     )
@@ -382,6 +378,33 @@ def hash_of(text):
             return source_hash(type("Plugin", (), {"__module__": "plug_text"}))
         finally:
             del sys.modules["plug_text"]
+
+
+def cells(monkeypatch, **texts):
+    """Run texts as a notebook runs its cells, and hash the class ``Plugin``."""
+    import linecache
+    from types import ModuleType
+
+    notebook = ModuleType("notebook_")
+    monkeypatch.setitem(sys.modules, "notebook_", notebook)
+    for name, text in texts.items():
+        lines = text.splitlines(keepends=True)
+        monkeypatch.setitem(linecache.cache, f"<{name}>", (len(text), None, lines, f"<{name}>"))
+        exec(compile(text, f"<{name}>", "exec"), vars(notebook))
+    return source_hash(notebook.Plugin)
+
+
+def test_a_class_in_a_notebook_rests_on_what_its_cells_define(monkeypatch):
+    cell = "import numpy as np\nSHARE = 2\ndef double(x):\n    return SHARE * np.exp(x)\n"
+    model = "from benchmark.bases.network import NeuralNetwork as Base\nclass Plugin(Base):\n"
+    model += "    '''Doc.'''\n    def layers(self):\n        return double(1)\n"
+    first = cells(monkeypatch, a=cell, b=model)
+    assert first == cells(monkeypatch, a=cell, b=model.replace("Doc", "Words"), c="other = 3\n")
+    changes = {"SHARE = 2": "SHARE = 3", "SHARE *": "SHARE +", "numpy as": "math as"}
+    for old, new in changes.items():
+        assert first != cells(monkeypatch, a=cell.replace(old, new), b=model)
+    assert first != cells(monkeypatch, a=cell, b=model.replace("double(1)", "double(2)"))
+    assert first != cells(monkeypatch, a=cell, b=model.replace("(Base)", ""))
 
 
 def test_a_class_without_a_file_is_refused():

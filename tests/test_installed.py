@@ -1,10 +1,8 @@
 """The engine's own `models` and `reports` are used, whatever lies in the working folder."""
 
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -49,32 +47,6 @@ def hostile(request, tmp_path):
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def from_wheel(tmp_path_factory):
-    """A Python in which polytimbre is installed from a wheel, with our libraries."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = "import sys; from hatchling.builders.wheel import WheelBuilder as W;"
-    build += "print(next(W(sys.argv[1]).build(directory=sys.argv[2], versions=['standard'])))"
-    try:
-        wheel = subprocess.run(
-            [sys.executable, "-c", build, ROOT, folder], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except subprocess.CalledProcessError as error:
-        if "No module named 'hatchling'" not in error.stderr:
-            raise
-        uv = shutil.which("uv")
-        if uv is None:
-            pytest.skip("neither hatchling nor uv is here to build a wheel")
-        subprocess.run(
-            [uv, "build", "--wheel", "--out-dir", folder, ROOT], check=True, capture_output=True
-        )
-        (wheel,) = folder.glob("*.whl")
-    site = folder / "site"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-    return site
-
-
 def check(folder, root, path):
     """Check what is used from `root` when `path` comes first and `folder` is worked in."""
     listed = run(folder, sys.executable, "-m", "benchmark", "list", "models", path=path)
@@ -91,8 +63,8 @@ def test_from_the_checkout(hostile):
     check(hostile, ROOT, path=str(hostile))
 
 
-def test_from_a_wheel(hostile, from_wheel):
-    check(hostile, from_wheel, path=os.pathsep.join([str(hostile), str(from_wheel)]))
+def test_from_a_wheel(hostile, wheel):
+    check(hostile, wheel, path=os.pathsep.join([str(hostile), str(wheel)]))
 
 
 def test_a_package_of_somebody_elses_that_was_imported_first_is_named(tmp_path):

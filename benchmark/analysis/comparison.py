@@ -23,7 +23,8 @@ class Entry:
     label : str
         Model and preset; parameters in brackets where two rows would read alike.
     records : list of Record
-        One a seed; an ensemble's hold those of its members, seed after seed.
+        One a seed; an ensemble's hold those of its members, seed after seed. None for scores
+        that were brought along.
     evaluations : list of Evaluation
         One a seed.
     scores : ndarray, shape (n_seeds, n_clips, n_classes), float32
@@ -56,11 +57,18 @@ class Entry:
         return np.mean([e.average_precision for e in self.evaluations], axis=0)
 
     def seconds(self, name: str) -> float:
-        """Mean seconds a seed of ``fit``, ``predict`` or ``warm_up``, members added up."""
+        """Mean seconds a seed of ``fit``, ``predict`` or ``warm_up``, members added up.
+
+        NaN where no run stands behind the scores.
+        """
+        if not self.records:
+            return float("nan")
         return sum(record.seconds[name] for record in self.records) / len(self.evaluations)
 
     def milliseconds_per_clip(self) -> float:
-        """Mean time to score one clip of the test part."""
+        """Mean time to score one clip of the test part, NaN where no run was timed."""
+        if not self.records:
+            return float("nan")
         return 1e3 * self.seconds("predict") / self.records[0].clips["test"]
 
 
@@ -95,7 +103,7 @@ class Comparison:
     @property
     def division_id(self) -> str:
         """Of the runs that are compared."""
-        return self.entries[0].records[0].spec.division_id
+        return next(r.spec.division_id for entry in self.entries for r in entry.records)
 
     @property
     def classes(self) -> tuple[str, ...]:

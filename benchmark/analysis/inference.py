@@ -119,6 +119,8 @@ def tuned_and_default(entries: Sequence[Entry]) -> list[tuple[int, int]]:
     kept: dict[tuple[str, bool], list[int]] = {}
     tuned = []
     for i, entry in enumerate(entries):
+        if not entry.records:
+            continue
         spec = entry.records[0].spec
         if not entry.label.startswith(spec.label):
             continue  # an ensemble, whose first member says nothing about it

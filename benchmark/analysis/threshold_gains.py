@@ -70,7 +70,7 @@ class PolicyResult:
     select_sd : float
         Standard deviation of `gain` from the luck of the select part alone.
     test_sd : float
-        Standard deviation of `gain` from test clips and seeds alone.
+        Standard deviation of `gain` from test clips alone.
     """
 
     in_sample: float
@@ -134,6 +134,7 @@ class Gains:
         test, clips = _means(self.on_test, self.on_test.values, models)
         held, held_values = _means(self.on_select, _class_means(self.on_select), models)
         luck = self._luck(models)
+        _, still = _means(self.on_test, self.on_test.values_over_clips, models)
         test_values = clips + luck[np.arange(len(clips)) % len(luck)]
         gain, gain_values = test - test[0], test_values - test_values[:, :1]
         low, high = basic_interval(test, test_values, self.level)
@@ -148,7 +149,7 @@ class Gains:
             np.append(np.nan, p),
             np.append(False, p <= floor * (1 + 1e-9)),
             (luck - luck[:, :1]).std(axis=0),
-            (clips - clips[:, :1]).std(axis=0),
+            (still - still[:, :1]).std(axis=0),
             strict=True,
         )
         return {name: PolicyResult(*row) for name, row in zip(NAMES, columns, strict=True)}

@@ -26,6 +26,7 @@ def report(
         import jinja2  # noqa: F401
         import nbclient  # noqa: F401
         import nbconvert  # noqa: F401
+        import pdoc  # noqa: F401
     except ImportError as error:
         raise PolytimbreError(
             f"the report needs {error.name}; install the extra: pip install 'polytimbre[report]'"

@@ -140,14 +140,30 @@ def show(run_id: str, store: StoreOption = None) -> None:
         print(trace)
 
 
-def check(model: Annotated[str, typer.Argument(help="Model; see `list models`.")]) -> None:
-    """Hold a model plugin against the model contract, rule by rule."""
-    from benchmark.plugins import registry
-    from benchmark.plugins.checks import check_model
+def check(
+    name: Annotated[str, typer.Argument(help="Model, front end or data set; see `list`.")],
+    data_root: RootOption = None,
+) -> None:
+    """Hold a model, a front end or a data set against its contract, rule by rule."""
+    import os
 
-    for rule in check_model(registry.models().get(model)):
+    from benchmark.workers.threads import SINGLE_THREAD
+
+    os.environ.update(SINGLE_THREAD)  # as in a run; libraries read it when they are imported
+    from benchmark.cli.features import features_verify
+    from benchmark.plugins import checks, registry
+
+    if name in registry.models().plugins:
+        kind, rules = "model", checks.check_model(registry.models().get(name))
+    elif name in registry.frontends().plugins:
+        return features_verify(name)
+    elif name in registry.datasets().plugins:
+        kind, rules = "data set", checks.check_dataset(registry.datasets().get(name), data_root)
+    else:  # no plugin of that name: its failure to load, or the nearest model
+        registry.models().get(name)
+    for rule in rules:
         print(f"holds: {rule}", flush=True)
-    print(f"model {model!r} holds to the contract")
+    print(f"{kind} {name!r} holds to the contract")
 
 
 def info(store: StoreOption = None) -> None:
@@ -193,6 +209,14 @@ def list_datasets() -> None:
     from benchmark.plugins import registry
 
     _list_plugins(registry.datasets(), lambda cls: cls.description)
+
+
+@list_app.command("frontends")
+def list_frontends() -> None:
+    """List the front ends, which make features from audio."""
+    from benchmark.plugins import registry
+
+    _list_plugins(registry.frontends(), lambda cls: cls.description)
 
 
 @list_app.command("runs")

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from benchmark.contracts import facts
 from benchmark.errors import DataError
 from benchmark.scoring.metrics import positives
 
@@ -60,7 +61,7 @@ class Part(Labels):
     X: np.ndarray = field(kw_only=True)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """An immutable, validated data set.
 
@@ -170,6 +171,23 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.X)
+
+    def _facts(self) -> dict[str, str]:
+        train = self.partition == "train"
+        return {
+            "split": self.split if self.official else f"{self.split}, NOT OFFICIAL",
+            "clips": f"{len(self):,}: {train.sum():,} train, {(~train).sum():,} test",
+            "groups": f"{len(set(self.groups.tolist())):,}",
+            "features": f"{self.X.shape[1]} frames x {self.X.shape[2]}, {self.X.dtype}",
+            "classes": f"{len(self.classes)}, {self.y_mask.mean():.1%} of the labels observed",
+        }
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.name}: {'; '.join(map(' '.join, self._facts().items()))}>"
+
+    def _repr_html_(self) -> str:
+        about = {"licence": self.licence, "cite": self.citation}
+        return facts.html(f"Data set {self.name}", self._facts() | about)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -131,6 +131,8 @@ class AudioSet20(DatasetPlugin):
 
     name = "audioset20"
     description = "AudioSet, 14,030 music clips, 20 classes (point --data-root at Google's files)"
+    #: The front end that computes these features from audio.
+    features = "vggish"
     citation = (
         "J. F. Gemmeke, D. P. W. Ellis, D. Freedman, A. Jansen, W. Lawrence, R. C. Moore, "
         "M. Plakal and M. Ritter: Audio Set: An ontology and human-labeled dataset for audio "

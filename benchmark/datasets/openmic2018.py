@@ -83,6 +83,8 @@ class OpenMIC2018(DatasetPlugin):
 
     name = "openmic2018"
     description = "OpenMIC-2018, 20,000 clips, labels partly observed (2.6 GB download)"
+    #: The front end that computes these features from audio.
+    features = "vggish"
     citation = (
         "E. J. Humphrey, S. Durand and B. McFee: OpenMIC-2018: An Open Dataset for Multiple "
         "Instrument Recognition. ISMIR 2018. doi:10.5281/zenodo.1432913"

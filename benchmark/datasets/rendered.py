@@ -24,6 +24,8 @@ class Rendered(DatasetPlugin):
         "6,000 clips of 9.6 s rendered from real scores on General MIDI instruments, 18 of the"
         " 20 classes, about a quarter of the labels observed; embedded"
     )
+    #: The front end that computes these features from audio.
+    features: ClassVar[str] = "logmel"
     citation: ClassVar[str] = (
         "Scores: M. S. Cuthbert and C. Ariza, music21: A Toolkit for Computer-Aided Musicology"
         " and Symbolic Music Data, ISMIR 2010. Rendered with pretty_midi (C. Raffel and D. P. W."

@@ -1,1 +1,1 @@
-"""Features: reading stored ones in bounded memory, making log-mel ones from audio."""
+"""Front ends: one file for each way from audio to features, and sets that were stored."""

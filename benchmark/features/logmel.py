@@ -9,9 +9,12 @@ differences in the last bits between machines do not reach the result.
 """
 
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
+from benchmark.contracts.frontend import FrontEnd
 from benchmark.errors import DataError
 
 #: Length of a frame in seconds.
@@ -28,6 +31,8 @@ CENTRE = 96
 MEAN_STEPS, STD_STEPS = 2.0, 5.0
 
 _WINDOW_SECONDS, _HOP_SECONDS = 0.04, 0.02
+#: Windows that are transformed at once: few enough to stay in the processor's cache.
+_TOGETHER = 48
 
 
 def logmel(signal: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -84,13 +89,16 @@ def _band_levels(signal: np.ndarray, sample_rate: int, hop: int) -> np.ndarray:
     """Return levels in dB, shape (n_hops, 64); the last window is padded with zeros."""
     length = round(_WINDOW_SECONDS * sample_rate)
     window = np.hanning(length + 1)[:-1]
-    padded = np.concatenate([signal, np.zeros(length)])
-    starts = np.arange(len(signal) // hop) * hop
-    windows = padded[starts[:, None] + np.arange(length)] * window
-    n_fft = 1 << (length - 1).bit_length()
+    windows = sliding_window_view(np.concatenate([signal, np.zeros(length)]), length)[::hop]
+    windows = windows[: len(signal) // hop]
     # A full-scale sine has amplitude sum(window) / 2 in its spectral line.
-    spectra = np.fft.rfft(windows, n_fft) / (window.sum() / 2)
-    power = spectra.real**2 + spectra.imag**2
+    scale = 1 / (window.sum() / 2)
+    n_fft = 1 << (length - 1).bit_length()
+    power = np.empty((len(windows), n_fft // 2 + 1))
+    for start in range(0, len(windows), _TOGETHER):
+        spectra = np.fft.rfft(windows[start : start + _TOGETHER] * window, n_fft)
+        square = (spectra.real * scale) ** 2 + (spectra.imag * scale) ** 2
+        power[start : start + _TOGETHER] = square
     bands = [
         (power[:, first : first + len(weights)] * weights).sum(axis=1)
         for first, weights in _mel_filters(sample_rate, n_fft)
@@ -116,3 +124,27 @@ def _mel_filters(sample_rate: int, n_fft: int) -> tuple[tuple[int, np.ndarray], 
 
 def _to_mel(hertz: float) -> float:
     return 2595 * np.log10(1 + hertz / 700)
+
+
+class LogMel(FrontEnd):
+    """Log-mel levels relative to the clip's own, which the data set `rendered` is stored as."""
+
+    name: ClassVar[str] = "logmel"
+    description: ClassVar[str] = (
+        "mean and standard deviation of the level in 64 mel bands; needs no weights, and does"
+        " not carry over well from rendered clips to recordings"
+    )
+    citation: ClassVar[str] = (
+        "S. Davis and P. Mermelstein, Comparison of Parametric Representations for Monosyllabic"
+        " Word Recognition in Continuously Spoken Sentences, IEEE TASSP 28(4), 1980"
+    )
+    licence: ClassVar[str] = "MIT, as polytimbre"
+    sample_rate: ClassVar[int] = 24_000
+    frame_seconds: ClassVar[float] = FRAME_SECONDS
+    n_features: ClassVar[int] = N_FEATURES
+    dtype: ClassVar[type] = np.uint8
+
+    def extract(self, signal):
+        """See :func:`logmel`."""
+        self.check_signal(signal)
+        return logmel(signal, self.sample_rate)

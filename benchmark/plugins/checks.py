@@ -111,14 +111,18 @@ def check_model(cls: type[Model]) -> Iterator[str]:
     ):
         try:
             rule()
-        except PolytimbreError:
+        except _BrokenRule:
             raise
         except (Exception, SystemExit) as error:
-            raise PluginError(
-                f"model {cls.name!r} broke the rule {_sentence(rule)!r}: "
-                f"{type(error).__name__}: {error}"
+            kind = "" if isinstance(error, PolytimbreError) else f"{type(error).__name__}: "
+            raise _BrokenRule(
+                f"model {cls.name!r} broke the rule {_sentence(rule)!r}: {kind}{error}"
             ) from error
         yield _sentence(rule)
+
+
+class _BrokenRule(PluginError):
+    """A rule that does not hold, named."""
 
 
 def _sentence(rule: Any) -> str:
@@ -135,7 +139,7 @@ class _Rules:
 
     def _require(self, holds: bool, rule: Any, instead: str) -> None:
         if not holds:
-            raise PluginError(
+            raise _BrokenRule(
                 f"model {self.cls.name!r} broke the rule {_sentence(rule)!r}: {instead}"
             )
 

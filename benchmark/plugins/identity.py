@@ -25,7 +25,6 @@ ENGINE_FORMAT = 1
 Place = tuple[str, int]
 
 
-@cache
 def source_hash(cls: type) -> str:
     """Hash what a plugin's class computes with.
 
@@ -39,6 +38,12 @@ def source_hash(cls: type) -> str:
     PluginError
         If the source can't be read.
     """
+    # what a notebook has defined changes while it runs
+    return _hashed.__wrapped__(cls) if cls.__module__ == "__main__" else _hashed(cls)
+
+
+@cache
+def _hashed(cls: type) -> str:
     walk = _Walk(cls)
     of_contracts = sorted(_digest(walk.text(one)) for one in walk.used_by_contracts)
     return _digest("\n\n".join([str(ENGINE_FORMAT), walk.text(walk.start), *of_contracts]))[:16]
@@ -71,13 +76,13 @@ class _Walk:
     def __init__(self, cls: type) -> None:
         self.names = Names(cls.__module__.partition(".")[0])
         source = self.names.source(cls.__module__)
-        if source is None:
-            raise PluginError(
-                f"class {cls.__name__}: there is no module {cls.__module__!r} to read its source "
-                "from, so its runs can't be told apart: define it in a Python file"
-            )
         name = cls.__qualname__.partition(".")[0]
-        known = "<locals>" not in cls.__qualname__ and name in source.bound
+        known = source is not None and "<locals>" not in cls.__qualname__ and name in source.bound
+        if source is None or not (known or hasattr(sys.modules.get(cls.__module__), "__file__")):
+            raise PluginError(
+                f"class {cls.__name__}: its source, in {cls.__module__!r}, can't be read, so its "
+                "runs can't be told apart: define it in a Python file"
+            )
         self.start = Definition(cls.__module__, name if known else WHOLE)
         self._uses: dict[Place, Uses] = {}
         self._attributes: set[str] = set()

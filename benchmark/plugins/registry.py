@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from types import ModuleType
 
 from benchmark.contracts.dataset import DatasetPlugin
+from benchmark.contracts.frontend import FrontEnd
 from benchmark.contracts.model import Model
 from benchmark.errors import PluginError, UnknownNameError
 
@@ -120,6 +121,20 @@ def discover(kind: str, folder: ModuleType, group: str, base: type) -> Registry:
     return registry
 
 
+def check_class(kind: str, cls: object, base: type) -> None:
+    """Refuse what can't be used as a plugin's class.
+
+    Raises
+    ------
+    PluginError
+        Saying why.
+    """
+    one = Registry(kind, base)
+    one.add(cls, kind)
+    for problem in one.failures.values():
+        raise PluginError(f"the {kind} can't be used: {problem}")
+
+
 @cache
 def models() -> Registry:
     """Return the models in ``models/`` and under ``polytimbre.models``."""
@@ -134,3 +149,11 @@ def datasets() -> Registry:
     from benchmark import datasets as folder
 
     return discover("data set", folder, "polytimbre.datasets", DatasetPlugin)
+
+
+@cache
+def frontends() -> Registry:
+    """Return the front ends in ``benchmark/features/`` and under ``polytimbre.frontends``."""
+    from benchmark import features as folder
+
+    return discover("front end", folder, "polytimbre.frontends", FrontEnd)

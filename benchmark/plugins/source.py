@@ -8,13 +8,17 @@ each stays one token.
 import ast
 import hashlib
 import importlib.util
+import inspect
 import io
+import linecache
 import sys
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 from benchmark.errors import PluginError
 
@@ -34,7 +38,7 @@ def text_of(module: str) -> str | None:
     """Return a module's source text; None if there is no such module.
 
     A byte order mark, a coding line and any line ends are understood. A compiled module's text
-    is one line with its SHA-256.
+    is one line with its SHA-256; a notebook's is put together from what its cells define.
 
     Raises
     ------
@@ -42,6 +46,8 @@ def text_of(module: str) -> str | None:
         If the module is there, but its file can't be read.
     """
     loaded = sys.modules.get(module)
+    if module == "__main__" and not hasattr(loaded, "__file__"):
+        return _notebook_text(loaded)
     try:
         spec = getattr(loaded, "__spec__", None) or importlib.util.find_spec(module)
     except (ImportError, ValueError):
@@ -49,8 +55,8 @@ def text_of(module: str) -> str | None:
     path = spec.origin if spec else getattr(loaded, "__file__", None)
     if spec and spec.submodule_search_locations is not None and not spec.has_location:
         return ""  # a folder without __init__.py
-    if path is None and loaded is None:
-        return None
+    if path is None:
+        return None if loaded is None else _notebook_text(loaded)
     try:
         content = Path(path).read_bytes()
         if path.endswith(tuple(EXTENSION_SUFFIXES)):
@@ -61,6 +67,44 @@ def text_of(module: str) -> str | None:
             f"the source of the module {module!r} can't be read ({error}), so runs of its models "
             "can't be told apart: define a model in a Python file"
         ) from error
+
+
+def _notebook_text(main: ModuleType) -> str:
+    """Return what a notebook has defined by now: imports, constants, functions and classes.
+
+    A name that holds anything else, such as an array, has no text, and changes no identity.
+    """
+    lines = []
+    for name, value in vars(main).items():
+        origin, defined_as = (getattr(value, n, None) for n in ("__module__", "__qualname__"))
+        if name.startswith("_"):
+            continue
+        if inspect.ismodule(value):
+            lines.append(f"import {value.__name__} as {name}")
+        elif origin == main.__name__ and (inspect.isclass(value) or inspect.isfunction(value)):
+            lines.append(_cell_text(value))
+        elif origin and defined_as and defined_as.isidentifier():
+            lines.append(f"from {origin} import {defined_as} as {name}")
+        elif isinstance(value, int | float | str | bytes | tuple | None):
+            with suppress(ValueError, SyntaxError):
+                ast.literal_eval(repr(value))
+                lines.append(f"{name} = {value!r}")
+    return "\n".join(lines)
+
+
+def _cell_text(defined: type | FunctionType) -> str:
+    """Return a class or function as the cell that defined it has it."""
+    functions = vars(defined).values() if inspect.isclass(defined) else [defined]
+    for code in (f.__code__ for f in functions if inspect.isfunction(f)):
+        cell = "".join(linecache.getlines(code.co_filename))
+        for node in reversed(ast.parse(cell).body):
+            if getattr(node, "name", None) == defined.__name__:
+                first = min(one.lineno for one in (node, *node.decorator_list))
+                return "\n".join(cell.splitlines()[first - 1 : node.end_lineno])
+    raise PluginError(
+        f"the source of {defined.__name__} can't be read, so runs of models that use it can't be "
+        "told apart: define a model in a Python file"
+    )
 
 
 def is_module(name: str) -> bool:

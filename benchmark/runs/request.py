@@ -1,7 +1,7 @@
 """Requests for runs, and the data, the division and the model that they ask for."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +35,17 @@ class DataRequest:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What one run is to be computed from; small enough to send to another process.
+    """What one run is to be computed from; it can be sent to another process.
 
+    `data` and `model` are names, or a data set and a class that are already there.
     `fraction` is the share of the fit part's groups that is trained on, in (0, 1]; the
     other parts, and the fit part that is scored, stay whole. `protocol` is one of
     :data:`benchmark.protocol.PROTOCOLS`. `chosen` says which study `params` come from, and
     `refit` asks for a last fit on all training clips.
     """
 
-    data: DataRequest
-    model: str
+    data: DataRequest | Dataset
+    model: str | type[Model]
     seed: int = 0
     preset: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
@@ -75,18 +76,23 @@ class Chosen:
     cost: dict[str, Any]
 
 
-def load(request: DataRequest) -> Dataset:
+def load(request: DataRequest | Dataset) -> Dataset:
     """Load the data set that was asked for.
+
+    One that came from another process is checked, and made immutable, once more.
 
     Raises
     ------
     UnknownNameError, DataError
     """
+    if isinstance(request, Dataset):
+        return replace(request)
     plugin = registry.datasets().get(request.name)()
     if plugin.needs_root:
         if request.root is None:
             raise DataError(
-                f"data set {request.name!r} is not embedded: say where it lies with --data-root"
+                f"data set {request.name!r} is not embedded: say where it lies with --data-root "
+                "(data_root= in Python)"
             )
         if not request.root.exists():
             raise DataError(f"the data root {request.root} does not exist; check --data-root")
@@ -148,13 +154,15 @@ def make_model(request: RunRequest) -> Model:
     PluginError
         If the plugin can't be imported or made.
     """
-    cls = registry.models().get(request.model)
+    cls = request.model
+    if isinstance(cls, str):
+        cls = registry.models().get(cls)
     try:
         return cls.from_params(request.preset, **request.params)
     except PolytimbreError:
         raise
     except Exception as error:
-        raise PluginError(f"model {request.model!r} can't be made: {error}") from error
+        raise PluginError(f"model {cls.name!r} can't be made: {error}") from error
 
 
 def training_rows(division: Division, fraction: float) -> np.ndarray:
@@ -203,7 +211,7 @@ def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunS
         fingerprint=data.fingerprint,
         division_id=division.id,
         protocol_id=division.protocol.id,
-        model=request.model,
+        model=model.name,
         preset=request.preset,
         params=json.loads(json.dumps(model.get_params())),
         seed=request.seed if model.seeded else 0,

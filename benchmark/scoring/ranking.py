@@ -5,7 +5,7 @@ Tests that answer one question are one family, corrected together (Holm): the be
 each other one, a tuned model against its default, and, as a supplement, every pair. The set of
 models that are not significantly worse than the best leaves out the truly best one in at most 5 %
 of cases. But as the best is picked on the same clips, some of many *equal* models is found worse
-more often than that (15 equal ones: 22 %); the family of all pairs is safe from that too.
+more often than that (15 equal ones: 19 %); the family of all pairs is safe from that too.
 The conventional view beside it is the Friedman test with
 Nemenyi's critical difference, which sees one rank per model and class and no clips.
 

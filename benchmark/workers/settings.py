@@ -91,6 +91,7 @@ def pin() -> None:
             f"JAX or Keras was imported with {', '.join(changed)}, which changes results: start a "
             "fresh Python, or run in at least one worker process"
         )
+    del wanted["PYTHONSAFEPATH"]  # which would change the programs that this one starts
     _set(wanted)
 
 

@@ -17,7 +17,7 @@ from benchmark.runs.published import PublishedSet
 from reports import figures, verify
 from reports.figures import architectures
 from reports.figures.style import Figure
-from reports.html import notebooks, pages
+from reports.html import notebooks, pages, reference
 from reports.tables import results
 
 
@@ -97,6 +97,7 @@ def _plan(sets: dict[str, PublishedSet], made: Path, pool: Executor) -> list[Bui
             for name in notebooks.NOTEBOOKS
         ),
         BuildStep("pages", lambda: pages.write(sets, made, drawn, executed)),
+        BuildStep("API reference", lambda: reference.write(made / "api")),
     ]
 
 

@@ -1,6 +1,5 @@
 """Write the pages of the report."""
 
-import base64
 import re
 import shutil
 from collections.abc import Sequence
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.runs.published import PublishedSet
-from reports.html import content
+from reports.html import content, shown
 from reports.html.notebooks import NOTEBOOKS, Executed
 
 HERE = Path(__file__).parent
@@ -26,7 +25,7 @@ def environment():
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    made.globals["cells"] = shown.cells
     made.filters["metric"] = lambda value: f"{value:.3f}"
     return made
 

@@ -1,87 +1,78 @@
-"""What the notebooks show: tables, figures and sentences of the published sets."""
+"""Tables and figures as HTML: what a notebook shows, and the report's pages."""
 
+import base64
 import io
-import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from functools import partial
+from html import escape
+from typing import Any
 
 import pandas as pd
-from IPython.display import HTML, Markdown, display
+from matplotlib.figure import Figure
 
-from benchmark.runs import published
-from reports.figures import plots, style
-from reports.html import content, pages
-from reports.tables import results
-from reports.tables.declaration import Result, Results
+from reports.figures import style
+from reports.html import content
+from reports.tables.declaration import Results
 
 
-def read() -> dict[str, Results]:
-    """Return the tables of every published set, by data set.
+def table(frame: pd.DataFrame, caption: str, notes: Sequence[str] = ()) -> str:
+    """Return a table, each interval beside its value, with its notes below."""
+    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    below = f"<ul>{listed}</ul>" if listed else ""
+    return f"{cells(content.rows(frame), caption)}{below}"
 
-    They are read from the folder ``$POLYTIMBRE_RESULTS``, or from the repository.
+
+def cells(rows: Sequence[Mapping[str, Mapping[str, Any]]], caption: str) -> str:
+    """Return a table of cells that :func:`reports.html.content.rows` made."""
+    if not rows:
+        return f"<p>{escape(caption)}: nothing</p>"
+    number = ' class="number"'
+    heads = "".join(
+        f'<th scope="col"{number if cell["numeric"] else ""}>{escape(name)}</th>'
+        for name, cell in rows[0].items()
+    )
+    lines = []
+    for row in rows:
+        line = ""
+        for i, cell in enumerate(row.values()):
+            kind = "td" if i or cell["numeric"] else "th"
+            scope, side = ' scope="row"' * (kind == "th"), number * cell["numeric"]
+            interval = f' <span class="interval">{escape(cell["interval"])}</span>'
+            text = escape(cell["text"]) + interval * bool(cell["interval"])
+            line += f"<{kind}{scope}{side}>{text}</{kind}>"
+        lines.append(f"<tr>{line}</tr>")
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">\n<table>\n'
+        f"<caption><span>{escape(caption)}</span></caption>\n<thead><tr>{heads}</tr></thead>\n"
+        f"<tbody>\n{chr(10).join(lines)}\n</tbody>\n</table>\n</div>\n"
+    )
+
+
+def draw(plot: style.Plot, tables: Results) -> Figure | None:
+    """Draw a figure that shows itself in a notebook, with caption and description.
+
+    Returns
+    -------
+    matplotlib.figure.Figure, or None where the tables hold nothing to draw
     """
-    folder = Path(os.environ.get("POLYTIMBRE_RESULTS", published.DEFAULT))
-    return {name: results.read(one.results()) for name, one in published.sets(folder).items()}
+    with style.applied():
+        drawing = plot.draw(tables)
+        if drawing is None:
+            return None
+        style.settle(drawing.figure)
+    drawing.figure._repr_html_ = partial(figure, drawing)
+    return drawing.figure
 
 
-def having(sets: dict[str, Results], table: str) -> dict[str, Results]:
-    """Return the tables of the data sets that have a certain one."""
-    return {name: tables for name, tables in sets.items() if table in tables}
-
-
-def heading(text: str) -> None:
-    """Show a heading of the third level."""
-    display(Markdown(f"### {text}"))
-
-
-def say(sentences: str | Iterable[str]) -> None:
-    """Show a sentence, or several as a list."""
-    if isinstance(sentences, str):
-        display(Markdown(_plain(sentences)))
-    else:
-        display(Markdown("\n".join(f"- {_plain(sentence)}" for sentence in sentences)))
-
-
-def _plain(sentence: str) -> str:
-    """Keep Markdown from reading names such as ``random_forest`` as emphasis."""
-    for character in "_*":
-        sentence = sentence.replace(character, f"\\{character}")
-    return sentence
-
-
-def table(result: Result | pd.DataFrame, caption: str = "", columns: Sequence[str] = ()) -> None:
-    """Show a table, each interval below its value.
-
-    Parameters
-    ----------
-    result : Result or DataFrame
-    caption : str
-        The result's title, if none is given.
-    columns : sequence of str
-        These alone, in this order; those with an interval bring it along.
-    """
-    frame = result if isinstance(result, pd.DataFrame) else result.frame
-    caption = caption or (result.title if isinstance(result, Result) else "")
-    if columns:
-        ends = [n + end for n in columns for end in ("", " low", " high")]
-        frame = frame[[name for name in ends if name in frame.columns]]
-    made = pages.environment().get_template("macros.html").module
-    display(HTML(str(made.table(content.rows(frame), caption))))
-
-
-def figures(tables: Results, *names: str) -> None:
-    """Draw and show some of the figures of the data set, by name.
-
-    One whose tables are missing is left out.
-    """
-    made = pages.environment().get_template("macros.html").module
-    for plot in plots():
-        if plot.name not in names or not all(name in tables for name in plot.tables):
-            continue
-        with style.applied():
-            drawing, picture = plot.draw(tables), io.BytesIO()
-            if drawing is None:
-                continue
-            style.settle(drawing.figure)
-            drawing.figure.savefig(picture, format="svg", metadata=style.FORMATS["svg"])
-        display(HTML(str(made.inline(picture.getvalue(), drawing))))
+def figure(drawing: style.Drawing) -> str:
+    """Return a drawing as a figure with its caption, as SVG within the page."""
+    made = io.BytesIO()
+    with style.applied():
+        drawing.figure.savefig(made, format="svg", metadata=style.FORMATS["svg"])
+    source = f"data:image/svg+xml;base64,{base64.b64encode(made.getvalue()).decode()}"
+    title, caption = drawing.title, drawing.caption
+    rest = caption.removeprefix(title) if caption.startswith(title) else f". {caption}"
+    return (
+        f'<figure>\n<div class="card"><img src="{source}" alt="{escape(drawing.alt)}"></div>\n'
+        f"<figcaption><strong>{escape(title)}</strong>{escape(rest)}</figcaption>\n</figure>\n"
+    )

@@ -21,39 +21,47 @@
 
 # %%
 import pandas as pd
+from IPython.display import display
 
-from reports.html import shown
-from reports.html.content import family
+import polytimbre as pt
 
-sets = shown.read()
-compared = shown.having(sets, "comparison")
-shown.say(f"Compared on: {', '.join(compared)}.")
+published = {name: pt.published(name) for name in pt.published_sets()}
+compared = {name: runs for name, runs in published.items() if "comparison" in runs.tables}
+print("Compared on:", ", ".join(compared))
+
+# %% [markdown]
+# Where scores are published as well, the same tables can be computed again, with models added
+# or left out, and held against a run of your own:
+#
+# ```python
+# runs = pt.published("rendered")
+# mine = pt.run("cnn", pt.load("rendered"), dense=64)
+# pt.compare(mine, runs)
+# ```
 
 # %% [markdown]
 # ## The headline
 #
 # mAP is the macro average precision over observed labels, F1 the macro F1 of the positive class
-# at one global threshold. Below a value stands its 95 % interval: a bootstrap over groups of
+# at one global threshold. Beside a value stands its 95 % interval: a bootstrap over groups of
 # clips (works or videos) and seeds. A model's rank is one more than the number of models that
-# are significantly better, so that models which are not told apart may share one.
+# are significantly better, so that models which do not differ significantly may share one.
 
 # %%
-for tables in compared.values():
-    columns = ("rank", "model", "seeds", "mAP", "F1", "behind", "p", "seed sd")
-    shown.table(tables["comparison"], columns=columns)
+for runs in compared.values():
+    table = runs.tables["comparison"]
+    display(table.keep("rank", "model", "seeds", "mAP", "F1", "behind", "p", "seed sd"))
+    display(runs.plot("comparison"))
 
 # %%
-for name, tables in compared.items():
-    frame = tables["comparison"].frame
-    best, tied = frame.iloc[0], frame[frame["rank"] == 1]["model"].tolist()
-    pairs = tables["pairs"].frame
-    told = pairs[pairs["better"].astype(bool)]["difference"]
-    shown.say(
-        f"{name}: {best['model']} has the highest mAP, {best['mAP']:.3f}. Rank 1 is held by "
-        f"{', '.join(tied)}. Of {len(pairs)} pairs of models, {len(told)} are told apart"
-        + (f"; the smallest difference that is, is {told.min():.3f}." if len(told) else ".")
-    )
-    shown.figures(tables, "comparison")
+for name, runs in compared.items():
+    frame, pairs = runs.tables["comparison"].frame, runs.tables["pairs"].frame
+    best, first = frame.iloc[0], frame[frame["rank"] == 1]["model"]
+    better = pairs[pairs["better"].astype(bool)]["difference"]
+    print(f"{name}: {best['model']} has the highest mAP, {best['mAP']:.3f}.")
+    print(f"  Rank 1 is held by {', '.join(first)}.")
+    print(f"  Of {len(pairs)} pairs of models, {len(better)} differ significantly,")
+    print(f"  the smallest of these differences being {better.min():.3f}.")
 
 # %% [markdown]
 # ## Does the order hold on both data sets?
@@ -63,20 +71,20 @@ for name, tables in compared.items():
 # the models can.
 
 # %%
-places = pd.DataFrame(
+levels = pd.DataFrame(
     {
-        name: tables["comparison"].frame.set_index("model")["mAP"]
-        for name, tables in compared.items()
+        name: runs.tables["comparison"].frame.set_index("model")["mAP"]
+        for name, runs in compared.items()
     }
 )
-both = places.dropna()
+both = levels.dropna()
 if len(compared) > 1 and len(both) > 2:
     order = both.rank(ascending=False).astype(int).reset_index()
-    shown.table(order, "Place by mAP among the models that both data sets have")
+    display(pt.ShownTable("Place by mAP among the models that both data sets have", order))
     tau = both.corr(method="kendall").iloc[0, 1]
-    shown.say(f"Kendall's tau between the two orders of {len(both)} models is {tau:.2f}.")
+    print(f"Kendall's tau between the two orders of {len(both)} models is {tau:.2f}.")
 else:
-    shown.say("Too few models are published on more than one data set to compare orders.")
+    print("Too few models are published on more than one data set to compare orders.")
 
 # %% [markdown]
 # ## Instrument by instrument
@@ -86,27 +94,20 @@ else:
 # average precision lies above the other one's interval: a rough rule, and a cautious one.
 
 # %%
-for name, tables in compared.items():
-    ranked = tables["comparison"].frame["model"].tolist()
-    networks = [model for model in ranked if family(model) == "networks"]
-    others = [model for model in ranked if family(model) not in ("networks", "ensembles")]
-    if not networks or not others:
-        continue
-    by_class = tables["per_class"].frame.set_index(["model", "class"])
-    network, other = by_class.loc[networks[0]], by_class.loc[others[0]]
-    gain = (network["AP"] - other["AP"]).sort_values(ascending=False).dropna()
-    won = int((network["AP"] > other["AP high"]).sum())
-    lost = int((other["AP"] > network["AP high"]).sum())
-    shown.say(
-        f"{name}: {networks[0]} against {others[0]}: ahead in {won} of {len(gain)} classes, "
-        f"behind in {lost}. It gains most on {gain.index[0]} ({gain.iloc[0]:+.3f}) and "
-        f"{gain.index[1]} ({gain.iloc[1]:+.3f}), least on {gain.index[-1]} ({gain.iloc[-1]:+.3f})."
-    )
-
-# %%
-for name, tables in compared.items():
-    shown.heading(name)
-    shown.figures(tables, "per-class-pair")
+networks = ("attention", "cnn")
+for name, runs in compared.items():
+    models = runs.tables["comparison"].frame["model"]
+    network = next(model for model in models if model.startswith(networks))
+    other = next(model for model in models if not model.startswith((*networks, "ensemble")))
+    by_class = runs.tables["per_class"].frame.set_index(["model", "class"])
+    ours, theirs = by_class.loc[network], by_class.loc[other]
+    gain = (ours["AP"] - theirs["AP"]).dropna().sort_values(ascending=False)
+    print(f"{name}: {network} against {other}:")
+    print(f"  ahead in {(ours['AP'] > theirs['AP high']).sum()} of {len(gain)} classes,")
+    print(f"  behind in {(theirs['AP'] > ours['AP high']).sum()};")
+    print(f"  it gains most on {gain.index[0]} ({gain.iloc[0]:+.3f})")
+    print(f"  and least on {gain.index[-1]} ({gain.iloc[-1]:+.3f}).")
+    display(runs.plot("per-class-pair"))
 
 # %% [markdown]
 # ## Ranks over classes
@@ -115,9 +116,9 @@ for name, tables in compared.items():
 # as independent data sets. They share their clips, so that it describes and does not test.
 
 # %%
-for name, tables in compared.items():
-    shown.say([f"{name}: {note}" for note in tables["ranks"].notes])
-    shown.figures(tables, "critical-difference")
+for name, runs in compared.items():
+    display(runs.plot("critical-difference"))
+    print(name, *runs.tables["ranks"].notes, sep="\n  ")
 
 # %% [markdown]
 # ## What it costs
@@ -125,15 +126,13 @@ for name, tables in compared.items():
 # Processor time of one thread, so that a busy machine doesn't change it.
 
 # %%
-for name, tables in compared.items():
-    shown.figures(tables, "cost")
-    frame = tables["comparison"].frame
-    best = frame.iloc[0]
-    near = frame[frame["rank"] == 1].sort_values("fit (s)").iloc[0]
-    shown.say(
-        f"{name}: {best['model']} trains for {best['fit (s)']:.1f} s. The cheapest model of "
-        f"rank 1 is {near['model']} ({near['fit (s)']:.1f} s, mAP {near['mAP']:.3f})."
-    )
+for name, runs in compared.items():
+    display(runs.plot("cost"))
+    frame = runs.tables["comparison"].frame
+    best, cheapest = frame.iloc[0], frame[frame["rank"] == 1].sort_values("fit (s)").iloc[0]
+    print(f"{name}: {best['model']} trains for {best['fit (s)']:.1f} s.")
+    print(f"  The cheapest model of rank 1 is {cheapest['model']}:")
+    print(f"  {cheapest['fit (s)']:.1f} s, mAP {cheapest['mAP']:.3f}.")
 
 # %% [markdown]
 # ## Ensembles
@@ -141,13 +140,12 @@ for name, tables in compared.items():
 # Combined from stored scores, with weights fitted on *select*.
 
 # %%
-for name, tables in shown.having(sets, "ensembles").items():
-    shown.table(tables["ensembles"], columns=("rank", "model", "mAP", "behind", "p", "F1"))
-    frame = tables["ensembles"].frame
-    single = frame[~frame["model"].str.startswith("ensemble")]
-    joint = frame[frame["model"].str.startswith("ensemble")]
-    gain = joint["mAP"].max() - single["mAP"].max()
-    shown.say(
-        f"{name}: the best ensemble, {joint.iloc[0]['model']}, is {gain:+.3f} mAP from the best "
-        f"single model, {single.iloc[0]['model']}."
-    )
+for name, runs in published.items():
+    if "ensembles" not in runs.tables:
+        continue
+    table = runs.tables["ensembles"]
+    display(table.keep("rank", "model", "mAP", "behind", "p", "F1"))
+    joint = table.frame["model"].str.startswith("ensemble")
+    best, single = table.frame[joint].iloc[0], table.frame[~joint].iloc[0]
+    print(f"{name}: the best ensemble, {best['model']}, is {best['mAP'] - single['mAP']:+.3f} mAP")
+    print(f"  from the best single model, {single['model']}.")

@@ -19,9 +19,17 @@
 # beside the corrected one, which counts observed labels alone.
 
 # %%
-from reports.html import shown
+from IPython.display import display
 
-sets = shown.read()
+import polytimbre as pt
+
+published = {name: pt.published(name) for name in pt.published_sets()}
+
+
+def having(table):
+    """Return the published runs that have a certain table, by data set."""
+    return {name: runs for name, runs in published.items() if table in runs.tables}
+
 
 # %% [markdown]
 # ## What the labels alone say
@@ -30,32 +38,27 @@ sets = shown.read()
 # keeps, and what something scores that never listens.
 
 # %%
-labelled = shown.having(sets, "labels")
-for tables in labelled.values():
-    shown.say(tables["labels"].notes)
-    shown.figures(tables, "labels")
-if not labelled:
-    shown.say("No audit of OpenMIC's labels is published.")
+for runs in having("labels").values():
+    display(runs.tables["labels"], runs.plot("labels"))
 
 # %% [markdown]
 # Saying yes to everything, saying *voice* to everything, and scoring the share of positives of
 # each class, beside what was published. A star marks the corrected protocol.
 
 # %%
-for tables in shown.having(sets, "strategies").values():
-    shown.table(tables["strategies"])
+for runs in having("strategies").values():
+    display(runs.tables["strategies"])
 
 # %%
-for tables in shown.having(sets, "precision").values():
-    shown.table(tables["precision"])
-    frame = tables["precision"].frame
-    equal = (frame["published network"] - frame["yes, as published"]).abs() < 0.005
-    lost = (frame["yes, as published"] - frame["yes, corrected"]).mean()
-    shown.say(
-        f"In {int(equal.sum())} of {len(frame)} classes saying yes has the published network's "
-        f"precision to two decimals. On observed labels it loses {lost:.2f} on average."
-    )
-    shown.figures(tables, "precision")
+for runs in having("precision").values():
+    display(runs.tables["precision"])
+    frame = runs.tables["precision"].frame
+    yes = frame["yes, as published"]
+    equal = (frame["published network"] - yes).abs() < 0.005
+    print(f"In {equal.sum()} of {len(frame)} classes saying yes has the published network's")
+    print("precision to two decimals. On observed labels it loses")
+    print(f"{(yes - frame['yes, corrected']).mean():.2f} on average.")
+    display(runs.plot("precision"))
 
 # %% [markdown]
 # ## What the protocol does to models
@@ -64,24 +67,16 @@ for tables in shown.having(sets, "precision").values():
 # models by something else than what they hear.
 
 # %%
-audited = shown.having(sets, "protocol_audit")
-for name, tables in audited.items():
-    shown.heading(name)
-    shown.table(tables["protocol_audit"])
-    shown.say(tables["protocol_audit"].notes)
+for runs in having("protocol_audit").values():
+    display(runs.tables["protocol_audit"], runs.plot("protocol-audit"))
 
 # %%
-for name, tables in audited.items():
-    frame = tables["protocol_audit"].frame
-    ranked = frame[frame["mAP rank*"] != "–"]
-    tau = ranked[["mAP*", "w. F1"]].corr(method="kendall").iloc[0, 1]
-    spread = ranked["mAP*"].max() - ranked["mAP*"].min()
-    seen = ranked["w. F1"].max() - ranked["w. F1"].min()
-    shown.say(
-        f"{name}: models spread over {spread:.3f} in mAP and {seen:.3f} in the published "
-        f"weighted F1; Kendall's tau between the two is {tau:.2f}."
-    )
-    shown.figures(tables, "protocol-audit")
+for name, runs in having("protocol_audit").items():
+    frame = runs.tables["protocol_audit"].frame
+    ranked = frame[frame["mAP rank*"] != "–"][["mAP*", "w. F1"]]
+    spread, tau = ranked.max() - ranked.min(), ranked.corr(method="kendall").iloc[0, 1]
+    print(f"{name}: models spread over {spread['mAP*']:.3f} in mAP and {spread['w. F1']:.3f}")
+    print(f"  in the published weighted F1; Kendall's tau between the two is {tau:.2f}.")
 
 # %% [markdown]
 # ## Can partial labels be trusted at all?
@@ -90,11 +85,8 @@ for name, tables in audited.items():
 # observation would leave. What matters is whether the *order* of the models survives.
 
 # %%
-masked = shown.having(sets, "mask_audit")
-for name, tables in masked.items():
-    shown.heading(name)
-    shown.say(tables["mask_audit"].notes)
-    shown.table(tables["mask_levels"])
-    shown.figures(tables, "mask-audit", "mask-levels")
-if not masked:
-    shown.say("No audit of masks is published.")
+for name, runs in having("mask_audit").items():
+    print(name, *runs.tables["mask_audit"].notes, sep="\n  ")
+    display(runs.tables["mask_levels"], runs.plot("mask-audit"))
+    if "x OpenMIC" in runs.tables["mask_levels"].frame:  # masks were drawn at several rates
+        display(runs.plot("mask-levels"))

@@ -19,11 +19,13 @@
 # part is another population.
 
 # %%
-from reports.html import shown
+from IPython.display import display
 
-sets = shown.read()
-measured = shown.having(sets, "gap")
-shown.say(f"Measured on: {', '.join(measured)}.")
+import polytimbre as pt
+
+published = {name: pt.published(name) for name in pt.published_sets()}
+measured = {name: runs for name, runs in published.items() if "gap" in runs.tables}
+print("Measured on:", ", ".join(measured))
 
 # %% [markdown]
 # ## The gap in mAP
@@ -31,14 +33,9 @@ shown.say(f"Measured on: {', '.join(measured)}.")
 # The verdict follows a fixed rule, stated below the table, and not the look of a curve.
 
 # %%
-for tables in measured.values():
+for runs in measured.values():
     columns = ("model", "fit mAP", "select mAP", "test mAP", "optimism", "shift", "verdict")
-    shown.table(tables["gap"], columns=columns)
-
-# %%
-for name, tables in measured.items():
-    shown.heading(name)
-    shown.say(tables["gap"].notes)
+    display(runs.tables["gap"].keep(*columns), runs.plot("gap"))
 
 # %% [markdown]
 # ## A large gap is not a bad model
@@ -47,46 +44,39 @@ for name, tables in measured.items():
 # What counts is mAP on *test*; optimism says how little a training score foretells it.
 
 # %%
-for name, tables in measured.items():
-    frame = tables["gap"].frame
+for name, runs in measured.items():
+    frame = runs.tables["gap"].frame
     widest, best = frame.loc[frame["optimism"].idxmax()], frame.loc[frame["test mAP"].idxmax()]
     tau = frame[["fit mAP", "test mAP"]].corr(method="kendall").iloc[0, 1]
-    shown.say(
-        f"{name}: {widest['model']} has the largest optimism, {widest['optimism']:.3f}, and a "
-        f"test mAP of {widest['test mAP']:.3f}; {best['model']} is best on test, "
-        f"{best['test mAP']:.3f}, with an optimism of {best['optimism']:.3f}. Kendall's tau "
-        f"between mAP on fit and on test is {tau:.2f}."
-    )
-    shift = frame[(frame["shift low"] > 0) | (frame["shift high"] < 0)]["model"].tolist()
-    shown.say(
-        f"{name}: the shift from select to test is beyond zero for {', '.join(shift)}."
-        if shift
-        else f"{name}: for no model is a shift from select to test shown."
-    )
+    print(f"{name}:")
+    for what, row in (("largest optimism", widest), ("best on test", best)):
+        print(f"  {what}: {row['model']}, optimism {row['optimism']:.3f}, "
+              f"test mAP {row['test mAP']:.3f}")  # fmt: skip
+    print(f"  Kendall's tau between mAP on fit and on test: {tau:.2f}")
+    shift = frame[(frame["shift low"] > 0) | (frame["shift high"] < 0)]["model"]
+    print("  shift from select to test beyond zero:", ", ".join(shift) or "no model")
 
 # %% [markdown]
 # ## Class by class
 
 # %%
-for name, tables in measured.items():
-    by_class = tables["gap_per_class"].frame
-    mean = by_class.groupby("class")["optimism"].mean().dropna().sort_values()
-    shown.say(
-        f"{name}: averaged over models, optimism is largest for {mean.index[-1]} "
-        f"({mean.iloc[-1]:.3f}) and smallest for {mean.index[0]} ({mean.iloc[0]:.3f})."
-    )
-    shown.figures(tables, "gap", "gap-per-class")
+for name, runs in measured.items():
+    by_class = runs.tables["gap_per_class"].frame.groupby("class")["optimism"]
+    mean = by_class.mean().dropna().sort_values()
+    print(f"{name}: averaged over models, optimism is largest for {mean.index[-1]}")
+    print(f"  ({mean.iloc[-1]:.3f}) and smallest for {mean.index[0]} ({mean.iloc[0]:.3f}).")
+    display(runs.plot("gap-per-class"))
 
 # %% [markdown]
 # ## Training as it went
 #
 # Masked loss and mAP over epochs, boosting rounds or trees, on the training clips and on
-# *stop*, the part that ends training.
+# *stop*, the part that ends training. Of a single run: `pt.published("rendered")[ID].history`.
 
 # %%
-for name, tables in shown.having(sets, "curves").items():
-    shown.heading(name)
-    shown.figures(tables, "curves")
+for runs in published.values():
+    if "curves" in runs.tables:
+        display(runs.plot("curves"))
 
 # %% [markdown]
 # ## Would more data pay?
@@ -94,10 +84,7 @@ for name, tables in shown.having(sets, "curves").items():
 # The same models, trained on a share of the groups; shares are nested.
 
 # %%
-learnt = shown.having(sets, "learning_curve")
-for name, tables in learnt.items():
-    shown.heading(name)
-    shown.say(tables["learning_curve"].notes)
-    shown.figures(tables, "learning-curve")
-if not learnt:
-    shown.say("No learning curve is published.")
+for name, runs in published.items():
+    if "learning_curve" in runs.tables:
+        print(name, *runs.tables["learning_curve"].notes, sep="\n  ")
+        display(runs.plot("learning-curve"))

@@ -19,49 +19,49 @@
 # number of trials and the same processor time a trial.
 
 # %%
-from reports.html import shown
+from IPython.display import display
 
-sets = shown.read()
-tuned = shown.having(sets, "trials")
-shown.say(f"Studies are published of: {', '.join(tuned)}." if tuned else "No study is published.")
+import polytimbre as pt
+
+published = {name: pt.published(name) for name in pt.published_sets()}
+tuned = {name: runs for name, runs in published.items() if "trials" in runs.tables}
+print("Studies are published of:", ", ".join(tuned) or "nothing")
 
 # %% [markdown]
 # ## What the searches found
 
 # %%
-for name, tables in tuned.items():
-    shown.heading(name)
-    shown.say(tables["trials"].notes)
+for name, runs in tuned.items():
+    print(name, *runs.tables["trials"].notes, sep="\n  ")
 
 # %%
-for name, tables in tuned.items():
-    trials = tables["trials"].frame
+for name, runs in tuned.items():
+    trials = runs.tables["trials"].frame
     for model, group in trials.groupby("model", sort=True):
-        complete = group[group["state"].str.startswith("complete")]
-        default = complete[complete["trial"] == 0]["select mAP"]
-        said = f"{name}, {model}: {len(group)} trials, {len(complete)} complete"
-        if len(default):
-            gain = complete["select mAP"].max() - default.iloc[0]
-            said += f"; the best one is {gain:+.3f} mAP from the default on select"
-        shown.say(f"{said}. Searching took {group['seconds'].sum():,.0f} s.")
+        complete = group[group["state"].str.startswith("complete")].set_index("trial")
+        print(f"{name}, {model}: {len(group)} trials, {len(complete)} complete,")
+        print(f"  {group['seconds'].sum():,.0f} s")
+        if 0 in complete.index:  # the default
+            gain = complete["select mAP"].max() - complete["select mAP"][0]
+            print(f"  the best one is {gain:+.3f} mAP from the default on select")
 
 # %% [markdown]
 # ## How the searches went
 
 # %%
-for tables in tuned.values():
-    shown.figures(tables, "trials")
+for runs in tuned.values():
+    display(runs.plot("trials"))
 
 # %% [markdown]
 # The best five trials of each model:
 
 # %%
-for name, tables in tuned.items():
-    trials = tables["trials"].frame
+for name, runs in tuned.items():
+    trials = runs.tables["trials"].frame.dropna(subset="select mAP")
     for model, group in trials.groupby("model", sort=True):
-        best = group.dropna(subset="select mAP").nlargest(5, "select mAP")
+        best = pt.ShownTable(f"{name}, {model}", group.nlargest(5, "select mAP"))
         columns = ("trial", "select mAP", "stop mAP", "stands at", "seconds", "parameters")
-        shown.table(best, f"{name}, {model}", columns)
+        display(best.keep(*columns))
 
 # %% [markdown]
 # ## Which parameters mattered?
@@ -69,14 +69,14 @@ for name, tables in tuned.items():
 # The share of variance in mAP on *select* that a parameter explains alone.
 
 # %%
-for name, tables in shown.having(sets, "importances").items():
-    frame = tables["importances"].frame
-    for model, group in frame.groupby("model", sort=True):
+for name, runs in published.items():
+    if "importances" not in runs.tables:
+        continue
+    for model, group in runs.tables["importances"].frame.groupby("model", sort=True):
         first = group.nlargest(3, "importance")
-        named = first.set_index("parameter")["importance"].items()
-        listed = [f"{parameter} ({share:.2f})" for parameter, share in named]
-        shown.say(f"{name}, {model}: {', '.join(listed)}.")
-    shown.figures(tables, "importances")
+        shares = zip(first["parameter"], first["importance"], strict=True)
+        print(f"{name}, {model}:", ", ".join(f"{one} ({share:.2f})" for one, share in shares))
+    display(runs.plot("importances"))
 
 # %% [markdown]
 # ## Does it hold on test?
@@ -85,20 +85,13 @@ for name, tables in shown.having(sets, "importances").items():
 # several seeds, say what is left of it.
 
 # %%
-for name, tables in shown.having(sets, "pairs").items():
-    pairs = tables["pairs"].frame
-    said = []
-    for row in pairs.to_dict("records"):
-        one, other = row["model"], row["against"]
-        if f"{one} tuned" != other and f"{other} tuned" != one:
-            continue
-        sign = 1 if one.endswith("tuned") else -1
-        ends = sorted((sign * row["difference low"], sign * row["difference high"]))
-        model = other if sign == 1 else one
-        verdict = "told apart" if row["better"] else "not told apart"
-        said.append(
-            f"{name}: tuning changed the test mAP of {model} by {sign * row['difference']:+.3f} "
-            f"({ends[0]:+.3f} to {ends[1]:+.3f}): {verdict}"
-        )
-    shown.figures(tables, "tuned")
-    shown.say(said or f"{name}: no tuned model is published beside its default.")
+for name, runs in tuned.items():
+    pairs = runs.tables["pairs"].frame
+    for ours, sign in (("model", 1), ("against", -1)):  # a pair names the better one first
+        theirs = "against" if sign == 1 else "model"
+        for _, row in pairs[pairs[ours] == pairs[theirs] + " tuned"].iterrows():
+            low, high = sorted((sign * row["difference low"], sign * row["difference high"]))
+            verdict = "significant" if row["better"] else "not significant"
+            print(f"{name}: tuning changed the test mAP of {row[theirs]} by")
+            print(f"  {sign * row['difference']:+.3f} ({low:+.3f} to {high:+.3f}), {verdict}")
+    display(runs.plot("tuned"))

@@ -109,10 +109,14 @@ def _comparison(analysis: Analysis) -> Content:
             metric.heading,
             [entry.mean(metric.name) for entry in result.entries],
         )
-    frame["model (bytes)"] = [
-        float(np.mean([record.model_bytes for record in entry.records])) for entry in result.entries
-    ]
+    frame["model (bytes)"] = [_bytes(entry) for entry in result.entries]
     return Content(frame, tuple(comparison_notes(result, inferred)))
+
+
+def _bytes(entry: Entry) -> float:
+    """Return the mean size of what a model saved, NaN where no run stands behind the scores."""
+    sizes = [record.model_bytes for record in entry.records]
+    return float(np.mean(sizes)) if sizes else float("nan")
 
 
 COMPARISON = Table(

@@ -1,0 +1,1 @@
+"""What ``import polytimbre`` hands out: data, runs, what is stored, comparisons."""

@@ -1,0 +1,257 @@
+"""Compare runs, and scores of one's own, with intervals, tests and ranks."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis import comparison
+from benchmark.analysis.comparison import Entry
+from benchmark.analysis.derivation import Analysis
+from benchmark.api.running import Run
+from benchmark.api.tables import ShownTable, plot
+from benchmark.errors import ProtocolError
+from benchmark.protocol import PROTOCOLS
+from benchmark.runs.reading import StoredLabels
+from benchmark.runs.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from reports.tables.declaration import Results
+
+#: Of the bootstrap, where the number of models does not ask for more.
+RESAMPLES = 2000
+
+#: The tables of a comparison, as the report declares them; ranks take three models or more.
+TABLES = ("comparison", "pairs", "per_class", "ranks")
+
+Scores = Mapping[str, np.ndarray]
+
+
+def compare(
+    *runs: "Run | Iterable[Run]",
+    extra: Mapping[str, Scores] | None = None,
+    part: str = "test",
+    resamples: int | None = None,
+) -> "Result":
+    """Compare runs on the same data, division and protocol, best mAP first.
+
+    Runs that differ in nothing but the seed are one model, seeds averaged. Of one model's
+    code or libraries the newest is taken. From a collection come the runs that
+    ``polytimbre compare`` shows: trained on all of the fit part, under the protocol of the runs
+    that are named, or the default one.
+
+    Parameters
+    ----------
+    *runs : Run, or iterable of Run
+        As :func:`run`, :func:`store` and :func:`published` return them.
+    extra : dict of str to dict of str to ndarray, optional
+        Scores of your own by name: those of ``"select"``, for thresholds, and of `part`, each of
+        shape (n_clips, n_classes), or (n_seeds, n_clips, n_classes), in [0, 1]. Rows are in the
+        order of ``divide(data).part("select")``, classes in that of ``data.classes``.
+    part : {"test", "select", "stop", "fit"}
+    resamples : int, optional
+        Of the bootstrap. As many as the correction for all pairs takes, at least 2,000, if None.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ProtocolError
+        If data, division or protocol differ, nothing is left to compare, or `extra` does not
+        fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polytimbre as pt
+    >>> runs = [run for run in pt.published("rendered") if run.label in ("cnn", "constant")]
+    >>> labels = runs[0].labels
+    >>> mine = {part: np.full(labels[part].y_true.shape, 0.5) for part in ("select", "test")}
+    >>> pt.compare(runs, extra={"mine": mine}).frame["model"].tolist()
+    ['cnn', 'constant', 'mine']
+    """
+    named = [one for one in runs if isinstance(one, Run)]
+    collections = [list(one) for one in runs if not isinstance(one, Run)]
+    shares = {run.record.spec.fraction for run in named} or {1.0}
+    comparison.check_comparable([run.record for run in named])
+    if len(shares) > 1:
+        raise ProtocolError(
+            "these runs can't be compared: they were trained on different shares of the fit part"
+        )
+    (fraction,) = shares
+    protocol = _protocol(named[0].record.spec.protocol_id) if named else "default"
+    source = _Together(itertools.chain(named, *collections))
+    if len(named) + len(collections) > 1:  # of one store, the command takes the newest data
+        _check_alike(source, fraction, protocol)
+    compared = comparison.compare(source, part=part, fraction=fraction, protocol=protocol)
+    labels = source.labels(compared.division_id)
+    entries = [_entry(name, scores, labels, part) for name, scores in (extra or {}).items()]
+    if entries:
+        known = {entry.label for entry in compared.entries}
+        if taken := known & {entry.label for entry in entries}:
+            raise ProtocolError(f"extra {taken.pop()!r} has the name of a model that is compared")
+        entries = sorted([*compared.entries, *entries], key=lambda one: -one.mean("mAP"))
+        compared = replace(compared, entries=entries)
+    analysis = Analysis(source, part=part, n_resamples=resamples or RESAMPLES)
+    analysis.comparison = compared  # with the scores that were brought along
+    return Result(analysis)
+
+
+def _protocol(identity: str) -> str:
+    for name, protocol in PROTOCOLS.items():
+        if protocol.id == identity:
+            return name
+    raise ProtocolError(f"protocol {identity} is not one of {', '.join(PROTOCOLS)}")
+
+
+def _check_alike(records: Iterable[Record], fraction: float, protocol: str) -> None:
+    """Refuse runs of different data, of those that are compared."""
+    asked = fraction, PROTOCOLS[protocol].id
+    comparison.check_comparable(
+        [r for r in records if r.finished and (r.spec.fraction, r.spec.protocol_id) == asked]
+    )
+
+
+class _Together:
+    """Runs of several stores, read as one store."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._runs = {run.id: run for run in runs}
+        self.path = "of the runs that were named"  # what errors call it
+
+    def __iter__(self) -> Iterator[Record]:
+        records = [run.record for run in self._runs.values()]
+        return iter(sorted(records, key=lambda record: (record.created, record.run_id)))
+
+    def asked(self, record: Record) -> str:
+        return self._runs[record.run_id].asked
+
+    def labels(self, division_id: str) -> dict[str, StoredLabels]:
+        runs = self._runs.values()
+        return next(r for r in runs if r.record.spec.division_id == division_id).labels
+
+    def scores(self, record: Record) -> dict[str, np.ndarray]:
+        return self._runs[record.run_id].scores
+
+
+def _entry(name: str, scores: Scores, labels: dict[str, StoredLabels], part: str) -> Entry:
+    """Make a row of scores that no run stands behind."""
+    arrays = {}
+    for one in dict.fromkeys(("select", part)):
+        if one not in scores:
+            raise ProtocolError(f"extra {name!r} lacks scores of the {one} part")
+        array, shape = np.asarray(scores[one], np.float32), labels[one].y_true.shape
+        if array.ndim == 2:
+            array = array[None]
+        if array.ndim != 3 or array.shape[1:] != shape or not len(array):
+            raise ProtocolError(
+                f"extra {name!r}: scores of the {one} part must have shape {shape}, or a seed's "
+                f"axis before it, got {np.shape(scores[one])}"
+            )
+        if not ((array >= 0) & (array <= 1)).all():
+            raise ProtocolError(f"extra {name!r}: scores of the {one} part must be in [0, 1]")
+        arrays[one] = array
+    if len({len(array) for array in arrays.values()}) > 1:
+        raise ProtocolError(f"extra {name!r}: select and {part} have different numbers of seeds")
+    seeds = [{one: array[i] for one, array in arrays.items()} for i in range(len(arrays[part]))]
+    evaluations = [comparison.evaluate(seed, labels, part) for seed in seeds]
+    return Entry(name, [], evaluations, arrays[part])
+
+
+class Result:
+    """A comparison: tables with 95 % intervals, and figures; made by :func:`compare`.
+
+    Intervals and tests come from a bootstrap over groups of clips and over seeds, paired
+    between models, and are computed when they are first asked for.
+
+    Examples
+    --------
+    >>> import polytimbre as pt
+    >>> networks = [r for r in pt.published("rendered") if r.label in ("cnn", "attention")]
+    >>> result = pt.compare(networks)
+    >>> result.pairs[["model", "against"]].values.tolist()
+    [['attention', 'cnn']]
+    >>> result.plot().savefig("networks.pdf")  # doctest: +SKIP
+    """
+
+    def __init__(self, analysis: Analysis) -> None:
+        self._analysis = analysis
+
+    @property
+    def resamples(self) -> int:
+        """Return the number of resamples behind intervals and tests."""
+        return self._analysis.inference.n_resamples
+
+    @cached_property
+    def _results(self) -> "Results":
+        from reports.tables.declaration import facts_of, table
+
+        facts = facts_of(self._analysis)
+        names = TABLES if len(self._analysis.comparison.entries) > 2 else TABLES[:-1]
+        made = {name: table(name).make(self._analysis, facts) for name in names}
+        return {name: one for name, one in made.items() if one is not None}
+
+    @property
+    def tables(self) -> dict[str, ShownTable]:
+        """Return all tables by name, as the report shows them."""
+        return {
+            name: ShownTable(one.title, one.frame, tuple(one.notes))
+            for name, one in self._results.items()
+        }
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Return one row a model: rank, mAP and F1 with intervals, distance to the best, cost."""
+        return self._results["comparison"].frame
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """Return one row a pair of models: the paired difference of mAP, its interval and p."""
+        return self._results["pairs"].frame
+
+    @property
+    def per_class(self) -> pd.DataFrame:
+        """Return one row a class and model: average precision with its interval."""
+        return self._results["per_class"].frame
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return how :attr:`frame` is to be read, and what was left out."""
+        return self._results["comparison"].notes
+
+    def plot(self, name: str = "comparison") -> "Figure":
+        """Draw one of the report's figures.
+
+        Parameters
+        ----------
+        name : str
+            ``"comparison"``, ``"per-class"``, ``"per-class-pair"``, ``"cost"``, ``"tuned"``, or,
+            of three models or more, ``"critical-difference"``.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        UnknownNameError, ProtocolError
+        """
+        return plot(self._results, name)
+
+    def __repr__(self) -> str:
+        compared = self._analysis.comparison
+        first = ", ".join(f"{one.label} {one.mean('mAP'):.3f}" for one in compared.entries[:3])
+        more = len(compared.entries) - 3
+        rest = f" and {more} more" if more > 0 else ""
+        return f"<Result on {compared.dataset}, {compared.part} part, mAP: {first}{rest}>"
+
+    def _repr_html_(self) -> str:
+        return self.tables["comparison"]._repr_html_()

@@ -1,0 +1,314 @@
+"""Load data, run a model on it, and look at the run."""
+
+import os
+import sys
+import tempfile
+from contextlib import closing
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis import comparison
+from benchmark.contracts import facts
+from benchmark.contracts.dataset import Dataset
+from benchmark.contracts.model import Model
+from benchmark.errors import (
+    PluginError,
+    PolytimbreError,
+    ProtocolError,
+    StoreError,
+    UnknownNameError,
+)
+from benchmark.plugins import registry
+from benchmark.plugins.identity import source_hash
+from benchmark.protocol import PROTOCOLS
+from benchmark.runs import request as requests
+from benchmark.runs.published import PublishedSet
+from benchmark.runs.reading import Runs, StoredLabels
+from benchmark.runs.record import Record
+from benchmark.runs.run import execute
+from benchmark.workers.in_process import InProcess
+from benchmark.workers.jobs import Job
+from benchmark.workers.processes import Processes
+from benchmark.workers.threads import SINGLE_THREAD
+
+
+def models() -> list[str]:
+    """Return the names of the models that can be run.
+
+    Examples
+    --------
+    >>> import polytimbre as pt
+    >>> "cnn" in pt.models()
+    True
+    """
+    return registry.models().names()
+
+
+def datasets() -> list[str]:
+    """Return the names of the data sets that can be loaded.
+
+    Examples
+    --------
+    >>> import polytimbre as pt
+    >>> "rendered" in pt.datasets()
+    True
+    """
+    return registry.datasets().names()
+
+
+def load(name: str, data_root: str | Path | None = None, split: str | None = None) -> Dataset:
+    """Load a data set by name.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`datasets`.
+    data_root : str or Path, optional
+        File or folder of a data set that is not embedded.
+    split : str, optional
+        Another partition than the official one.
+
+    Raises
+    ------
+    UnknownNameError, DataError
+
+    Examples
+    --------
+    >>> import polytimbre as pt
+    >>> data = pt.load("rendered")
+    >>> data.X.shape, data.y_true.shape
+    ((6000, 10, 128), (6000, 20))
+    """
+    root = None if data_root is None else Path(data_root).resolve()
+    return requests.load(requests.DataRequest(name, root, split))
+
+
+def run(
+    model: str | type[Model] | Model,
+    data: Dataset,
+    seed: int = 0,
+    *,
+    store: str | Path | None = None,
+    protocol: str = "default",
+    **params: Any,
+) -> "Run":
+    """Fit a model on a data set's training clips, score every part, and return the run.
+
+    The run has the same bits, and the same id, as the command ``polytimbre run`` gives: it is
+    computed on one thread, in a process of its own. A class that is no registered plugin may
+    exist in this script or notebook alone: it is run in this process, which keeps one thread
+    from then on, and is refused where JAX was imported with more.
+
+    Parameters
+    ----------
+    model : str, subclass of Model, or Model
+        A name such as ``"cnn"`` or ``"cnn:published"``, a class, or an unfitted model.
+    data : Dataset
+    seed : int
+        A model that ignores its seed has seed 0.
+    store : str or Path, optional
+        Folder to keep the run in; a run that it holds is not computed again. Without one the
+        run is gone when the returned object is.
+    protocol : {"default", "published"}
+        ``"published"`` takes missing labels as present; see ``polytimbre audit``.
+    **params
+        Parameters of the model, in place of its defaults.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    UnknownNameError
+        For a model, preset, parameter or protocol that does not exist.
+    PluginError
+        If the model breaks its contract or fails; its traceback is in the error's notes.
+
+    Examples
+    --------
+    >>> import polytimbre as pt
+    >>> run = pt.run("constant", pt.load("rendered"))
+    >>> run.scores["test"].shape
+    (1464, 20)
+    >>> list(run.history.columns)
+    ['fit_loss', 'stop_loss', 'fit_mAP', 'stop_mAP']
+    """
+    if not isinstance(data, Dataset):
+        raise ProtocolError(f"run takes a data set, as load returns it, got {type(data).__name__}")
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", protocol, PROTOCOLS)
+    request = _request(model, data, seed, protocol, params)
+    cls = type(requests.make_model(request))  # a wrong name is refused before a process starts
+    folder = None
+    if store is None:
+        folder = tempfile.TemporaryDirectory(prefix="polytimbre-run-")
+    path = Path(folder.name if folder else store).resolve()
+    record = _compute(request, path)
+    if not record.finished:
+        error = PluginError(f"model {cls.name!r} failed: {record.error}")
+        error.add_note(record.traceback or "")
+        raise error
+    return Run(Runs(path), record, cls, folder)
+
+
+def _request(
+    model: str | type[Model] | Model,
+    data: Dataset,
+    seed: int,
+    protocol: str,
+    params: dict[str, Any],
+) -> requests.RunRequest:
+    data = replace(data, audio_path=None)  # a function that may not reach another process
+    preset = None
+    if isinstance(model, str):
+        model, _, preset = model.partition(":")
+    else:
+        if isinstance(model, Model):
+            model, params = type(model), {**model.get_params(), **params}
+        registry.check_class("model", model, Model)
+        if registry.models().plugins.get(model.name) is model:
+            model = model.name
+    return requests.RunRequest(data, model, seed, preset or None, params, protocol=protocol)
+
+
+def _compute(request: requests.RunRequest, path: Path) -> Record:
+    registered = isinstance(request.model, str)
+    executor = Processes(1) if registered else InProcess()
+    job = Job("run", execute, (request, path))
+    with executor, closing(executor.run([job])) as events:
+        for event in events:
+            if event.kind == "done":
+                return event.value
+            if event.kind in ("refused", "crashed"):
+                raise PolytimbreError(str(event.value))
+    raise AssertionError("an executor ends each job with an event")
+
+
+class Run:
+    """One run: what it scored, how it was trained, and its record.
+
+    Made by :func:`run`, or read from a store by :func:`store` and :func:`published`.
+
+    Attributes
+    ----------
+    record : Record
+        All that is known of the run: parameters, seed, versions, machine, seconds.
+
+    Examples
+    --------
+    >>> import polytimbre as pt
+    >>> run = next(iter(pt.published("rendered")))
+    >>> sorted(run.metrics)[:3]
+    ['brier', 'f1_global', 'f1_half']
+    """
+
+    def __init__(
+        self,
+        source: Runs,
+        record: Record,
+        cls: type[Model] | None = None,
+        folder: tempfile.TemporaryDirectory | None = None,
+    ) -> None:
+        self.record = record
+        self._source = source
+        self._class = cls
+        self._folder = folder  # lives as long as this object
+
+    @property
+    def id(self) -> str:
+        """Return the run's id: equal ids were computed by the same code from the same data."""
+        return self.record.run_id
+
+    @property
+    def label(self) -> str:
+        """Return model, preset and how it was trained, as in ``cnn tuned``."""
+        return self.record.spec.label
+
+    @property
+    def asked(self) -> str:
+        """Return when the run was last asked for: made, or found stored by a later command."""
+        return self._source.asked(self.record)
+
+    @cached_property
+    def scores(self) -> dict[str, np.ndarray]:
+        """Return the scores of ``"fit"``, ``"stop"``, ``"select"`` and ``"test"``.
+
+        Each is float32 of shape (n_clips, n_classes), rows in the order of :attr:`labels`.
+        """
+        self._check_finished()
+        return self._source.scores(self.record)
+
+    @cached_property
+    def labels(self) -> dict[str, StoredLabels]:
+        """Return the labels of each part: ``y_true``, ``y_mask``, ``keys`` and ``groups``."""
+        return self._source.labels(self.record.spec.division_id)
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Return the metrics on the test part by name, macro averages over classes.
+
+        Thresholds are chosen on the select part: one for all classes (``f1_global``), one a
+        class (``f1_per_class``); ``f1_half`` is at 0.5.
+        """
+        return comparison.evaluate(self.scores, self.labels).summary()
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """Return masked loss and mAP on fit and stop, one row an epoch, round or forest size."""
+        self._check_finished()
+        stages = pd.DataFrame(self.record.history["stages"])
+        return stages.rename(columns={"number": self.record.history["unit"]}).set_index(
+            self.record.history["unit"]
+        )
+
+    @cached_property
+    def model(self) -> Model:
+        """Return the fitted model.
+
+        Raises
+        ------
+        StoreError
+            If the run is published, which ships no models, or the model's code was changed
+            since.
+        """
+        self._check_finished()
+        spec = self.record.spec
+        if isinstance(self._source, PublishedSet):
+            raise StoreError(
+                f"run {self.id} is published, without its model: `polytimbre reproduce {self.id}` "
+                "fits it again"
+            )
+        cls = self._class or registry.models().get(spec.model)
+        if source_hash(cls) != spec.source:
+            raise StoreError(
+                f"the code of model {spec.model!r} was changed since run {self.id}: run it again"
+            )
+        if "jax" not in sys.modules:
+            os.environ.update(SINGLE_THREAD)  # so that it predicts the bits that were stored
+        model = cls(**spec.params)
+        model.load(self._source.model_folder(self.record))
+        return model
+
+    def _check_finished(self) -> None:
+        if not self.record.finished:
+            raise ProtocolError(f"run {self.id} of {self.label} failed: {self.record.error}")
+
+    def _facts(self) -> dict[str, str]:
+        spec = self.record.spec
+        facts = {"run": self.id, "model": self.label, "seed": str(spec.seed)}
+        facts |= {"data set": spec.dataset, "status": self.record.error or self.record.status}
+        if self.record.finished and getattr(self._source, "complete", True):
+            facts |= {name: f"{self.metrics[name]:.3f}" for name in ("mAP", "f1_global")}
+        return facts
+
+    def __repr__(self) -> str:
+        return f"<Run {', '.join(f'{name} {value}' for name, value in self._facts().items())}>"
+
+    def _repr_html_(self) -> str:
+        return facts.html("Run", self._facts())

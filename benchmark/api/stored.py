@@ -1,0 +1,184 @@
+"""Look at the runs of a store, and at what is published."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmark.api.running import Run
+from benchmark.api.tables import ShownTable, plot
+from benchmark.errors import UnknownNameError
+from benchmark.runs import published as published_runs
+from benchmark.runs.published import PublishedSet
+from benchmark.runs.reading import Runs
+from benchmark.runs.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from reports.tables.declaration import Results
+
+
+class StoredRuns:
+    """The runs of a store, to look at: iterate over them, or take one by its id.
+
+    Examples
+    --------
+    >>> import polytimbre as pt
+    >>> runs = pt.published("rendered")
+    >>> sorted(run.record.spec.seed for run in runs if run.label == "cnn tuned")
+    [0, 1, 2]
+    """
+
+    def __init__(self, source: Runs) -> None:
+        self._source = source
+
+    @property
+    def path(self) -> Path:
+        """Return the folder they are read from."""
+        return self._source.path
+
+    @cached_property
+    def _records(self) -> list[Record]:
+        return self._source.records()
+
+    def __iter__(self) -> Iterator[Run]:
+        return (Run(self._source, record) for record in self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, run_id: str) -> Run:
+        return Run(self._source, self._source.get(run_id))
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Return one row a run: what was asked, and what became of it."""
+        return pd.DataFrame(
+            {
+                "run": record.run_id,
+                "data set": record.spec.dataset,
+                "model": record.spec.label,
+                "seed": record.spec.seed,
+                "status": record.error or record.status,
+                "created": record.created,
+            }
+            for record in self._records
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)} in {self.path}>"
+
+    def _repr_html_(self) -> str:
+        from reports.html import shown
+
+        return shown.table(self.frame, f"{len(self)} runs in {self.path}")
+
+
+class PublishedRuns(StoredRuns):
+    """The published runs of one data set, and the tables that were derived from them."""
+
+    @property
+    def name(self) -> str:
+        """Return the data set's name."""
+        return self._source.name
+
+    @cached_property
+    def _results(self) -> "Results":
+        from reports.tables import results
+
+        return results.read(self._source.results())
+
+    @cached_property
+    def tables(self) -> "dict[str, ShownTable]":
+        """Return the tables by name; they are there where scores may not be shipped, too.
+
+        Examples
+        --------
+        >>> import polytimbre as pt
+        >>> table = pt.published("audioset20").tables["comparison"]
+        >>> table.frame["model"][0]
+        'cnn tuned refit'
+        """
+        return {
+            name: ShownTable(one.title, one.frame, tuple(one.notes))
+            for name, one in self._results.items()
+        }
+
+    def plot(self, name: str) -> "Figure":
+        """Draw one of the report's figures from the tables; see :meth:`Result.plot`."""
+        return plot(self._results, name)
+
+
+def store(folder: str | Path) -> StoredRuns:
+    """Open a store of runs to look at, and nothing is written there.
+
+    Parameters
+    ----------
+    folder : str or Path
+        As ``--store`` of the command names it; a published set's folder will do.
+
+    Raises
+    ------
+    StoreError
+        If there is no store.
+
+    Examples
+    --------
+    >>> import polytimbre as pt
+    >>> pt.store("polytimbre-store").frame  # doctest: +SKIP
+    """
+    runs = published_runs.open_runs(Path(folder), warn=warnings.warn)
+    return PublishedRuns(runs) if isinstance(runs, PublishedSet) else StoredRuns(runs)
+
+
+def published_sets(results: str | Path | None = None) -> list[str]:
+    """Return the names of the data sets with published runs or results.
+
+    Parameters
+    ----------
+    results : str or Path, optional
+        Folder of the published sets; ``$POLYTIMBRE_RESULTS``, or else the checkout's.
+
+    Examples
+    --------
+    >>> import polytimbre as pt
+    >>> pt.published_sets()
+    ['audioset20', 'openmic2018', 'rendered']
+    """
+    return list(published_runs.sets(_results_folder(results)))
+
+
+def published(name: str, results: str | Path | None = None) -> PublishedRuns:
+    """Open the published runs on one data set, and the tables that were derived from them.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`published_sets`.
+    results : str or Path, optional
+        Folder of the published sets; ``$POLYTIMBRE_RESULTS``, or else the checkout's.
+
+    Raises
+    ------
+    UnknownNameError, StoreError
+
+    Examples
+    --------
+    >>> import polytimbre as pt
+    >>> runs = pt.published("rendered")
+    >>> {run.record.spec.dataset for run in runs}
+    {'rendered'}
+    """
+    sets = published_runs.sets(_results_folder(results))
+    if name not in sets:
+        raise UnknownNameError("published set", name, sets)
+    return PublishedRuns(sets[name])
+
+
+def _results_folder(results: str | Path | None) -> Path:
+    return Path(results or os.environ.get("POLYTIMBRE_RESULTS", published_runs.DEFAULT))

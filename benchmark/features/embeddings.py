@@ -1,0 +1,208 @@
+"""Features that somebody else computed: one array a data set, by the clips' keys."""
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.errors import DataError
+
+#: What a file may be called.
+SUFFIXES = (".npz", ".parquet")
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Features of clips, as they were found.
+
+    Attributes
+    ----------
+    name : str
+        The file's name and the first digits of its content's hash, as in ``"mert.npz:1a2b3c4d"``:
+        what tables call it.
+    sha256 : str
+        Of the content.
+    keys : ndarray of str, shape (n,)
+    X : ndarray, shape (n, n_frames, n_features), uint8 or float32
+    """
+
+    name: str
+    sha256: str
+    keys: np.ndarray
+    X: np.ndarray
+
+    def of(self, keys: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return the features of a data set's clips, in its order.
+
+        Parameters
+        ----------
+        keys : ndarray of str, shape (n_clips,)
+
+        Returns
+        -------
+        X : ndarray, shape (n_clips, n_frames, n_features)
+        ignored : int
+            How many clips of the file the data set does not have.
+
+        Raises
+        ------
+        DataError
+            Where a clip is missing.
+        """
+        rows = {key: row for row, key in enumerate(self.keys.tolist())}
+        missing = [key for key in keys.tolist() if key not in rows]
+        if missing:
+            raise DataError(
+                f"{self.name} lacks {len(missing)} of the data set's {len(keys)} clips, the first"
+                f" is {missing[0]!r}; its own first key is {str(self.keys[0])!r}."
+                " Every clip must be there, extra ones are ignored"
+            )
+        chosen = np.array([rows[key] for key in keys.tolist()])
+        X = self.X[chosen]
+        if not np.isfinite(X).all():
+            bad = keys[~np.isfinite(X).all(axis=(1, 2))]
+            raise DataError(
+                f"{self.name} holds NaN or infinite values, the first in the clip {str(bad[0])!r}"
+            )
+        return X, len(self.keys) - len(np.unique(chosen))
+
+
+def read(path: Path, layer: int | None = None) -> Embeddings:
+    """Read embeddings from a file or a folder.
+
+    Parameters
+    ----------
+    path : Path
+        ``FILE.npz`` with ``key`` (n,) and ``X``; ``FILE.parquet`` with these columns; or a
+        folder with one ``KEY.npy`` a clip. ``X`` has shape (n, n_features),
+        (n, n_frames, n_features), or, with `layer`, (n, n_layers, n_features). It is uint8, or
+        of any kind of float and taken as float32.
+    layer : int, optional
+        The layer to take, counted from 0; from the last, if negative.
+
+    Returns
+    -------
+    Embeddings
+
+    Raises
+    ------
+    DataError
+        Where something is missing, has a wrong shape or type, or would have to be unpickled.
+    """
+    path = Path(path)
+    if path.is_dir():
+        content = _read_folder(path)
+    elif path.suffix in SUFFIXES:
+        content = (_read_npz if path.suffix == ".npz" else _read_parquet)(path)
+    else:
+        raise DataError(f"{path} is no embeddings: name a {' or '.join(SUFFIXES)}, or a folder")
+    sha256, keys, X = content
+    X = _check(path, keys, X, layer)
+    label = path.name if layer is None else f"{path.name}[{layer}]"
+    return Embeddings(f"{label}:{sha256[:8]}", sha256, keys, X)
+
+
+def _check(path: Path, keys: np.ndarray, X: np.ndarray, layer: int | None) -> np.ndarray:
+    """Return X as (n, frames, features), uint8 or float32."""
+    if keys.dtype.kind != "U" or keys.ndim != 1:
+        raise DataError(f"{path}: `key` must be text of shape (n,), got {keys.dtype} {keys.shape}")
+    if not len(keys) or len(keys) != len(X):
+        raise DataError(f"{path}: {len(keys)} keys, and X of shape {X.shape}: one row a key")
+    names, counts = np.unique(keys, return_counts=True)
+    if counts.max() > 1:
+        raise DataError(f"{path}: the key {str(names[counts.argmax()])!r} is there twice")
+    if X.dtype != np.uint8 and X.dtype.kind != "f":
+        raise DataError(f"{path}: X must be uint8 or floats, got {X.dtype}")
+    if X.ndim not in (2, 3) or 0 in X.shape:
+        raise DataError(
+            f"{path}: X must have shape (n, features), (n, frames, features) or, with --layer,"
+            f" (n, layers, features), got {X.shape}"
+        )
+    if layer is not None:
+        if X.ndim != 3 or not -X.shape[1] <= layer < X.shape[1]:
+            raise DataError(f"{path}: there is no layer {layer} in X of shape {X.shape}")
+        X = X[:, layer]
+    X = X[:, None] if X.ndim == 2 else X
+    return X if X.dtype == np.uint8 else X.astype(np.float32)
+
+
+def _load(path: Path) -> "np.lib.npyio.NpzFile | np.ndarray":
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        pickled = "ickle" in str(error)
+        reason = "it holds Python objects (a pickle), which are never loaded" if pickled else error
+        raise DataError(f"{path} can't be read: {reason}. Write it by numpy.savez") from error
+
+
+def _read_npz(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
+    stored = _load(path)
+    if isinstance(stored, np.ndarray):
+        raise DataError(f"{path} is a single array, not an archive of `key` and `X`")
+    with stored:
+        missing = [name for name in ("key", "X") if name not in stored]
+        if missing:
+            held = ", ".join(stored.files) or "nothing"
+            raise DataError(f"{path} lacks `{missing[0]}`: it holds {held}")
+        try:
+            keys, X = stored["key"], stored["X"]
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+            pickled = "ickle" in str(error)
+            advice = "keys must be text, as in numpy.array(keys, dtype=str)"
+            reason = f"it holds Python objects, which are never loaded: {advice}"
+            raise DataError(f"{path} can't be read: {reason if pickled else error}") from error
+    return _sha256(path), keys, X
+
+
+def _read_folder(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
+    files = sorted(path.rglob("*.npy"))
+    if not files:
+        raise DataError(f"{path} holds no .npy file: one a clip is needed, named after its key")
+    digest, rows = hashlib.sha256(), []
+    for file in files:
+        row = _load(file)
+        if rows and (row.shape, row.dtype) != (rows[0].shape, rows[0].dtype):
+            raise DataError(
+                f"{file} has shape {row.shape} and type {row.dtype}, {files[0].name} has"
+                f" {rows[0].shape} and {rows[0].dtype}: all clips' must be alike"
+            )
+        digest.update(f"{file.stem} {_sha256(file)}\n".encode())
+        rows.append(row)
+    return digest.hexdigest(), np.array([file.stem for file in files]), np.stack(rows)
+
+
+def _read_parquet(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise DataError(
+            f'{path} needs pyarrow: `pip install "polytimbre[parquet]"`, or write a .npz'
+        ) from error
+    try:
+        table = parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{path} can't be read: {error}") from error
+    missing = [name for name in ("key", "X") if name not in table.column_names]
+    if missing:
+        held = ", ".join(table.column_names)
+        raise DataError(f"{path} lacks the column `{missing[0]}`: it holds {held}")
+    column = table["X"].combine_chunks()
+    shape = [len(column)]
+    while pyarrow.types.is_nested(column.type):
+        lengths = np.unique(column.value_lengths() if hasattr(column, "value_lengths") else [0])
+        if len(lengths) != 1 or lengths[0] is None or not lengths[0]:
+            raise DataError(f"{path}: the column `X` must hold lists that are all as long")
+        shape.append(int(lengths[0]))
+        column = column.flatten()
+    if column.null_count:
+        raise DataError(f"{path}: the column `X` has gaps")
+    values = column.to_numpy(zero_copy_only=False)
+    return _sha256(path), np.array(table["key"].to_pylist(), dtype=str), values.reshape(shape)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

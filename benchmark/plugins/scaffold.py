@@ -1,0 +1,127 @@
+"""Write the beginning of a plugin from a template: a file in the clone, or a package."""
+
+import keyword
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmark.errors import PluginError
+from benchmark.plugins import registry
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+#: The folder that holds ``benchmark`` and ``models``.
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class _Kind(NamedTuple):
+    """How plugins of one kind are called and where they are found."""
+
+    template: str
+    cls: str
+    folder: Path
+    group: str
+
+
+_KINDS = {
+    "model": _Kind("my_model", "MyModel", ROOT / "models", "polytimbre.models"),
+    "data set": _Kind(
+        "my_dataset", "MyDataset", ROOT / "benchmark" / "datasets", "polytimbre.datasets"
+    ),
+}
+
+
+def write(kind: str, name: str, package: Path | None = None) -> list[Path]:
+    """Write the files of a new plugin, which passes ``polytimbre check`` as it is.
+
+    Parameters
+    ----------
+    kind : {"model", "data set"}
+    name : str
+        What commands and tables will call it.
+    package : Path, optional
+        Folder to make, with a package that can be installed. Without it one file is put where
+        this clone of polytimbre finds it.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    PluginError
+        For a name that can't be used, a file that is there already, or no clone to write to.
+    """
+    what = _KINDS[kind]
+    _check_name(kind, name)
+    if package is not None:
+        return _write_all(_package(kind, name, package))
+    if not (ROOT / "pyproject.toml").is_file():
+        raise PluginError(
+            f"polytimbre is installed in {ROOT}, and no clone to write a {kind} into: make a "
+            "package of its own with --package FOLDER"
+        )
+    if (what.folder / name).exists():
+        raise PluginError(f"{what.folder / name} is there already: take another name")
+    return _write_all({what.folder / f"{name}.py": _filled(what, f"{what.template}.py", name)})
+
+
+def _check_name(kind: str, name: str) -> None:
+    if (
+        not (name.isascii() and name.isidentifier())
+        or keyword.iskeyword(name)
+        or name.startswith("_")
+    ):
+        raise PluginError(
+            f"{name!r} can't be the name of a {kind}: take letters, digits and underscores, a "
+            "letter first, and no word of Python's"
+        )
+    for known, registered in (("model", registry.models()), ("data set", registry.datasets())):
+        broken = {where.rpartition(".")[2] for where in registered.failures}
+        if name in {*registered.names(), *broken}:
+            raise PluginError(f"a {known} is named {name!r} already: take another name")
+    if name in sys.stdlib_module_names:
+        raise PluginError(f"{name!r} is a module of Python's own: take another name")
+
+
+def _package(kind: str, name: str, package: Path) -> dict[Path, str]:
+    what = _KINDS[kind]
+    project = (TEMPLATES / "package.toml").read_text(encoding="utf-8")
+    for word, value in (
+        ("PLUGIN", name),
+        ("CLASS", _class_name(name)),
+        ("GROUP", what.group),
+        ("DESCRIPTION", f"The {kind} {name} for polytimbre"),
+    ):
+        project = project.replace(word, value)
+    return {
+        package / "pyproject.toml": project,
+        package / f"polytimbre_{name}.py": _filled(what, f"{what.template}.py", name),
+        package / "tests" / f"test_{name}.py": _filled(what, f"test_{what.template}.py", name),
+    }
+
+
+def _filled(what: _Kind, template: str, name: str) -> str:
+    text = (TEMPLATES / template).read_text(encoding="utf-8")
+    spoken = name.replace("_", " ")
+    text = text.replace('"""My model:', f'"""{spoken.capitalize()}:')
+    text = text.replace('"""My data set.', f'"""{spoken.capitalize()}.')
+    return text.replace(what.template, name).replace(what.cls, _class_name(name))
+
+
+def _class_name(name: str) -> str:
+    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+
+
+def _write_all(files: dict[Path, str]) -> list[Path]:
+    for file in files:
+        if file.exists():
+            raise PluginError(f"{file} is there already, and nothing is replaced")
+    try:
+        for file, text in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PluginError(f"{error.filename} can't be written ({error.strerror})") from error
+    return list(files)
