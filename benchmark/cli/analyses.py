@@ -235,7 +235,7 @@ def audit(
         names = ["protocol_audit", "protocol_averages"]
         if analysis.mask_audit is not None:
             names += ["mask_audit", "mask_levels"]
-            names += ["mask_preselection"] if analysis.mask_audit.preselected else []
+            names += ["mask_preselection"] if analysis.mask_audit.preselected is not None else []
         for name in names:
             _show(analysis, name, fmt)
 

@@ -18,14 +18,14 @@ from reports.tables.words import count
 
 #: Of a comparison's columns, what those mean that are no metrics.
 COLUMNS = {
-    "rank": "1 + the number of models that are significantly better in mAP, of all pairs",
+    "rank": "1 + the number of models that are significantly better in mAP",
     "model": "model, and how it was trained",
     "seeds": "runs that are averaged",
     "clip se": "standard error of mAP from the choice of test clips alone",
     "seed sd": "standard deviation of mAP between training seeds",
     "behind": "mAP of the best model minus this one's",
-    "p": "p-value of that difference, Holm's correction over the tests of the best model",
-    "among best": "the best model, or not significantly different from it by that p-value",
+    "p": "p-value of that difference, Holm's correction; the notes say over which tests",
+    "among best": "the best model, or not significantly different from it by p",
     "fit (s)": "processor seconds of training, mean over seeds",
     "ms/clip": "processor milliseconds to score one clip",
     "model (bytes)": "size of what the model saved",

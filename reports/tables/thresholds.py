@@ -35,7 +35,7 @@ THRESHOLDS = Table(
         "policy": "how thresholds were chosen on select",
         "in sample": "F1 of the select clips that chose the thresholds",
         "in search": "F1 of select clips that chose strength and policy, but no threshold",
-        "cross-fitted": "F1 of held-out select clips, which chose nothing",
+        "cross-fitted": "F1 of held-out select clips",
         "held-out gain": "cross-fitted F1 minus that of one global threshold",
         "test F1": "macro F1 on the test part",
         "test gain": "test F1 minus that of one global threshold",
