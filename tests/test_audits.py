@@ -517,7 +517,7 @@ def test_every_table_renders():
     assert chosen.frame["tau"].tolist() == found.preselected.level.mean_tau().tolist()
     assert chosen.frame["rank change"].tolist() == found.preselected.rank_change.tolist()
     said = mask_tables.mask_sentences(found)
-    assert f"changes by {found.preselected.rank_change[2]:+.1f} (" in said[-1]
+    assert f"changes by {found.preselected.rank_change[2]:+z.1f} on average" in said[-1]
     analysis.mask_audit = replace(found, preselected=None)
     assert tables()["mask_preselection"].make(analysis) is None
     assert mask_tables.mask_sentences(analysis.mask_audit) == said[:-3]

@@ -226,7 +226,7 @@ def _preselected(audit: MaskAudit, chosen: Preselected, i: int) -> str:
         f"{METRICS[i]}: where one of the models chooses by its scores which clips are labelled, "
         f"the ranking agrees with a tau of {tau:.2f} on average, the same model is best under "
         f"{same} of {_masks(chosen.level)}, and the rank of the model that chose changes by "
-        f"{change:+.1f} (above 0: it falls behind)."
+        f"{change:+z.1f} on average (above 0: it falls behind)."
     )
 
 
