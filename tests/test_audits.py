@@ -492,7 +492,7 @@ def test_a_mask_that_leaves_nothing_to_score_is_left_out_of_the_means():
     empty = np.isnan(found.reference.values).any(axis=(1, 2))
     assert empty.any()
     assert found.reference.agreeing().max() <= (~empty).mean()
-    assert all("nan" not in s for s in mask_tables.mask_sentences(found)[-3:])
+    assert all("nan" not in s for s in mask_tables.mask_sentences(found)[-6:])
 
 
 def test_every_table_renders():
@@ -503,12 +503,24 @@ def test_every_table_renders():
     analysis = Analysis(stage.store)
     analysis.comparison, analysis.trained_as_published = stage.comparison, []
     analysis.mask_audit, analysis.protocol_audit = found, both
-    names = ("protocol_audit", "protocol_averages", "kept", "mask_audit", "mask_levels")
-    for name in names:
+    masked = ("mask_audit", "mask_levels", "mask_preselection")
+    for name in ("protocol_audit", "protocol_averages", "kept", *masked):
         result = tables()[name].make(analysis)
         assert result.title in text.text(result.frame, "markdown", result.title, [])
         assert text.text(result.frame, "json", result.title, [])
         assert list(result.frame[list(tables()[name].keys)].columns)
+    frame = tables()["mask_levels"].make(analysis).frame
+    winners = np.concatenate([found.same_winner(level) for level in found.levels])
+    assert frame["same winner"].tolist() == winners.tolist()
+    chosen = tables()["mask_preselection"].make(analysis)
+    assert chosen.facts["masks"] == "under 3 masks whose clips a model chose"
+    assert chosen.frame["tau"].tolist() == found.preselected.level.mean_tau().tolist()
+    assert chosen.frame["rank change"].tolist() == found.preselected.rank_change.tolist()
+    said = mask_tables.mask_sentences(found)
+    assert f"changes by {found.preselected.rank_change[2]:+z.1f} on average" in said[-1]
+    analysis.mask_audit = replace(found, preselected=None)
+    assert tables()["mask_preselection"].make(analysis) is None
+    assert mask_tables.mask_sentences(analysis.mask_audit) == said[:-3]
 
 
 @pytest.mark.parametrize(

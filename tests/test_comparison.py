@@ -1,6 +1,7 @@
 """Who may be compared, and that what is derived from stored scores is right."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,15 @@ from benchmark.analysis.comparison import (
     newest,
     on_newest_data,
 )
-from benchmark.analysis.inference import tuned_and_default
+from benchmark.analysis.inference import Inference, tuned_and_default
 from benchmark.errors import ProtocolError
 from benchmark.plugins.checks import make_part
 from benchmark.runs.reading import StoredLabels
+from benchmark.scoring.bootstrap import Bootstrap
 from benchmark.scoring.evaluation import evaluate
+from benchmark.scoring.ranking import pairwise
 from reports.tables import text
+from reports.tables.comparison import comparison_notes
 
 
 @pytest.mark.parametrize(
@@ -95,6 +99,21 @@ def test_a_tuned_model_is_tested_against_its_own_default():
         entry("ensemble", model="third"),
     ]
     assert tuned_and_default(entries) == [(0, 1)]
+
+
+def test_a_better_rank_at_a_lower_value_is_told():
+    rng = np.random.default_rng(0)
+    clips = rng.normal(0, 0.001, (2000, 1))
+    steady, noisy = clips + rng.normal(0, 0.001, (2, 2000, 1)), rng.normal(0, 0.1, (2000, 1))
+    values = np.stack([0.70 + steady[0], 0.69 + steady[1], 0.65 + noisy], axis=1)
+    runs = tuple(np.array([[value]]) for value in (0.70, 0.69, 0.65))
+    drawn = Bootstrap("mAP", np.array([True]), runs, values, values[:, :, 0])
+    inferred = Inference({"mAP": drawn}, pairwise(drawn), None, 0.95, 2000)
+    assert inferred.pairs.rank.tolist() == [1, 2, 1]
+    entries = [SimpleNamespace(label=label) for label in "abc"]
+    result = SimpleNamespace(entries=entries, unscored=[], notes=[])
+    (said,) = (n for n in comparison_notes(result, inferred) if n.startswith("a better rank"))
+    assert "at a lower mAP: c (rank 1) before b (rank 2); it makes no better model" in said
 
 
 def make_labels(n, seed):

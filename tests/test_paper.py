@@ -509,6 +509,11 @@ def test_forms(value, form, expected):
     assert formats.printed(value, 0.5, 0.7, form) == expected
 
 
+def test_a_p_value_that_can_be_no_less_is_printed_so():
+    assert formats.printed(0.0024, None, None, "p", at_floor=True) == "< .003"
+    assert formats.printed(0.002, None, None, "p", at_floor=True) == "< .002"
+
+
 def test_a_form_that_does_not_suit_is_refused():
     with pytest.raises(PolytimbreError, match="has no interval"):
         formats.printed(0.5, None, None, "interval")

@@ -3,9 +3,10 @@
 import importlib.util
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_figures import made
 from test_report import records, seal
@@ -26,7 +27,8 @@ from reports import figures
 from reports.figures import style
 from reports.html import content
 from reports.paper.values import Tables, value
-from reports.tables import results
+from reports.tables import results, text
+from reports.tables.comparison import tuning_sentence
 from reports.tables.declaration import Result, facts_of, table, tables
 
 CLASSES = ("cello", "flute", "voice")
@@ -144,7 +146,8 @@ def test_a_table_is_one_declaration(monkeypatch, tmp_path, source):
 
 def test_every_declared_table_says_its_rows_and_columns(derived):
     expected = [t for t in tables().values() if t.source in ("runs", "labels") and t.published]
-    left_out = {"learning_curve", "mask_audit", "mask_levels"}  # there are no runs for these
+    # there are no runs for these
+    left_out = {"learning_curve", "mask_audit", "mask_levels", "mask_preselection", "tuning"}
     assert set(derived.tables) == {one.name for one in expected} - left_out
     assert list(derived.tables) == [one.name for one in expected if one.name in derived.tables]
     for name, result in derived.tables.items():
@@ -157,6 +160,78 @@ def test_every_declared_table_says_its_rows_and_columns(derived):
         assert tables()[name].command_for("small").startswith("polytimbre ")
     with pytest.raises(UnknownNameError, match="Did you mean 'comparison'"):
         table("comparson")
+
+
+def test_the_best_model_is_held_against_the_others_in_a_family_of_its_own(source, derived):
+    analysis = analysis_of(source)
+    pairs, frame = analysis.inference.pairs, derived.tables["comparison"].frame
+    assert np.isnan(frame["p"][0]) and not frame["p at floor"][0] and frame["among best"][0]
+    assert frame["p"][1:].tolist() == pairs.against_best.p_holm.tolist()
+    assert frame["p at floor"][1:].tolist() == pairs.against_best.at_floor.tolist()
+    assert frame["among best"].tolist() == pairs.among_best.tolist()
+    assert frame["behind"][1:].tolist() == pairs.against_best.difference.tolist()
+    read = {"small": Tables(source, derived.tables)}
+    for label, at_floor in zip(frame["model"], frame["p at floor"], strict=True):
+        assert value(read, f"small/comparison/{label}/p").at_floor is at_floor
+    frame = derived.tables["pairs"].frame
+    assert frame["p"].tolist() == pairs.p_holm[np.triu_indices(3, 1)].tolist()
+    assert frame["p at floor"].tolist() == pairs.at_floor[np.triu_indices(3, 1)].tolist()
+    ends = frame["difference high"] - frame["difference low"]
+    np.testing.assert_allclose(frame["half-width"], ends / 2)
+    for name, widths in (
+        ("twice the", pairs.twice_the_seeds),
+        ("endless", pairs.endless_seeds),
+    ):
+        column = frame[f"half-width, {name} seeds"]
+        assert column.tolist() == widths[np.triu_indices(3, 1)].tolist()
+
+
+def test_a_tuned_model_is_held_against_its_default(source):
+    analysis = analysis_of(source)
+    assert table("tuning").make(analysis) is None
+    names = [entry.label for entry in analysis.comparison.entries]
+    family = analysis.inference.pairs.family([(2, 0), (0, 1)])
+    analysis.inference = replace(analysis.inference, tuning=family)
+    made_table = table("tuning").make(analysis)
+    frame = made_table.frame
+    assert frame["model"].tolist() == [names[2], names[0]]
+    assert frame["against"].tolist() == [names[0], names[1]]
+    assert frame["difference"][0] < 0 < frame["difference"][1]
+    assert (frame["difference low"] <= frame["difference high"]).all()
+    assert frame["p"].tolist() == family.p_holm.tolist()
+    assert frame["significant"].tolist() == family.significant.tolist()
+    frame = frame.assign(significant=[True, False])
+    said = tuning_sentence(frame, 0.95)
+    assert f"worse: {names[2]}; no significant difference: {names[0]} (" in said
+    assert "over 2 tests, at 5%" in said and "better" not in said
+
+
+def test_a_p_value_that_can_be_no_less_is_printed_so_everywhere():
+    columns = {
+        "model": list("abcdef"),
+        "p": [np.nan, 0.002, 0.0021, 0.0021, 0.00002, 1.0],
+        "p at floor": [False, True, True, False, False, True],
+    }
+    result = Result("made", pd.DataFrame(columns))
+    result = Result.from_dict(json.loads(json.dumps(result.as_dict())))
+    wanted = ["–", "<0.002", "<0.003", "0.002", "<0.001", "1.000"]
+    assert [one.value for one in text.cells(result.frame)["p"]] == wanted
+    assert list(text.text(result.frame, "table", "", []).columns[1].cells) == wanted
+    markdown = text.text(result.frame, "markdown", "", [])
+    assert all(f"| {one} |" in markdown for one in wanted) and "floor" not in markdown
+    shown = content.rows(result.frame)
+    assert [row["p"]["text"] for row in shown] == wanted and "p at floor" not in shown[0]
+    assert "b,0.002,True" in text.text(result.frame, "csv", "", [])
+
+
+def test_the_headline_names_the_models_among_the_best():
+    frame = made(MODELS, CLASSES)["comparison"].frame.assign(seeds=1, rank=1)
+    told = [content.headline({"comparison": Result("", frame)})["said"]]
+    frame["among best"] = [True, True, False]
+    told.append(content.headline({"comparison": Result("", frame)})["said"])
+    # without the tests against the best, ranks say it
+    assert told[0].endswith("no significant difference from it: random_forest, constant.")
+    assert told[1].endswith("no significant difference from it: random_forest.")
 
 
 def test_a_fact_that_differs_is_named(derived):

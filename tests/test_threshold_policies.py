@@ -402,7 +402,8 @@ def made_gains(gain_of_refits, seed=0):
     runs = tuple(np.full((1, 1), 0.5) for _ in range(2 * n_policies))
     known = Bootstrap("f1", np.array([True]), runs, values[:, :, None], values)
     refitted = 0.4 + gain_of_refits * rng.standard_normal((40, 2, n_policies))
-    choice = SimpleNamespace(in_sample=dict.fromkeys(gains.NAMES, 0.5))
+    f1 = dict.fromkeys(gains.NAMES, 0.5)
+    choice = SimpleNamespace(in_sample=f1, chosen_by=f1)
     return gains.Gains(
         ("a", "b"), [[0], [0]], [[choice], [choice]], np.array([True, True]), known, known,
         refitted, 0.95,
@@ -442,6 +443,13 @@ def test_tables_and_sentences_follow_from_the_numbers():
     mean = frame[frame["model"] == "mean of 2 models"].set_index("policy")
     assert mean.loc["tuned", "test gain"] == pytest.approx(found.average["tuned"].gain.value)
     assert np.isnan(mean.loc["global", "test gain"])
+    searched = mean.loc["tuned"]
+    told = [searched[name] for name in ("in search", "p at floor", "sd, select", "sd, test")]
+    row = found.average["tuned"]
+    assert told == [row.chosen_by, row.at_floor, row.select_sd, row.test_sd]
+    by_model = [np.mean([c.chosen_by["tuned"] for c in runs]) for runs in found.choices[:2]]
+    assert row.chosen_by == pytest.approx(np.mean(by_model))
+    assert any("a select part of this size" in line for line in report.reading(found))
     said = report.sentences(found)
     best = mean["test gain"][mean["p"] <= 0.05].idxmax()
     assert f"{best} " in said[0]

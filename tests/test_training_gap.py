@@ -267,6 +267,16 @@ def test_tables_and_sentences(gaps):
     assert shown["optimism low"][0] == gaps[0].optimism.mAP.lower
     assert len(gap_tables.gap_by_class(gaps)) == 9
     assert result.notes[0].startswith("memory is over-fitted: of a fit mAP of ")
+    for row, one in zip(result.frame.to_dict("records"), gaps, strict=True):
+        assert row["select corrected mAP"] == one.parts["select"].corrected_mAP
+        assert row["fit chance"] == one.parts["fit"].chance
+        assert row["surpassed by"] == (", ".join(one.surpassed_by) or "–")
+        share = [row[f"lost share{end}"] for end in ("", " low", " high")]
+        lost = one.lost_share
+        np.testing.assert_equal(share, [lost.value, lost.lower, lost.upper])
+    lost = gaps[0].lost_share.value
+    assert f"optimism is {100 * lost:.1f} % (" in result.notes[0]
+    assert f"better on test: {gaps[0].surpassed_by[0]}" in result.notes[0]
 
 
 def make_curve(gain, p):
@@ -290,6 +300,9 @@ def make_curve(gain, p):
 def test_learning_curve_verdict_follows_its_rule(curve, wanted):
     assert curve.verdict == ("more data" if "would" in wanted else "nothing shown")
     assert wanted in learning_curve_tables.sentence(curve)
+    assert f", p {curve.p:.3f}" in learning_curve_tables.sentence(curve)
+    least = learning_curve_tables.sentence(replace(curve, at_floor=True))
+    assert f", p <{curve.p:.3f}" in least
 
 
 def test_learning_curve_takes_runs_of_the_same_code_and_setting():
@@ -396,6 +409,8 @@ def test_stored_runs_give_gap_curve_and_calibration(polytimbre):
     assert clips[0] < clips[-1] / 8
     values = [row["select mAP"] for row in rows]
     assert rows[0]["gain"] is None
+    assert [row["p"] is None for row in rows] == [True, True, True, False]
+    assert not any(row["p at floor"] for row in rows[:-1])
     assert [row["gain"] for row in rows[1:]] == pytest.approx(np.diff(values).tolist())
     assert all(row["gain low"] <= row["gain"] <= row["gain high"] for row in rows[1:])
     fit = {row["model"]: row["fit mAP"] for row in out["gap"]}

@@ -55,8 +55,9 @@ class PolicyResult:
 
     Attributes
     ----------
-    in_sample, cross_fitted : float
-        Macro F1 on select, of the clips that thresholds were fitted on and of held-out ones.
+    in_sample, chosen_by, cross_fitted : float
+        Macro F1 on select: of the clips that thresholds were fitted on, of those that chose
+        strengths and the tuned policy, and of clips that had no part in anything.
     held_out_gain : Interval
         `cross_fitted` minus that of the global threshold.
     test : Interval
@@ -74,6 +75,7 @@ class PolicyResult:
     """
 
     in_sample: float
+    chosen_by: float
     cross_fitted: float
     held_out_gain: Interval
     test: Interval
@@ -140,8 +142,10 @@ class Gains:
         low, high = basic_interval(test, test_values, self.level)
         p = holm(p_value(gain, gain_values)[1:])
         floor = len(p) * 2 / (len(gain_values) + 1)
+        choices = [runs for runs, kept in zip(self.choices, models, strict=True) if kept]
         columns = zip(
-            _means_of_runs([c for c, kept in zip(self.choices, models, strict=True) if kept]),
+            _means_of_runs([[choice.in_sample for choice in runs] for runs in choices]),
+            _means_of_runs([[choice.chosen_by for choice in runs] for runs in choices]),
             held,
             self._intervals(held - held[0], held_values - held_values[:, :1]),
             (Interval(*row) for row in zip(test, low.clip(0, 1), high.clip(0, 1), strict=True)),
@@ -188,9 +192,9 @@ def _class_means(resampled: Bootstrap) -> np.ndarray:
     return np.divide(total, n_scored, out=np.full(total.shape, np.nan), where=n_scored > 0)
 
 
-def _means_of_runs(choices: Sequence[Sequence[Choice]]) -> np.ndarray:
-    """Return in-sample F1 by policy, mean over the seeds of each model and then over models."""
-    values = [np.mean([[c.in_sample[n] for n in NAMES] for c in runs], axis=0) for runs in choices]
+def _means_of_runs(f1: Sequence[Sequence[dict[str, float]]]) -> np.ndarray:
+    """Return F1 by policy, mean over the seeds of each model and then over models."""
+    values = [np.mean([[run[name] for name in NAMES] for run in runs], axis=0) for runs in f1]
     return np.mean(values, axis=0)
 
 

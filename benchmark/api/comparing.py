@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 RESAMPLES = 2000
 
 #: The tables of a comparison, as the report declares them; ranks take three models or more.
-TABLES = ("comparison", "pairs", "per_class", "ranks")
+TABLES = ("comparison", "tuning", "pairs", "per_class", "ranks")
 
 Scores = Mapping[str, np.ndarray]
 

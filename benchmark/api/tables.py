@@ -21,7 +21,8 @@ class ShownTable:
     ----------
     title : str
     frame : pandas.DataFrame
-        A column ``X`` with an interval has its ends in ``X low`` and ``X high``.
+        A column ``X`` with an interval has its ends in ``X low`` and ``X high``; ``p at floor``
+        says where the p-value ``p`` is the least that the resamples can show.
     notes : tuple of str
         How it is to be read, and what follows from it.
     """
@@ -32,7 +33,7 @@ class ShownTable:
 
     def keep(self, *columns: str) -> "ShownTable":
         """Return the table with some columns alone, in this order; intervals come along."""
-        wanted = [name + end for name in columns for end in ("", " low", " high")]
+        wanted = [name + end for name in columns for end in ("", " low", " high", " at floor")]
         frame = self.frame[[name for name in wanted if name in self.frame.columns]]
         return ShownTable(self.title, frame, self.notes)
 

@@ -233,7 +233,9 @@ def audit(
     if dataset is not None:
         analysis = _analysis(store, dataset)
         names = ["protocol_audit", "protocol_averages"]
-        names += ["mask_audit", "mask_levels"] if analysis.mask_audit is not None else []
+        if analysis.mask_audit is not None:
+            names += ["mask_audit", "mask_levels"]
+            names += ["mask_preselection"] if analysis.mask_audit.preselected is not None else []
         for name in names:
             _show(analysis, name, fmt)
 

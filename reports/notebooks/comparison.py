@@ -50,7 +50,8 @@ print("Compared on:", ", ".join(compared))
 # %%
 for runs in compared.values():
     table = runs.tables["comparison"]
-    display(table.keep("rank", "model", "seeds", "mAP", "F1", "behind", "p", "seed sd"))
+    columns = ("rank", "model", "seeds", "mAP", "F1", "behind", "p", "among best", "seed sd")
+    display(table.keep(*columns))
     display(runs.plot("comparison"))
 
 # %%
@@ -144,7 +145,7 @@ for name, runs in published.items():
     if "ensembles" not in runs.tables:
         continue
     table = runs.tables["ensembles"]
-    display(table.keep("rank", "model", "mAP", "behind", "p", "F1"))
+    display(table.keep("rank", "model", "mAP", "behind", "p", "among best", "F1"))
     joint = table.frame["model"].str.startswith("ensemble")
     best, single = table.frame[joint].iloc[0], table.frame[~joint].iloc[0]
     print(f"{name}: the best ensemble, {best['model']}, is {best['mAP'] - single['mAP']:+.3f} mAP")

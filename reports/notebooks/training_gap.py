@@ -34,7 +34,8 @@ print("Measured on:", ", ".join(measured))
 
 # %%
 for runs in measured.values():
-    columns = ("model", "fit mAP", "select mAP", "test mAP", "optimism", "shift", "verdict")
+    parts = ("fit mAP", "select mAP", "test mAP")
+    columns = ("model", *parts, "optimism", "lost share", "shift", "verdict")
     display(runs.tables["gap"].keep(*columns), runs.plot("gap"))
 
 # %% [markdown]

@@ -60,9 +60,14 @@ def size(value: float) -> str:
     return f"{value / 1e6:,.1f}{NARROW}MB" if value >= 5e4 else f"{value / 1e3:,.1f}{NARROW}kB"
 
 
-def p_value(value: float) -> str:
-    """With its relation, as in ``= .004`` or ``< .001``."""
-    return "< .001" if value < 0.001 else f"= {number(value)}"
+def p_value(value: float, at_floor: bool = False) -> str:
+    """With its relation, as in ``= .004`` or ``< .001``.
+
+    The least that resamples can show is printed as ``<`` as well.
+    """
+    if value < 0.001 or at_floor:
+        return f"< {number(max(1, math.ceil(1000 * value - 1e-6)) / 1000)}"
+    return f"= {number(value)}"
 
 
 #: Forms of a single number.
@@ -78,7 +83,9 @@ INTERVALS = {"interval": number, "signed interval": signed, "percent interval": 
 FORMS = (*SINGLE, *INTERVALS, "text")
 
 
-def printed(value: Any, low: float | None, high: float | None, form: str) -> str:
+def printed(
+    value: Any, low: float | None, high: float | None, form: str, at_floor: bool = False
+) -> str:
     """Print a stored value.
 
     Parameters
@@ -88,6 +95,8 @@ def printed(value: Any, low: float | None, high: float | None, form: str) -> str
         Ends of its interval, where it has one.
     form : str
         One of `FORMS`.
+    at_floor : bool
+        Whether it is the least p-value that the resamples can show.
 
     Raises
     ------
@@ -101,6 +110,8 @@ def printed(value: Any, low: float | None, high: float | None, form: str) -> str
     if isinstance(value, str | bool) or value is None or not math.isfinite(value):
         shown = "nothing" if value is None or value != value else repr(value)
         raise PolytimbreError(f"it holds {shown}, which can't be printed as {form!r}")
+    if form == "p":
+        return p_value(value, at_floor)
     if form in SINGLE:
         return SINGLE[form](value)
     if low is None or high is None:

@@ -179,7 +179,7 @@ class _Reader:
         shown = ""
         if stored:
             try:
-                shown = printed(stored.content, stored.low, stored.high, form)
+                shown = _printed(stored, form)
             except PolytimbreError as error:
                 raise PolytimbreError(f"{name.content!r}: {error}") from error
         self.reading.printed["num"][BETWEEN.join((name.content, ids.content, form))] = shown
@@ -278,12 +278,16 @@ def _pairs(call: Call, name: str) -> list[tuple[Text, Text]]:
     return whole
 
 
+def _printed(stored: Value, form: str) -> str:
+    return printed(stored.content, stored.low, stored.high, form, stored.at_floor)
+
+
 def _cell(stored: Value, form: str) -> str:
     """Print a table's cell: nothing is a dash, and a p value has no relation of equality."""
     if stored.content is None:
         return "–"
     try:
-        return printed(stored.content, stored.low, stored.high, form).removeprefix("= ")
+        return _printed(stored, form).removeprefix("= ")
     except PolytimbreError as error:
         raise PolytimbreError(f"{stored.name!r}: {error}") from error
 

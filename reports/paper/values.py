@@ -34,6 +34,8 @@ class Value:
         Ends of its interval.
     runs : tuple of str
         Ids of the runs it rests on; none if it rests on the labels alone.
+    at_floor : bool
+        Whether it is the least p-value that the resamples can show.
     binding : str
         What the source carries: the beginnings of the ids; ``all:`` and a hash for all runs of
         a set, ``results:`` and a hash for what no run is behind.
@@ -44,6 +46,7 @@ class Value:
     content: Any
     low: float | None
     high: float | None
+    at_floor: bool
     runs: tuple[str, ...]
     binding: str
 
@@ -167,8 +170,9 @@ def value(sets: dict[str, Tables], name: str) -> Value:
     low, high = cells.get(f"{column} low"), cells.get(f"{column} high")
     if turned:
         content, low, high = _turned(cells, column)
+    at_floor = bool(cells.get(f"{column} at floor"))
     runs = one.behind(table, cells)
-    return Value(name, dataset, content, low, high, *_binding(one, runs))
+    return Value(name, dataset, content, low, high, at_floor, *_binding(one, runs))
 
 
 def _known(kind: str, name: str, known: Iterable[str]) -> str:

@@ -11,8 +11,10 @@ from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.inference import Inference
 from benchmark.scoring.bootstrap import Bootstrap
 from benchmark.scoring.evaluation import METRICS
+from benchmark.scoring.ranking import Pairwise
 from reports.tables.declaration import Content, Table
-from reports.tables.text import HIGH, LOW
+from reports.tables.text import FLOOR, HIGH, LOW
+from reports.tables.words import count
 
 #: Of a comparison's columns, what those mean that are no metrics.
 COLUMNS = {
@@ -22,7 +24,8 @@ COLUMNS = {
     "clip se": "standard error of mAP from the choice of test clips alone",
     "seed sd": "standard deviation of mAP between training seeds",
     "behind": "mAP of the best model minus this one's",
-    "p": "p-value of that difference, Holm's correction over all pairs of models",
+    "p": "p-value of that difference, Holm's correction; the notes say over which tests",
+    "among best": "the best model, or not significantly different from it by p",
     "fit (s)": "processor seconds of training, mean over seeds",
     "ms/clip": "processor milliseconds to score one clip",
     "model (bytes)": "size of what the model saved",
@@ -46,23 +49,27 @@ def models_table(result: Comparison, inferred: Inference) -> pd.DataFrame:
             if name == "mAP":
                 row["clip se"] = inferred.resampled[name].sampling_sd[i]
                 row["seed sd"] = entry.spread("mAP")
-                row |= _behind_best(inferred, i)
+                row |= _behind_best(inferred.pairs, i)
         row["fit (s)"] = entry.seconds("fit")
         row["ms/clip"] = entry.milliseconds_per_clip()
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _behind_best(inferred: Inference, i: int) -> dict[str, float]:
-    pairs, name = inferred.pairs, "behind"
-    if pairs is None or i == 0:
-        nothing = float("nan")
-        return {name: nothing, name + LOW: nothing, name + HIGH: nothing, "p": nothing}
+def _behind_best(pairs: Pairwise | None, i: int) -> dict[str, Any]:
+    """Hold a model against the best one, by the tests of the best model alone."""
+    if pairs is None or i == pairs.best:
+        told = dict.fromkeys(("behind", "behind" + LOW, "behind" + HIGH, "p"), float("nan"))
+        return {**told, "p" + FLOOR: False, "among best": True}
+    test = pairs.against_best
+    at = test.pairs.index((pairs.best, i))
     return {
-        name: pairs.difference[0, i],
-        name + LOW: pairs.lower[0, i],
-        name + HIGH: pairs.upper[0, i],
-        "p": pairs.p_holm[0, i],
+        "behind": test.difference[at],
+        "behind" + LOW: test.lower[at],
+        "behind" + HIGH: test.upper[at],
+        "p": test.p_holm[at],
+        "p" + FLOOR: bool(test.at_floor[at]),
+        "among best": bool(pairs.among_best[i]),
     }
 
 
@@ -76,12 +83,26 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
         )
     if inferred.pairs is not None:
         notes.append(
-            f"rank and p: paired bootstrap, Holm's correction over all pairs of models, at "
-            f"{1 - inferred.level:.0%}; behind: mAP behind the best"
+            "rank: paired bootstrap, Holm's correction over all pairs of models; p and among "
+            "best: the same tests of the best model against each other one, corrected for these "
+            f"alone; at {1 - inferred.level:.0%}; behind: mAP behind the best"
         )
+        notes += _inversions(result, inferred.pairs)
     if result.unscored:
         notes.append(f"left out, nothing to score: {', '.join(result.unscored)}")
     return notes + result.notes
+
+
+def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
+    """Say where the order of ranks isn't that of mAP."""
+    names = [f"{e.label} (rank {r})" for e, r in zip(result.entries, pairs.rank, strict=True)]
+    told = [f"{names[i]} before {names[j]}" for i, j in pairs.inversions]
+    if not told:
+        return []
+    return [
+        f"a better rank at a lower mAP: {', '.join(told)}; it makes no better model, as fewer "
+        "differ significantly from one whose mAP is known less well"
+    ]
 
 
 def interval_note(drawn: Bootstrap, level: float) -> str:
@@ -177,12 +198,67 @@ def _pairs(analysis: Analysis) -> Content | None:
             "difference low": test.lower[i, j],
             "difference high": test.upper[i, j],
             "p": test.p_holm[i, j],
+            "p" + FLOOR: bool(test.at_floor[i, j]),
             "better": bool(test.better[i, j]),
+            "half-width": (test.upper[i, j] - test.lower[i, j]) / 2,
+            "half-width, twice the seeds": test.twice_the_seeds[i, j],
+            "half-width, endless seeds": test.endless_seeds[i, j],
         }
         for i in range(len(names))
         for j in range(i + 1, len(names))
     ]
     return Content(pd.DataFrame(rows), tuple(comparison_notes(result, inferred)))
+
+
+def _tuning(analysis: Analysis) -> Content | None:
+    entries, test = analysis.comparison.entries, analysis.inference.tuning
+    if test is None:
+        return None
+    frame = pd.DataFrame(
+        {
+            "model": [entries[i].label for i, _ in test.pairs],
+            "against": [entries[j].label for _, j in test.pairs],
+            "difference": test.difference,
+            "difference" + LOW: test.lower,
+            "difference" + HIGH: test.upper,
+            "p": test.p_holm,
+            "p" + FLOOR: test.at_floor,
+            "significant": test.significant,
+        }
+    )
+    drawn = analysis.inference.resampled["mAP"]
+    return Content(frame, (tuning_sentence(frame, test.level), interval_note(drawn, test.level)))
+
+
+def tuning_sentence(frame: pd.DataFrame, level: float) -> str:
+    """Say which tuned models differ significantly in mAP from their defaults."""
+    kinds = np.where(frame["significant"], np.sign(frame["difference"]), 0)
+    told = [
+        f"{said}: {', '.join(frame['model'][kinds == kind])}"
+        for kind, said in ((1, "better"), (-1, "worse"), (0, "no significant difference"))
+        if (kinds == kind).any()
+    ]
+    return (
+        f"mAP, tuned against the same model's default: {'; '.join(told)} (paired bootstrap, Holm's "
+        f"correction over {count(len(frame), 'test')}, at {1 - level:.0%})"
+    )
+
+
+TUNING = Table(
+    name="tuning",
+    title="tuned against default",
+    keys=("model",),
+    derive=_tuning,
+    columns={
+        "model": "tuned",
+        "against": "the same model by default",
+        "difference": "mAP of the tuned one minus that of the default, on the same clips",
+        "p": "p-value of the difference, Holm's correction over the rows of this table",
+        "significant": "whether they differ significantly by that p-value",
+    },
+    optional=True,
+    order=7,
+)
 
 
 PAIRS = Table(
@@ -195,6 +271,9 @@ PAIRS = Table(
         "difference": "its mAP minus the other one's, on the same clips",
         "p": "p-value of the difference, Holm's correction over all pairs",
         "better": "whether it differs significantly",
+        "half-width": "of the interval of the difference, with the seeds that were run",
+        "half-width, twice the seeds": "what it can be expected to be with twice the seeds",
+        "half-width, endless seeds": "the same with the choice of test clips as the only luck",
     },
     order=7,
 )

@@ -31,7 +31,8 @@ class Content:
     Attributes
     ----------
     frame : pandas.DataFrame
-        A column ``X`` with an interval has its ends in ``X low`` and ``X high``.
+        A column ``X`` with an interval has its ends in ``X low`` and ``X high``; ``p at floor``
+        says where the p-value ``p`` is the least that the resamples can show.
     notes : sequence of str
         How it is to be read, and what follows from it.
     facts : mapping

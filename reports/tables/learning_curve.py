@@ -1,11 +1,12 @@
 """Would more data pay? Learning curves over shares of the training groups."""
 
+import numpy as np
 import pandas as pd
 
 from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.learning_curve import RULE, LearningCurve
 from reports.tables.declaration import Content, Table
-from reports.tables.text import HIGH, LOW, with_interval
+from reports.tables.text import FLOOR, HIGH, LOW, p_value, with_interval
 
 
 def _learning_curve(analysis: Analysis) -> Content:
@@ -25,6 +26,8 @@ def _learning_curve(analysis: Analysis) -> Content:
             "gain": one.gain.value,
             "gain" + LOW: one.gain.lower,
             "gain" + HIGH: one.gain.upper,
+            "p": [np.nan] * (len(shares) - 1) + [one.p],
+            "p" + FLOOR: [False] * (len(shares) - 1) + [one.at_floor],
         }
         frames.append(pd.DataFrame(columns))
         runs |= {f"{one.label} + {s}": ids for s, ids in zip(shares, one.runs, strict=True)}
@@ -44,6 +47,7 @@ LEARNING_CURVE = Table(
         "training mAP": "on the clips trained on",
         "select mAP": "on the select part, mean over seeds",
         "gain": "select mAP minus that of the fraction before",
+        "p": "p-value of the last gain, Holm's correction over the models",
     },
     command="learning-curve --dataset {}",
     optional=True,
@@ -56,6 +60,9 @@ def sentence(one: LearningCurve) -> str:
     gain = with_interval(*(a[-1] for a in (one.gain.value, one.gain.lower, one.gain.upper)))
     step = f"from {100 * one.fractions[-2]:g} to 100 % of the training groups select mAP"
     fitted = f"training mAP of {one.training_mAP[-1]:.3f} against {one.mAP[-1]:.3f} on select"
+    p = f"p {p_value(one.p, one.at_floor)}"
     if one.verdict == "more data":
-        return f"{one.label}: more data would pay; {step} rose by {gain}."
-    return f"{one.label}: more data is not shown to pay; {step} changed by {gain}, at a {fitted}."
+        return f"{one.label}: more data would pay; {step} rose by {gain}, {p}."
+    return (
+        f"{one.label}: more data is not shown to pay; {step} changed by {gain}, {p}, at a {fitted}."
+    )

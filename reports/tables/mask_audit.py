@@ -11,10 +11,19 @@ from benchmark.analysis.audits.mask_audit import (
     TRUSTED_TAU,
     Level,
     MaskAudit,
+    Preselected,
 )
 from benchmark.analysis.derivation import Analysis
 from reports.tables.declaration import Content, Table
 from reports.tables.words import count, percent
+
+#: What is told of the ranking under masks, and what it means.
+AGREEMENT = {
+    "tau": "Kendall's tau between both rankings, mean over masks",
+    "tau 5 %": "its 5 % quantile over masks",
+    f"tau ≥ {TRUSTED_TAU:g}": "share of the masks that keep the ranking that well",
+    "same winner": "share of the masks under which the model that is best on all labels is best",
+}
 
 #: A metric's level on observed labels is comparable where no model shifts by more.
 COMPARABLE = 0.01
@@ -63,17 +72,22 @@ def levels_table(audit: MaskAudit) -> pd.DataFrame:
     """Return one row a level of observation and metric."""
     rows: list[dict[str, Any]] = []
     for level in audit.levels:
-        tau, low, agreeing = level.mean_tau(), level.low_tau(), level.agreeing()
+        agreement = _agreement(audit, level)
         for i, metric in enumerate(METRICS):
             share = {} if level.share is None else {"x OpenMIC": float(level.share)}
             rows.append(
                 {
                     **share, "positives": round(level.present), "labels": round(level.labels),
-                    "metric": metric, "bias": audit.bias(level)[i].mean(), "tau": tau[i],
-                    "tau 5 %": low[i], f"tau ≥ {TRUSTED_TAU:g}": agreeing[i],
+                    "metric": metric, "bias": audit.bias(level)[i].mean(), **agreement[i],
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _agreement(audit: MaskAudit, level: Level) -> list[dict[str, float]]:
+    """Return what is told of the ranking under one level's masks, by metric."""
+    rows = level.mean_tau(), level.low_tau(), level.agreeing(), audit.same_winner(level)
+    return [dict(zip(AGREEMENT, column, strict=True)) for column in zip(*rows, strict=True)]
 
 
 def _mask_levels(analysis: Analysis) -> Content | None:
@@ -91,9 +105,7 @@ MASK_LEVELS = Table(
         "positives": "observed positives a class",
         "labels": "observed labels a class",
         "bias": "mean over models of the shift from the value on all labels",
-        "tau": "Kendall's tau between both rankings, mean over masks",
-        "tau 5 %": "its 5 % quantile over masks",
-        f"tau ≥ {TRUSTED_TAU:g}": "share of the masks that keep the ranking that well",
+        **AGREEMENT,
     },
     command="audit --dataset {}",
     rests_on="pool",
@@ -101,12 +113,55 @@ MASK_LEVELS = Table(
 )
 
 
+def preselection_table(audit: MaskAudit) -> pd.DataFrame:
+    """Return one row a metric: the ranking under masks whose clips a model chose."""
+    level = audit.preselected.level
+    agreement = _agreement(audit, level)
+    rows = [
+        {
+            "metric": metric, "positives": round(level.present), "labels": round(level.labels),
+            **agreement[i], "rank change": audit.preselected.rank_change[i],
+        }
+        for i, metric in enumerate(METRICS)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _mask_preselection(analysis: Analysis) -> Content | None:
+    audit = analysis.mask_audit
+    if audit is None or audit.preselected is None:
+        return None
+    facts = {"masks": f"under {_masks(audit.preselected.level)} whose clips a model chose"}
+    return Content(preselection_table(audit), facts=facts)
+
+
+MASK_PRESELECTION = Table(
+    name="mask_preselection",
+    title="agreement of the ranking where a model's scores chose the clips that are labelled",
+    keys=("metric",),
+    derive=_mask_preselection,
+    columns={
+        "positives": "observed positives a class",
+        "labels": "observed labels a class",
+        **AGREEMENT,
+        "rank change": "ranks by which the model that chose falls behind, mean over masks; below "
+        "0 where it gets ahead",
+    },
+    rests_on="pool",
+    order=25,
+)
+
+
+def _masks(level: Level) -> str:
+    return count(len(level.tau), "mask")
+
+
 def _kind(audit: MaskAudit) -> str:
     share = audit.reference.share
     if share is None:
         return "on the observed ones"
     times = "OpenMIC's rates" if share == 1 else f"{share:g} times OpenMIC's rates"
-    return f"under {count(len(audit.reference.tau), 'mask')} drawn at {times}"
+    return f"under {_masks(audit.reference)} drawn at {times}"
 
 
 def mask_sentences(audit: MaskAudit) -> list[str]:
@@ -134,6 +189,8 @@ def mask_sentences(audit: MaskAudit) -> list[str]:
         )
     if level.share is not None:
         sentences += [_enough(audit, metric) for metric in METRICS]
+    if audit.preselected is not None:
+        sentences += [_preselected(audit, audit.preselected, i) for i in range(len(METRICS))]
     return sentences
 
 
@@ -150,11 +207,26 @@ def _level_sentence(audit: MaskAudit, level: Level, i: int) -> str:
     )
     if not np.isnan(low[i]) and len(level.tau) > 1:
         ranking += f" on average, {low[i]:.2f} at the 5 % quantile of the masks"
+        same = percent(audit.same_winner(level)[i], 0)
+        ranking += f", and the same model is best under {same} of them"
     noise = "" if np.isnan(spread).any() else f", its sd over masks up to {spread.max():.3f}"
     return (
         f"{METRICS[i]}: observed labels alone shift it by {bias.min():+.3f} to {bias.max():+.3f}"
         f"{noise}, so its level {comparable} comparable with complete labels (a shift of at most "
         f"{COMPARABLE:g} would be), while its ranking {ranking}."
+    )
+
+
+def _preselected(audit: MaskAudit, chosen: Preselected, i: int) -> str:
+    tau, change = chosen.level.mean_tau()[i], chosen.rank_change[i]
+    if np.isnan(tau):
+        return f"{METRICS[i]}: no mask whose clips a model chose leaves a ranking to compare."
+    same = percent(audit.same_winner(chosen.level)[i], 0)
+    return (
+        f"{METRICS[i]}: where one of the models chooses by its scores which clips are labelled, "
+        f"the ranking agrees with a tau of {tau:.2f} on average, the same model is best under "
+        f"{same} of {_masks(chosen.level)}, and the rank of the model that chose changes by "
+        f"{change:+z.1f} on average (above 0: it falls behind)."
     )
 
 

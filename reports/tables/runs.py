@@ -7,6 +7,7 @@ import pandas as pd
 
 from benchmark.analysis.derivation import Analysis
 from benchmark.runs.reading import StoredLabels
+from benchmark.scoring.bootstrap import effective_groups
 from reports.tables.declaration import Content, Table
 
 
@@ -61,6 +62,7 @@ def _parts(labels_by_part: dict[str, StoredLabels]) -> Content:
                 "part": part,
                 "clips": len(labels),
                 "groups": len(np.unique(labels.groups)),
+                "effective groups": effective_groups(labels.groups),
                 "observed": observed.mean(),
                 "positive": positive.sum() / observed.sum(),
                 "positives a class": positive.sum(axis=0)[observed.any(axis=0)].mean(),
@@ -79,6 +81,7 @@ PARTS = Table(
     columns={
         "part": "fit: trained on; stop: ends training; select: chooses; test: scored",
         "groups": "artists, works or videos, which no other part shares",
+        "effective groups": "groups of equal size that would tell as much",
         "observed": "share of the labels that were observed",
         "positive": "share of positives among the observed labels",
         "positives a class": "mean over classes that have labels",

@@ -16,6 +16,14 @@ FORMATS = ("table", "markdown", "csv", "json")
 
 #: Suffixes of the columns that hold an interval's ends.
 LOW, HIGH = " low", " high"
+#: Suffix of the column that says where a p-value is the least that the resamples can show.
+FLOOR = " at floor"
+#: Columns of these suffixes are told in the cells of another one.
+BESIDE = (LOW, HIGH, FLOOR)
+
+
+#: Columns that are shown with one decimal.
+ONE_DECIMAL = ("fit (s)", "seconds", "effective groups")
 
 
 class Cell(NamedTuple):
@@ -32,17 +40,26 @@ def cell(value: Any, heading: str = "") -> str:
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
         return "–"
     if isinstance(value, float | np.floating):
-        return f"{value:.1f}" if heading in ("fit (s)", "seconds") else f"{value:z.3f}"
+        return f"{value:.1f}" if heading in ONE_DECIMAL else f"{value:z.3f}"
     return str(value)
+
+
+def p_value(p: float, at_floor: bool) -> str:
+    """Format a p-value: with "<" where it is the least that can be shown, or rounds to 0."""
+    if p < 1 and (at_floor or p < 0.0005):
+        return f"<{max(1, np.ceil(1000 * p - 1e-6)) / 1000:.3f}"
+    return cell(p)
 
 
 def cells(frame: pd.DataFrame) -> dict[str, list[Cell]]:
     """Return a table's columns as text, the ends of an interval in their value's cell."""
     shown = {}
     for name in frame.columns:
-        if name.endswith((LOW, HIGH)):
+        if name.endswith(BESIDE):
             continue
         values = [cell(value, name) for value in frame[name]]
+        if name + FLOOR in frame.columns:
+            values = list(map(p_value, frame[name], frame[name + FLOOR]))
         intervals = [""] * len(values)
         if name + LOW in frame.columns:
             ends = zip(frame[name + LOW], frame[name + HIGH], strict=True)

@@ -13,7 +13,7 @@ from benchmark.analysis.training_gap import Interval
 from benchmark.protocol import N_FOLDS
 from reports.tables.comparison import interval_note
 from reports.tables.declaration import Content, Table
-from reports.tables.text import HIGH, LOW
+from reports.tables.text import FLOOR, HIGH, LOW
 
 #: The policy that the others are held against.
 REFERENCE = NAMES[0]
@@ -34,11 +34,14 @@ THRESHOLDS = Table(
     columns={
         "policy": "how thresholds were chosen on select",
         "in sample": "F1 of the select clips that chose the thresholds",
+        "in search": "F1 of select clips that chose strength and policy, but no threshold",
         "cross-fitted": "F1 of held-out select clips",
         "held-out gain": "cross-fitted F1 minus that of one global threshold",
         "test F1": "macro F1 on the test part",
         "test gain": "test F1 minus that of one global threshold",
         "p": "p-value of the test gain, Holm's correction over policies",
+        "sd, select": "standard deviation of the test gain from the luck of the select part alone",
+        "sd, test": "the same from the choice of test clips alone",
         "chosen": "strength or policy that the search chose, seed by seed",
     },
     command="thresholds --dataset {}",
@@ -69,11 +72,15 @@ def _row(label: str, name: str, row: PolicyResult, chosen: str) -> dict[str, Any
         "model": label,
         "policy": name,
         "in sample": row.in_sample,
+        "in search": row.chosen_by,
         "cross-fitted": row.cross_fitted,
         **_columns("held-out gain", row.held_out_gain, name),
         **_columns("test F1", row.test),
         **_columns("test gain", row.gain, name),
         "p": row.p,
+        "p" + FLOOR: row.at_floor,
+        "sd, select": row.select_sd,
+        "sd, test": row.test_sd,
         "chosen": chosen,
     }
 
@@ -93,6 +100,8 @@ def reading(gains: Gains) -> list[str]:
         interval_note(gains.on_test, gains.level),
         f"p: of the test gain, Holm over {n_tests} policies; intervals and p hold the luck of test "
         "clips, of seeds and of the select clips that thresholds were fitted on",
+        "what gains here gains with a select part of this size: thresholds of each class's own may "
+        "gain more where they are fitted on more positives",
     ]
     left_out = [m for m, tells in zip(gains.labels, gains.telling, strict=True) if not tells]
     if left_out and gains.average is not None:
@@ -184,7 +193,8 @@ def _judged(gains: Gains, rows: dict[str, PolicyResult]) -> str:
         f"Of what a policy gains on test, held-out select clips are {better} judge: off by "
         f"{held:.3f} on average, against {seen:.3f} for the clips that chose. Their "
         f"{gains.level:.0%} intervals reach ±{half_width:.3f} (median policy), smaller gains can't "
-        f"be seen there: tuned was promised {tuned.held_out_gain.value:+z.3f} and got "
+        f"be seen there: tuned was promised {tuned.held_out_gain.value:+z.3f} "
+        f"({tuned.chosen_by - first.chosen_by:+z.3f} by the clips that chose it) and got "
         f"{_signed(tuned.gain)} ({_subject(gains)})."
     )
 

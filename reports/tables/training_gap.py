@@ -11,6 +11,7 @@ from benchmark.analysis.training_curves import curves
 from benchmark.analysis.training_gap import GAP_PARTS, RULE, Gap, Interval
 from reports.tables.declaration import Content, Table
 from reports.tables.text import HIGH, LOW, with_interval
+from reports.tables.words import listed, percent
 
 #: What columns of both tables of gaps mean.
 COLUMNS = {
@@ -31,7 +32,9 @@ def _gap(analysis: Analysis) -> Content:
     steps = [name + end for name in ("optimism", "shift") for end in ("", LOW, HIGH)]
     mAP, loss = ([f"{part} {kind}" for part in GAP_PARTS] for kind in ("mAP", "loss"))
     notes = (*analysis.trained.notes, *map(sentence, analysis.gaps), RULE)
-    shown = frame[["model", *mAP, *steps, *loss, "lowest at", "verdict"]]
+    share = [f"lost share{end}" for end in ("", LOW, HIGH)]
+    above = ["model", *mAP, *steps, *share]
+    shown = frame[[*above, "verdict", "surpassed by", *loss, "lowest at"]]
     return Content(frame, notes, shown=shown)
 
 
@@ -42,11 +45,22 @@ GAP = Table(
     derive=_gap,
     columns={
         **{f"{part} mAP": f"mAP on the {part} part" for part in GAP_PARTS},
+        **{
+            f"{part} corrected mAP": f"mAP on the {part} part less its bias from few positives, as "
+            "the bootstrap estimates it"
+            for part in GAP_PARTS
+        },
+        **{
+            f"{part} chance": f"mAP on the {part} part of a model that scores all clips alike"
+            for part in GAP_PARTS
+        },
         **{f"{part} loss": f"loss on the {part} part, nats a label" for part in GAP_PARTS},
         **COLUMNS,
+        "lost share": "optimism as a share of what the fit mAP is above chance, where it is",
         "lowest at": "epoch, round or tree of the lowest loss on stop, of how many",
         "rise": "of the loss on stop from there to the end, relative to the lowest",
         "verdict": "by the rule in the last note",
+        "surpassed by": "settings of the same model that make it over-fitted by that rule",
     },
     command="gap --dataset {}",
     order=10,
@@ -56,13 +70,16 @@ GAP = Table(
 def _gap_row(one: Gap) -> dict[str, Any]:
     row: dict[str, Any] = {"model": one.label, "seeds": len(one.parts["fit"].run_mAP)}
     row |= {f"{part} mAP": one.parts[part].mAP for part in GAP_PARTS}
+    row |= {f"{part} corrected mAP": one.parts[part].corrected_mAP for part in GAP_PARTS}
+    row |= {f"{part} chance": one.parts[part].chance for part in GAP_PARTS}
     row |= _columns("optimism", one.optimism.mAP) | _columns("shift", one.shift.mAP)
+    row |= _columns("lost share", one.lost_share)
     row |= {f"{part} loss": one.parts[part].loss for part in GAP_PARTS}
     row |= _columns("loss optimism", one.optimism.loss) | _columns("loss shift", one.shift.loss)
     turned = one.turned
     row["lowest at"] = f"{turned.unit} {turned.stage} of {turned.last}" if turned else "–"
     row["rise"] = turned.rise if turned else np.nan
-    row["verdict"] = one.verdict
+    row["verdict"], row["surpassed by"] = one.verdict, ", ".join(one.surpassed_by) or "–"
     return row
 
 
@@ -112,6 +129,12 @@ def sentence(one: Gap) -> str:
         f"{one.label} is {one.verdict}: of a fit mAP of {one.parts['fit'].mAP:.3f}, {steps[0]} "
         f"is optimism and {steps[1]} is lost from select to test"
     )
+    lost = one.lost_share
+    if not np.isnan(lost.value):
+        ends = f"{percent(lost.lower)} to {percent(lost.upper)}"
+        sentence += f"; optimism is {percent(lost.value)} ({ends}) of what fit mAP is above chance"
+    if one.surpassed_by:
+        sentence += f"; significantly better on test: {listed(one.surpassed_by)}"
     turned = one.turned
     if turned is None or turned.last == turned.stage == 1:
         return f"{sentence}."
