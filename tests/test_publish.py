@@ -183,7 +183,7 @@ def test_of_data_that_may_not_be_shipped_the_tables_remain(polytimbre, tmp_path)
     out = publish(polytimbre, "--check", "--data-root", root, code=2)
     assert (
         "made on other data: the fingerprint of data set 'distant'" in out
-        and "Check --data-root" in out
+        and "check --data-root" in out
     )
 
 
