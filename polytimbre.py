@@ -11,7 +11,10 @@ A model, a data set, a script or a notebook needs nothing but what this module n
 imported when it is first used, so that ``import polytimbre`` itself takes no time.
 """
 
+import sys
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against EXPORTS
@@ -81,9 +84,39 @@ __all__ = [name for name in _MODULES if not name.startswith("_")]
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'polytimbre' has no attribute {name!r}")
+    _check_engine()
     value = getattr(import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
+
+
+def _check_engine() -> None:
+    """Refuse a module of the engine's name that lies before it on the path.
+
+    Raises
+    ------
+    ImportError
+        Naming the file.
+    """
+    spec = getattr(sys.modules.get("benchmark"), "__spec__", None) or find_spec("benchmark")
+    origin = Path(spec.origin) if spec and spec.origin else None
+    if origin is None or origin.resolve().parent != Path(__file__).resolve().parent / "benchmark":
+        raise ImportError(
+            f"{origin or 'a folder named benchmark'} hides polytimbre's own package 'benchmark': "
+            "rename it, or start Python in another folder"
+        )
+
+
+def main() -> None:
+    """Run the command ``polytimbre``."""
+    try:
+        _check_engine()
+    except ImportError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    from benchmark.cli import main as command
+
+    command()
 
 
 def __dir__() -> list[str]:

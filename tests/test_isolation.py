@@ -197,3 +197,40 @@ def test_what_was_imported_before_is_named(monkeypatch):
     monkeypatch.setattr(settings.importlib.util, "find_spec", lambda name: True)
     with pytest.raises(PolytimbreError, match="imported with jax_enable_x64=True"):
         settings.pin()
+
+
+def test_a_module_that_hides_the_engine_is_named(polytimbre, tmp_path):
+    (tmp_path / "benchmark.py").write_text("")
+    environment = {**polytimbre.environment, "PYTHONPATH": str(tmp_path)}
+    (tmp_path / "script.py").write_text("import polytimbre\npolytimbre.models()\n")
+    for program, code in (([PROGRAM, "list", "models"], 2), ([sys.executable, "script.py"], 1)):
+        done = subprocess.run(
+            program, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100
+        )
+        assert done.returncode == code
+        assert f"{tmp_path / 'benchmark.py'} hides polytimbre's own package" in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_output_that_cannot_encode_a_mark_is_written(polytimbre, tmp_path, encoding):
+    environment = {**polytimbre.environment, "PYTHONIOENCODING": encoding}
+    arguments = [*TINY[:4], "--seed", "0", "--workers", "1"]
+    done = subprocess.run(
+        [PROGRAM, "run", *arguments], env=environment, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0 and "? guess seed 0" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is always full here")
+def test_a_full_disk_of_the_output_is_one_sentence(polytimbre):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [PROGRAM, "table"],
+            env=polytimbre.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=100,
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: the output can't be used: No space left")

@@ -158,7 +158,7 @@ def test_what_to_forget_is_named(copied, tmp_path):
             "not by both",
             "unknown run 'x'",
             "there is no such run",
-            f"{ids[0]}  damaged",
+            f"{ids[0]}  can't be read",
             "removed",
         ),
         strict=True,

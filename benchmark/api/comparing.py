@@ -100,6 +100,8 @@ def compare(
             raise ProtocolError(f"extra {taken.pop()!r} has the name of a model that is compared")
         entries = sorted([*compared.entries, *entries], key=lambda one: -one.mean("mAP"))
         compared = replace(compared, entries=entries)
+    if resamples is not None and not 39 <= resamples <= 1_000_000:
+        raise ProtocolError(f"resamples must be in [39, 1000000], got {resamples}")
     analysis = Analysis(source, part=part, n_resamples=resamples or RESAMPLES)
     analysis.comparison = compared  # with the scores that were brought along
     return Result(analysis)

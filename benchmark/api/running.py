@@ -143,6 +143,10 @@ def run(
         raise ProtocolError(f"run takes a data set, as load returns it, got {type(data).__name__}")
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ProtocolError(f"seed must be a whole number in [0, 2**32), got {seed!r}")
+    if store is not None and not str(store):
+        raise ProtocolError("store is empty: name a folder, or None to keep the run in memory")
     request = _request(model, data, seed, protocol, params)
     cls = type(requests.make_model(request))  # a wrong name is refused before a process starts
     folder = None

@@ -1,5 +1,7 @@
 """The command ``polytimbre``."""
 
+import io
+import os
 import sys
 from typing import Annotated, Any
 
@@ -84,10 +86,21 @@ def _options(
 
 def main() -> None:
     """Run the command; expected errors are one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not every encoding has a check mark
+            stream.reconfigure(errors="replace")
     try:
         app()
     except PolytimbreError as error:
         if _debug:
             raise
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if _debug:
+            raise
+        # what is left to write would fail once more when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        place = error.filename or "the output"
+        print(f"error: {place} can't be used: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)

@@ -138,7 +138,9 @@ ResultsOption = Annotated[
         help="Folder of published sets. [default: the checkout's]",
     ),
 ]
-ResamplesOption = Annotated[int, typer.Option("--resamples", min=39, help="Of the bootstrap.")]
+ResamplesOption = Annotated[
+    int, typer.Option("--resamples", min=39, max=1_000_000, help="Of the bootstrap.")
+]
 
 
 def warn(sentence: str) -> None:

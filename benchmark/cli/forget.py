@@ -70,7 +70,9 @@ def _chosen(
     if run_ids:
         ids = [runs.whole_id(beginning) for beginning in run_ids]
         stored = {record.run_id: record for record in runs}
-        return {one: describe(stored[one]) if one in stored else f"{one}  damaged" for one in ids}
+        return {
+            one: describe(stored[one]) if one in stored else f"{one}  can't be read" for one in ids
+        }
     if not (older or dataset or models):
         raise PolytimbreError("say what to remove: RUN_ID..., --older, --dataset or --model")
     return {

@@ -173,7 +173,11 @@ class Store(Runs):
             Their SHA-256, for the records of the runs that are scored with them.
         """
         arrays, target = label_arrays(division), self._labels_path(division.id)
-        if not self.holds_labels(division):
+        if self.holds_labels(division):
+            return files.hash_arrays(arrays)
+        with self.lock(f"labels-{division.id}"):
+            if self.holds_labels(division):  # written while this process waited
+                return files.hash_arrays(arrays)
             temporary = self.path / "tmp" / f"labels-{uuid.uuid4().hex}.npz"
             with self.writing():
                 np.savez_compressed(temporary, **arrays)
