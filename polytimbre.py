@@ -114,9 +114,7 @@ def main() -> None:
     except ImportError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    from benchmark.cli import main as command
-
-    command()
+    import_module("benchmark.cli").main()
 
 
 def __dir__() -> list[str]:

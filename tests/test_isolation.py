@@ -56,7 +56,7 @@ def run_in(folder: Path, polytimbre: Command, *arguments: object, program=(PROGR
 def test_the_files_would_be_imported(hostile):
     # Without this, the tests below could pass on files that nothing imports.
     done = subprocess.run([sys.executable, "-c", "import signal"], cwd=hostile)
-    assert done.returncode and "signal" in marks(hostile)
+    assert done.returncode and marks(hostile)
 
 
 def test_nothing_of_the_working_folder_is_imported(polytimbre, hostile):
