@@ -81,11 +81,6 @@ class Recogniser:
     front_ends: tuple[FrontEnd, ...]
     n_frames: int
 
-    @property
-    def window_seconds(self) -> float:
-        """Length of a window."""
-        return self.n_frames * self.front_ends[0].frame_seconds
-
     def windows(
         self,
         blocks: Iterable[np.ndarray],

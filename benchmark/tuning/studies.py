@@ -36,8 +36,6 @@ __all__ = [
 BEAT = 15.0
 #: Seconds without a sign of life after which an owner on another machine is taken for dead.
 SILENCE = 90.0
-#: Trials of the largest study: all are planned, one by one, before the first is run.
-MAX_TRIALS = 1000
 #: Trials that are drawn at random before the sampler learns from their results.
 STARTUP = 6
 
