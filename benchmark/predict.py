@@ -185,7 +185,7 @@ def recogniser(store: "Runs", run_id: str) -> "tuple[Recogniser, Record]":
     if not folder.is_dir():
         raise StoreError(
             f"the model of run {record.run_id} is not stored there: published sets hold scores."
-            " Run it again with `polytimbre reproduce` or `polytimbre run`"
+            " Run it again with `polytimbre run`, which keeps the model"
         )
     features = getattr(registry.datasets().get(spec.dataset), "features", None)
     if features is None:
