@@ -204,7 +204,7 @@ PACKAGE = {
         ("plugged/layers.py", "n * SHARE", "n + SHARE", True),
         ("plugged/deep.py", "2", "3", True),
         ("plugged/more.py", "x + x", "2 * x", True),
-        ("plugged/__init__.py", "", "import numpy as np\nnp.seterr(all='raise')\n", True),
+        ("plugged/__init__.py", "", "import numpy as np\nnp.seterr(**np.geterr())\n", True),
         ("plugged/layers.py", "UNUSED = 1", "UNUSED = 2", False),
         ("plugged/more.py", "return 3", "return 4", False),
         ("plugged/deep.py", "2", "2  # half of four", False),
