@@ -89,7 +89,8 @@ class Dataset:
     audio_path : callable, optional
         Maps a key to the clip's audio file.
     features : str
-        The front end that `X` comes from, or what else these features are called.
+        The front end that `X` comes from, or what else these features are called; the engine
+        fills in what the plugin declares.
     origin : str, optional
         Fingerprint of the data set whose features :meth:`with_features` has replaced.
 

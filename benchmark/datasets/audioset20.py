@@ -174,7 +174,6 @@ class AudioSet20(DatasetPlugin):
             partition=np.repeat(list(parts), [len(part.X) for part in parts.values()]),
             citation=self.citation,
             licence=self.licence,
-            features=self.features,
         )
 
 

@@ -135,7 +135,6 @@ class OpenMIC2018(DatasetPlugin):
             partition=partition,
             citation=self.citation,
             licence=self.licence,
-            features=self.features,
             split=split,
             official=split in self.splits,
             audio_path=partial(_audio_path, source) if source.is_dir() else None,

@@ -46,7 +46,8 @@ class StudySpec:
 
     Attributes
     ----------
-    dataset, split, fingerprint, division_id, protocol_id, model, preset, source
+    dataset, split, features, features_sha256, fingerprint, division_id, protocol_id, model, \
+    preset, source
         As in :class:`benchmark.runs.record.RunSpec`.
     params : dict
         Parameters that are not searched.
@@ -64,6 +65,8 @@ class StudySpec:
 
     dataset: str
     split: str
+    features: str
+    features_sha256: str
     fingerprint: str
     division_id: str
     protocol_id: str
@@ -103,6 +106,7 @@ class StudySpec:
 
 
 _SPOKEN = {
+    "features_sha256": "features' content",
     "fingerprint": "data",
     "division_id": "division into parts",
     "protocol_id": "protocol",

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from benchmark.contracts.model import Model, Report, Stage
@@ -115,8 +116,13 @@ def try_out(request: RunRequest, caps: Caps, report: Report) -> Attempt:
 
 
 def study_name(request: RunRequest) -> str:
-    """Return the name of a request's study where none is given, as in ``rendered-cnn``."""
-    words = [request.data.name, request.data.split, request.model, request.preset]
+    """Return the name of a request's study where none is given, as in ``rendered-cnn``.
+
+    Features other than the data set's own are named too: ``rendered-musicnn-cnn``.
+    """
+    data = request.data
+    features = "+".join(Path(part).name for part in data.features)
+    words = [data.name, data.split, features, request.model, request.preset]
     return "-".join(word for word in words if word)
 
 
@@ -167,6 +173,8 @@ def specify(request: RunRequest, caps: Caps) -> StudySpec:
     return StudySpec(
         dataset=data.name,
         split=data.split,
+        features=data.features,
+        features_sha256=data.features_sha256,
         fingerprint=data.fingerprint,
         division_id=division.id,
         protocol_id=division.protocol.id,
@@ -332,6 +340,8 @@ def choose(name: str, address: str, request: RunRequest) -> Chosen:
     division = divide_for(request)
     for field, value in (
         ("dataset", division.dataset.name),
+        ("features", division.dataset.features),
+        ("features_sha256", division.dataset.features_sha256),
         ("fingerprint", division.dataset.fingerprint),
         ("division_id", division.id),
         ("protocol_id", division.protocol.id),
