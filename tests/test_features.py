@@ -248,6 +248,18 @@ def test_features_that_can_not_be_used_are_refused(embedded: Command):
         assert code == 2 and sentence in printed, (printed, sentence)
 
 
+def test_a_study_is_of_its_features(embedded: Command):
+    file = ("--features", embedded.site / "clap.npz", "--layer", 0)
+    tune = ("tune", "--dataset", "tiny", "--model", "dial", "--trials", 1, "--workers", 0)
+    run = ("run", "--dataset", "tiny", "--model", "dial", "--seeds", 1, "--workers", 0, "--tuned")
+    study = ("--study", "tiny-clap.npz-dial")
+    results = embedded.several((*tune, *file), (*run, *file), (*run, *study), (*tune, *study))
+    tuned, ran, other, continued = results
+    assert tuned[0] == ran[0] == 0 and "study tiny-clap.npz-dial" in tuned[1], results
+    assert other[0] == 2 and "chose for something else: its features is clap.npz[0]" in other[1]
+    assert continued[0] == 2 and "can't be continued, its features differs" in continued[1]
+
+
 def test_names_of_features_are_taken_apart(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a+b.npz").touch()

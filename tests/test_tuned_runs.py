@@ -74,7 +74,7 @@ def test_a_study_of_changed_data_or_another_search_space_is_refused(polytimbre):
     found = polytimbre.several((*TUNE, "dial"), (*RUN, "dial"))
     assert [code for code, _ in found] == [2, 2]
     assert "'tiny-dial' can't be continued, its data differs" in found[0][1]
-    assert "chose for another fingerprint" in found[1][1]
+    assert "chose for something else: its fingerprint is" in found[1][1]
     wider = source.replace('("quality", 0.0, 1.0)', '("quality", 0.0, 2.0)')
     plugins.write_text(wider)
     found = polytimbre.several((*TUNE, "dial"), (*TUNE, "dial", "--study", "wider"))

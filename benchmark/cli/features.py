@@ -16,7 +16,7 @@ from benchmark.cli.common import (
 )
 
 features_app = typer.Typer(
-    help="List front ends, fetch their weights, check them; compute features.", no_args_is_help=True
+    help="List front ends, fetch weights, compute features, check.", no_args_is_help=True
 )
 
 FrontEndArgument = Annotated[str, typer.Argument(help="Front end; see `list frontends`.")]

@@ -46,8 +46,9 @@ class StudySpec:
 
     Attributes
     ----------
-    dataset, split, features, features_sha256, fingerprint, division_id, protocol_id, model, \
-    preset, source
+    dataset, split, fingerprint, features, features_sha256, division_id, protocol_id
+        As in :class:`benchmark.runs.record.RunSpec`.
+    model, preset, source
         As in :class:`benchmark.runs.record.RunSpec`.
     params : dict
         Parameters that are not searched.
@@ -65,9 +66,9 @@ class StudySpec:
 
     dataset: str
     split: str
+    fingerprint: str
     features: str
     features_sha256: str
-    fingerprint: str
     division_id: str
     protocol_id: str
     model: str

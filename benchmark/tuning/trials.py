@@ -173,9 +173,9 @@ def specify(request: RunRequest, caps: Caps) -> StudySpec:
     return StudySpec(
         dataset=data.name,
         split=data.split,
+        fingerprint=data.fingerprint,
         features=data.features,
         features_sha256=data.features_sha256,
-        fingerprint=data.fingerprint,
         division_id=division.id,
         protocol_id=division.protocol.id,
         model=request.model,
@@ -340,9 +340,9 @@ def choose(name: str, address: str, request: RunRequest) -> Chosen:
     division = divide_for(request)
     for field, value in (
         ("dataset", division.dataset.name),
+        ("fingerprint", division.dataset.fingerprint),
         ("features", division.dataset.features),
         ("features_sha256", division.dataset.features_sha256),
-        ("fingerprint", division.dataset.fingerprint),
         ("division_id", division.id),
         ("protocol_id", division.protocol.id),
         ("model", request.model),
@@ -350,7 +350,7 @@ def choose(name: str, address: str, request: RunRequest) -> Chosen:
     ):
         if stored.get(field) != value:
             raise ProtocolError(
-                f"the study {name!r} chose for another {field.removesuffix('_id')}: "
+                f"the study {name!r} chose for something else: its {field.removesuffix('_id')} is "
                 f"{stored.get(field)}, not {value}. Tune anew, or name another with --study"
             )
     State = optuna.trial.TrialState
