@@ -279,5 +279,11 @@ def test_data_on_other_features_from_python():
     assert louder.fingerprint == data.fingerprint
     assert pt.divide(louder).id == pt.divide(data).id
     assert louder.features_sha256 != data.features_sha256
+    run = pt.run("constant", louder)
+    assert run.record.spec.features == "level"
+    # what was published before there was a choice is on the data set's own features
+    published = [one for one in pt.published("rendered") if one.label == "constant"]
+    names = pt.compare(run, published).frame["model"].tolist()
+    assert sorted(names) == ["constant on level", "constant on logmel"]
     with pytest.raises(UnknownNameError, match="features of data set rendered"):
         pt.load("rendered", features="mell")

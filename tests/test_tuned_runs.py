@@ -34,14 +34,14 @@ REFUSED = {
     "untuned": ((*RUN, "xgboost"), "unknown study 'tiny-xgboost'"),
     "nothing tuned": (("run", "--tuned"), "no model has a study on 'rendered' yet"),
     "not tuned": (("run", *TINY, "--model", "dial", "--study", "tiny-dial"), "add it"),
-    "other model": ((*RUN, "guess", "--study", "tiny-dial"), "chose for another model: dial, not"),
+    "other model": ((*RUN, "guess", "--study", "tiny-dial"), "its model is dial, not"),
     "other data": (
         ("run", "--tuned", "--model", "dial", "--study", "tiny-dial"),
-        "chose for another dataset: tiny, not rendered",
+        "chose for something else: its dataset is tiny, not rendered",
     ),
     "other protocol": (
         (*RUN, "dial", "--protocol", "published"),
-        "the study 'tiny-dial' chose for another",
+        "the study 'tiny-dial' chose for something else",
     ),
     "no server": (
         (*TUNE, "dial", "--storage", "postgresql://user:secret@127.0.0.1:1/x"),

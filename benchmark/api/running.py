@@ -27,7 +27,7 @@ from benchmark.plugins import registry
 from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs import request as requests
-from benchmark.runs.features import parse
+from benchmark.runs.features import features_of, parse
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
@@ -318,7 +318,8 @@ class Run:
     def _facts(self) -> dict[str, str]:
         spec = self.record.spec
         facts = {"run": self.id, "model": self.label, "seed": str(spec.seed)}
-        facts |= {"data set": spec.dataset, "status": self.record.error or self.record.status}
+        facts |= {"data set": spec.dataset, "features": features_of(spec)}
+        facts |= {"status": self.record.error or self.record.status}
         if self.record.finished and getattr(self._source, "complete", True):
             facts |= {name: f"{self.metrics[name]:.3f}" for name in ("mAP", "f1_global")}
         return facts

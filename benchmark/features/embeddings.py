@@ -60,7 +60,8 @@ class Embeddings:
                 " Every clip must be there, extra ones are ignored"
             )
         chosen = np.array([rows[key] for key in keys.tolist()])
-        X = self.X[chosen]
+        in_order = np.array_equal(chosen, np.arange(len(self.keys)))
+        X = self.X if in_order else self.X[chosen]  # a copy may be as large as the memory
         if not np.isfinite(X).all():
             bad = keys[~np.isfinite(X).all(axis=(1, 2))]
             raise DataError(

@@ -146,7 +146,7 @@ def compute(clips: Clips, folder: Path, report: Report) -> list[str]:
     keys, rows, failed = [], [], []
     for i, key in enumerate(clips.keys):
         try:
-            rows.append(_features(plugin, front_end, key, clips.paths and clips.paths[i]))
+            rows.append(features_of(plugin, front_end, key, clips.paths and clips.paths[i]))
             keys.append(key)
         except DataError as error:
             failed.append(str(error))
@@ -159,7 +159,7 @@ def compute(clips: Clips, folder: Path, report: Report) -> list[str]:
     return failed
 
 
-def _features(
+def features_of(
     plugin: DatasetPlugin, front_end: FrontEnd, key: str, path: Path | None
 ) -> np.ndarray:
     """Hear a clip as a recording is heard: its first window, repeated where it is shorter."""
