@@ -233,7 +233,7 @@ def test_features_that_can_not_be_used_are_refused(embedded: Command):
     X[3, 2, 1] = np.nan
     np.savez(gaps, key=KEYS, X=X)
     refused = {
-        ("no.npz",): "no.npz can't be read",
+        ("no.npz",): "no.npz is missing",
         ("logmell",): "unknown features of data set tiny 'logmell'. Did you mean 'logmel'?",
         ("own+",): "lack a name",
         ("own+own",): "name the same twice",
