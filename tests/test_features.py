@@ -167,7 +167,7 @@ def test_what_is_missing_or_damaged_says_what_to_do(sung: Command):
     missing, weights, silent, unknown, extracted, _ = results
     assert "polytimbre features extract --dataset sung --features logmel" in missing[1]
     assert "polytimbre features download vggish" in weights[1]
-    assert "'tiny' has no audio: no features can be computed from it" in silent[1]
+    assert "'tiny' has no audio here: no features can be computed from it" in silent[1]
     assert "Did you mean 'logmel'" in unknown[1]
     assert [code for code, _ in results] == [2, 2, 2, 2, 0, 0], results
     path = Path(extracted[1].split()[-1])

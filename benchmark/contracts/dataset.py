@@ -288,7 +288,10 @@ class DatasetPlugin(ABC):
 
     def render(self, key: str) -> tuple[np.ndarray, int]:
         """Make the audio of a clip, where there is no file of it: float, mono, and its rate."""
-        raise DataError(f"data set {self.name!r} has no audio: no features can be computed from it")
+        raise DataError(
+            f"data set {self.name!r} has no audio here: no features can be computed from it. Where"
+            " audio lies in an archive, unpack it and name the folder with --data-root"
+        )
 
     def download(self, root: Path) -> Path:
         """Download into `root` and return the path to pass as ``--data-root``."""
