@@ -10,6 +10,7 @@ import pytest
 
 from benchmark.contracts.dataset import CLASSES
 from benchmark.datasets import rendered
+from benchmark.datasets.reading.embedded import read_archive
 from benchmark.datasets.rendering import (
     arrangement,
     clips,
@@ -177,7 +178,7 @@ def test_loudness_is_that_of_the_loud_frames():
 
 
 def test_works_stand_as_in_the_embedded_data():
-    arrays = rendered.read_archive(rendered.FILE)
+    arrays = read_archive(rendered.FILE)
     for index in range(0, 6000, 41):
         group, partition = held_out.works()[clips.score_of(index)]
         assert group == arrays["groups"][index]

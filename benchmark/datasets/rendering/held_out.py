@@ -16,15 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.contracts.dataset import CLASSES
+from benchmark.datasets.reading.embedded import write_archive
 from benchmark.datasets.rendering import scores, sources
 from benchmark.datasets.rendering.arrangement import arrange
-from benchmark.datasets.rendering.clips import (
-    N_CLIPS,
-    clip_rng,
-    observation_mask,
-    score_of,
-    write_archive,
-)
+from benchmark.datasets.rendering.clips import N_CLIPS, clip_rng, observation_mask, score_of
 from benchmark.datasets.rendering.soundfonts import SAMPLE_RATE
 from benchmark.datasets.rendering.studio import record
 from benchmark.features.logmel import logmel
