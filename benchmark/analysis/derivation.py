@@ -17,6 +17,7 @@ from benchmark.analysis import (
     ensembles,
     inference,
     learning_curve,
+    slices,
     threshold_gains,
     training_gap,
 )
@@ -29,6 +30,7 @@ from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.analysis.ensembles import Replay
 from benchmark.analysis.inference import Inference
 from benchmark.analysis.learning_curve import LearningCurve
+from benchmark.analysis.slices import Slices
 from benchmark.analysis.threshold_gains import Gains
 from benchmark.analysis.threshold_policies import N_TRIALS
 from benchmark.analysis.training_gap import Gap
@@ -98,6 +100,8 @@ class Analysis:
         Of the ensembles; see :func:`benchmark.analysis.ensembles.replay`.
     follow : callable
         Gets the runs that thresholds are searched for and gives them back one by one.
+    by : str, optional
+        The attribute that slices are looked at of; of every attribute if None.
 
     Raises
     ------
@@ -114,6 +118,7 @@ class Analysis:
     methods: Sequence[str] = ensembles.METHODS
     all_seeds: bool = True
     follow: Callable[[list[Record]], Iterable[Record]] = iter
+    by: str | None = None
 
     def __post_init__(self) -> None:
         self.store = ReadOnce(self.store)
@@ -176,6 +181,27 @@ class Analysis:
     def ensemble_inference(self) -> Inference:
         """Intervals, paired tests and ranks of ensembles and single models."""
         return inference.infer(self.ensembles.comparison, self.n_resamples)
+
+    @cached_property
+    def slices(self) -> list[Slices]:
+        """The models on slices of the clips, by one attribute or by each that has such slices.
+
+        Raises
+        ------
+        UnknownNameError, ProtocolError
+            For one attribute: if there is no such attribute, or no slice is large enough.
+        """
+        attributes = self.store.attributes(self.comparison.division_id, self.part)
+        measured = []
+        for name in sorted(attributes) if self.by is None else [self.by]:
+            try:
+                found = slices.measure(self.comparison, attributes, name, self.n_resamples)
+            except ProtocolError:
+                if self.by is not None:
+                    raise
+                continue
+            measured.append(found)
+        return measured
 
     @property
     def completely_labelled(self) -> bool:

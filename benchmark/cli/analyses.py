@@ -210,6 +210,24 @@ def ensemble(
     _show(analysis, "ensembles", fmt)
 
 
+def slices(
+    by: Annotated[
+        str, typer.Option("--by", help="Attribute of the clips; `data verify` lists them.")
+    ],
+    dataset: StoredOption = None,
+    model: ModelsOption = None,
+    part: Annotated[str, typer.Option(help="fit, stop, select or test.")] = "test",
+    resamples: ResamplesOption = 2000,
+    fmt: FormatOption = "table",
+    store: StoreOption = None,
+) -> None:
+    """Show where models fail: each slice of the clips, by an attribute, against all others."""
+    from benchmark.protocol import PARTS
+
+    check_name("part", part, PARTS)
+    _show(_analysis(store, dataset, model, part, n_resamples=resamples, by=by), "slices", fmt)
+
+
 def audit(
     labels: Annotated[
         Path | None,
