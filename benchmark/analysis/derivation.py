@@ -34,6 +34,7 @@ from benchmark.analysis.slices import Slices
 from benchmark.analysis.threshold_gains import Gains
 from benchmark.analysis.threshold_policies import N_TRIALS
 from benchmark.analysis.training_gap import Gap
+from benchmark.contracts.dataset import CLASSES
 from benchmark.errors import ProtocolError
 from benchmark.plugins import registry
 from benchmark.runs.reading import Runs, StoredLabels
@@ -226,9 +227,19 @@ class Analysis:
         except ProtocolError:
             return []
 
+    @property
+    def why_not_audited(self) -> str | None:
+        """Why there is no :attr:`protocol_audit`; None where there is one."""
+        return protocol_audit.why_not(self.comparison, self.comparison.labels)
+
     @cached_property
-    def protocol_audit(self) -> ModelAudit:
-        """Every model under the published and under the corrected protocol."""
+    def protocol_audit(self) -> ModelAudit | None:
+        """Every model under the published and under the corrected protocol.
+
+        None for classes that the published protocol can't be followed on.
+        """
+        if self.why_not_audited:
+            return None
         return protocol_audit.audit_models(
             self.comparison,
             self.store,
@@ -241,12 +252,15 @@ class Analysis:
     def mask_audit(self) -> MaskAudit | None:
         """Metrics and rankings on partial labels beside those on all.
 
-        None for a single model, which has no rank, and where labels are known in part only.
+        None for a single model, which has no rank, where labels are known in part only, and for
+        other classes than OpenMIC-2018's, whose rates the masks have.
         """
         models = mask_audit.scored_models(self.comparison.entries, self.store)
         if len(models) < 2:
             return None
         known = self.labels[self.part]
+        if self.completely_labelled and known.classes != CLASSES:
+            return None
         if self.completely_labelled:
             return mask_audit.audit_masks(known, models)
         if self.complete_labels is None:

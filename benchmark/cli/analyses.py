@@ -28,6 +28,7 @@ from benchmark.cli.common import (
     print_table,
     read_runs,
     seeds_of,
+    warn,
 )
 from benchmark.errors import ProtocolError
 
@@ -251,9 +252,17 @@ def audit(
     if dataset is not None:
         analysis = _analysis(store, dataset)
         names = ["protocol_audit", "protocol_averages"]
+        if reason := analysis.why_not_audited:
+            warn(reason)
+            names = []
         if analysis.mask_audit is not None:
             names += ["mask_audit", "mask_levels"]
             names += ["mask_preselection"] if analysis.mask_audit.preselected is not None else []
+        if not names:
+            raise ProtocolError(
+                f"there is nothing to audit on data set {dataset!r}: partial labels, too, are "
+                "audited where all of OpenMIC-2018's classes are known, and of two models"
+            )
         for name in names:
             _show(analysis, name, fmt)
 
