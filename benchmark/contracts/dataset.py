@@ -86,6 +86,10 @@ class Dataset:
         ``"train"`` or ``"test"``.
     split : str
         Name of the partition. `official` is False for any but the publisher's own.
+    attributes : mapping of str to ndarray of str, shape (n_clips,), optional
+        What else is known of each clip (genre, region, number of instruments ...), by name: for
+        results on slices of the clips, never shown to a model and no part of `fingerprint`.
+        Empty where it is not known of a clip.
     audio_path : callable, optional
         Maps a key to the clip's audio file.
     features : str
@@ -112,6 +116,7 @@ class Dataset:
     split: str = "official"
     official: bool = True
     classes: tuple[str, ...] = CLASSES
+    attributes: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     audio_path: Callable[[str], Path] | None = field(default=None, repr=False)
     features: str = OWN
     origin: str | None = None
@@ -119,9 +124,12 @@ class Dataset:
     def __post_init__(self) -> None:
         for name in ("keys", "groups", "partition"):
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        attributes = {name: np.array(values) for name, values in self.attributes.items()}
+        object.__setattr__(self, "attributes", attributes)
         self._check_shapes()
         self._check_values()
         self._check_partition()
+        self._check_attributes()
         object.__setattr__(self, "y_true", np.where(self.y_mask, self.y_true, np.float32(0)))
         for item in fields(self):
             value = getattr(self, item.name)
@@ -129,6 +137,8 @@ class Dataset:
                 value = value.view()
                 value.flags.writeable = False
                 object.__setattr__(self, item.name, value)
+        for values in self.attributes.values():
+            values.flags.writeable = False
 
     def _fail(self, problem: str) -> None:
         raise DataError(f"data set {self.name!r}: {problem}")
@@ -179,6 +189,16 @@ class Dataset:
         if shared := sorted(train & test):
             self._fail(f"{len(shared)} group(s) are in both partitions, first {shared[0]!r}")
 
+    def _check_attributes(self) -> None:
+        for name, values in self.attributes.items():
+            if not isinstance(name, str) or not name or name != name.strip():
+                self._fail(f"an attribute's name must be text, got {name!r}")
+            if values.shape != self.keys.shape or values.dtype.kind != "U":
+                self._fail(
+                    f"attribute {name!r} must be an array of str of shape {self.keys.shape}, "
+                    f"got {values.dtype} of shape {values.shape}"
+                )
+
     def __len__(self) -> int:
         return len(self.X)
 
@@ -191,6 +211,7 @@ class Dataset:
             "features": f"{self.features}, {self.X.shape[1]} frames x {self.X.shape[2]},"
             f" {self.X.dtype}",
             "classes": f"{len(self.classes)}, {self.y_mask.mean():.1%} of the labels observed",
+            **({"attributes": ", ".join(self.attributes)} if self.attributes else {}),
         }
 
     def __repr__(self) -> str:
