@@ -28,7 +28,7 @@ WORKS = Path(__file__).with_name("works.csv")
 #: The share of the test clips that are played on held-out timbres.
 UNHEARD_SHARE = 0.5
 #: Names of what is known of each clip beside its labels.
-ATTRIBUTES = ("timbre", "codec", "room", "instruments")
+ATTRIBUTES = ("timbre", "codec", "room")
 
 
 class Rendered(NamedTuple):
@@ -41,8 +41,7 @@ class Rendered(NamedTuple):
     labels : ndarray, shape (20,), bool
         The complete labels, in the order of :data:`benchmark.contracts.dataset.CLASSES`.
     attributes : tuple of str
-        Named by :data:`ATTRIBUTES`: ``"heard"`` or ``"unheard"``; codec; room; number of
-        instruments, with those of no class.
+        Named by :data:`ATTRIBUTES`: ``"heard"`` or ``"unheard"``, codec, room.
     """
 
     audio: np.ndarray
@@ -82,7 +81,7 @@ def render(index: int) -> Rendered:
     parts = arrange(voices, heard=heard, rng=clip_rng(index, "arrangement"))
     clip = record(parts, clip_rng(index, "studio"))
     present = {part.label for part in parts}
-    attributes = ("heard" if heard else "unheard", clip.codec, clip.room, str(len(parts)))
+    attributes = ("heard" if heard else "unheard", clip.codec, clip.room)
     return Rendered(clip.audio, np.array([name in present for name in CLASSES]), attributes)
 
 
