@@ -11,8 +11,10 @@ from benchmark.errors import UnknownNameError
 
 #: The committed features; ``benchmark/datasets/rendering`` rebuilds them bit for bit.
 FILE = Path(__file__).with_name("rendered.npz")
-#: General MIDI has neither, so nothing is known about them.
-UNPLAYABLE = ("mandolin", "ukulele")
+#: Features of the same clips by musicnn.
+MUSICNN = Path(__file__).with_name("rendered-musicnn.npz")
+#: What is known of each clip beside its labels.
+ATTRIBUTES = ("timbre", "codec", "room")
 
 
 class Rendered(DatasetPlugin):
@@ -20,22 +22,27 @@ class Rendered(DatasetPlugin):
 
     name: ClassVar[str] = "rendered"
     description: ClassVar[str] = (
-        "6,000 clips of 9.6 s rendered from real scores on General MIDI instruments, 18 of the"
-        " 20 classes, about a quarter of the labels observed; embedded"
+        "6,000 clips of 9.6 s rendered from real scores on sampled instruments, half of the test"
+        " clips on timbres that training has not heard, about a quarter of the labels observed;"
+        " embedded"
     )
     features: ClassVar[str] = "logmel"
+    feature_files: ClassVar[dict[str, Path]] = {"musicnn": MUSICNN}
     citation: ClassVar[str] = (
         "Scores: M. S. Cuthbert and C. Ariza, music21: A Toolkit for Computer-Aided Musicology"
         " and Symbolic Music Data, ISMIR 2010. Rendered with pretty_midi (C. Raffel and D. P. W."
-        " Ellis, ISMIR 2014 late-breaking) and the SoundFont TimGM6mb (T. Brechbill, 2004)."
+        " Ellis, ISMIR 2014 late-breaking) on FluidR3 (F. Wen, 2008), tonejs-instruments (N."
+        " Brosowsky), Sonic Pi's samples, plucked strings (K. Karplus and A. Strong, 1983),"
+        " TimGM6mb (T. Brechbill, 2004) and sf_GMbank."
     )
     licence: ClassVar[str] = (
         "Holds features, neither scores nor audio. Scores: music21's corpus, distributed with"
         " the encoders' permission; to its editors' best knowledge out of copyright in the"
         " United States or licensed for use, perhaps with limits on commercial use;"
         " the collections that state such limits were left out; one score, Corelli's op. 3"
-        " no. 1, is marked CC BY. Samples: SoundFont TimGM6mb,"
-        " GPL-2."
+        " no. 1, is marked CC BY. Samples: FluidR3,"
+        " MIT; tonejs-instruments, CC BY 3.0; Sonic Pi's samples, CC0; TimGM6mb, GPL-2;"
+        " sf_GMbank, public domain."
     )
     needs_root: ClassVar[bool] = False
     complete: ClassVar[str | None] = "rendered-full"
@@ -77,15 +84,16 @@ class Rendered(DatasetPlugin):
             citation=self.citation,
             licence=self.licence,
             split=split,
-            attributes={"instruments": labels.sum(axis=1).astype(str)},
+            attributes={name: arrays[f"@{name}"] for name in ATTRIBUTES}
+            | {"instruments": labels.sum(axis=1).astype(str)},
         )
 
     def render(self, key: str) -> tuple[np.ndarray, int]:
         """Render a clip again, which takes the extra ``render``."""
-        from benchmark.datasets.rendering.clips import render_audio_of
-        from benchmark.datasets.rendering.sound import SAMPLE_RATE
+        from benchmark.datasets.rendering import render
+        from benchmark.datasets.rendering.soundfonts import SAMPLE_RATE
 
-        return render_audio_of(int(key.rpartition("-")[2]))[0], SAMPLE_RATE
+        return render(int(key.rpartition("-")[2])).audio, SAMPLE_RATE
 
     @staticmethod
     def _observed(arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -93,19 +101,17 @@ class Rendered(DatasetPlugin):
 
 
 class RenderedFull(Rendered):
-    """The same clips and split with every label of the 18 playable classes observed."""
+    """The same clips and split with every label observed."""
 
     name: ClassVar[str] = "rendered-full"
     description: ClassVar[str] = (
-        "the clips and the split of 'rendered' with every label of its 18 classes observed;"
-        " embedded"
+        "the clips and the split of 'rendered' with every label observed; embedded"
     )
     complete: ClassVar[str | None] = None
 
     @staticmethod
     def _observed(arrays: dict[str, np.ndarray]) -> np.ndarray:
-        playable = np.array([name not in UNPLAYABLE for name in CLASSES])
-        return np.broadcast_to(playable, (len(arrays["keys"]), len(CLASSES))).copy()
+        return np.ones((len(arrays["keys"]), len(CLASSES)), dtype=bool)
 
 
 def differing_clips(path: Path) -> list[str]:
@@ -118,7 +124,7 @@ def differing_clips(path: Path) -> list[str]:
     """
     embedded, other = read_archive(FILE), read_archive(path)
     differs = np.zeros(len(other["keys"]), dtype=bool)
-    for name in ("keys", "labels", "observed", "band_differences"):
+    for name in ("keys", "labels", "observed", "band_differences", *(f"@{a}" for a in ATTRIBUTES)):
         unequal = other[name] != embedded[name][: len(differs)]
         differs |= unequal.reshape(len(differs), -1).any(axis=1)
     return other["keys"][differs].tolist()

@@ -1,6 +1,5 @@
-"""Rendering of the embedded data set: scores, random orchestras, sound, the file."""
+"""Rendering of the embedded data set: scores, arrangements, sampled instruments, the files."""
 
-from benchmark.datasets.rendering.clips import build, render_clip
-from benchmark.datasets.rendering.held_out import build as build_held_out
+from benchmark.datasets.rendering.clips import build, render
 
-__all__ = ["build", "build_held_out", "render_clip"]
+__all__ = ["build", "render"]

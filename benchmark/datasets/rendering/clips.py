@@ -1,111 +1,100 @@
-"""The clips of the rendered data set, one by one and as the committed file.
+"""The clips of the rendered data set, one by one and as the committed files.
 
-Each clip depends on its index alone: the work, the orchestration, the sound and the mask
-each draw from a seed of their own. Nothing counts on the order or the process in which
-clips are made, so any of them can be checked without the others.
+Each clip depends on its index alone: the work, the arrangement, the sound and the mask each draw
+from a seed of their own. Whether its work is of the training or of the test part stands in
+``works.csv``. Nothing counts on the order or the process in which clips are made, so any of them
+can be checked without the others.
 """
 
 import multiprocessing
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from benchmark.contracts.dataset import CLASSES
-from benchmark.contracts.seeds import derive_seed
-from benchmark.datasets.reading.embedded import write_archive
-from benchmark.datasets.rendering import scores
-from benchmark.datasets.rendering.orchestra import PROGRAMS, plan_clip
-from benchmark.datasets.rendering.sound import SAMPLE_RATE, render_audio
+from benchmark.datasets.reading.embedded import write_archive, write_features
+from benchmark.datasets.rendering import scores, sources
+from benchmark.datasets.rendering.arrangement import arrange
+from benchmark.datasets.rendering.orchestra import CLIP_SECONDS
+from benchmark.datasets.rendering.soundfonts import SAMPLE_RATE
+from benchmark.datasets.rendering.studio import record
+from benchmark.datasets.rendering.works import N_CLIPS, clip_rng, is_heard, score_of, works
 from benchmark.features.logmel import logmel
 
-N_CLIPS = 6000
-#: The root seed of the data set, part of its definition.
-ROOT_SEED = 20180
 #: How often a positive and a negative label is observed: about a quarter of all labels,
 #: over two fifths of them positive, as in OpenMIC-2018.
 OBSERVED_POSITIVE, OBSERVED_NEGATIVE = 0.68, 0.18
-TEST_SHARE = 0.25
+#: Names of what is known of each clip beside its labels.
+ATTRIBUTES = ("timbre", "codec", "room")
 
 
-class _Rendered(NamedTuple):
-    """The clips of one score file."""
+class Rendered(NamedTuple):
+    """A clip before its features are computed.
 
-    path: str
-    incipit: str
-    indices: list[int]
-    features: np.ndarray
+    Attributes
+    ----------
+    audio : ndarray, shape (230400,), float64
+        9.6 s at 24 kHz, in [-1, 1].
+    labels : ndarray, shape (20,), bool
+        The complete labels, in the order of :data:`benchmark.contracts.dataset.CLASSES`.
+    attributes : tuple of str
+        Named by :data:`ATTRIBUTES`: ``"heard"`` or ``"unheard"``, codec, room.
+    """
+
+    audio: np.ndarray
     labels: np.ndarray
+    attributes: tuple[str, ...]
 
 
-def clip_rng(index: int, purpose: str) -> np.random.Generator:
-    """Return the generator of one of a clip's draws."""
-    return np.random.default_rng(derive_seed(ROOT_SEED, "rendered", purpose, index))
+class _Row(NamedTuple):
+    """A clip's features, and the clip without its audio."""
+
+    logmel: np.ndarray
+    musicnn: np.ndarray | None
+    clip: Rendered
 
 
-def score_of(index: int) -> str:
-    """Return the score file of a clip, relative to music21's corpus."""
-    rng = clip_rng(index, "work")
-    shares = np.array([share for share, _ in scores.COLLECTIONS.values()])
-    name = list(scores.COLLECTIONS)[int(rng.choice(len(shares), p=shares))]
-    files = scores.collections()[name]
-    return files[int(rng.integers(len(files)))]
-
-
-def render_clip(index: int) -> tuple[np.ndarray, np.ndarray]:
+def render(index: int) -> Rendered:
     """Render one clip.
 
     Parameters
     ----------
     index : int
-        From 0; the committed data set holds 0 to 5999.
-
-    Returns
-    -------
-    features : ndarray, shape (10, 128), uint8
-        From :func:`benchmark.features.logmel.logmel`.
-    labels : ndarray, shape (20,), bool
-        The complete labels, in the order of :data:`benchmark.contracts.dataset.CLASSES`.
+        From 0; the data set holds 0 to 5999.
 
     Raises
     ------
     DataError
-        Where music21, pretty_midi or midirenderer is not installed.
+        Where the extra `render` or a source is missing, or a source is another version.
     """
-    audio, labels = render_audio_of(index)
-    return logmel(audio, SAMPLE_RATE), labels
+    heard = is_heard(index)
+    voices = scores.read_voices(score_of(index))
+    parts = arrange(voices, heard=heard, rng=clip_rng(index, "arrangement"))
+    clip = record(parts, clip_rng(index, "studio"))
+    present = {part.label for part in parts}
+    attributes = ("heard" if heard else "unheard", clip.codec, clip.room)
+    return Rendered(clip.audio, np.array([name in present for name in CLASSES]), attributes)
 
 
-def render_audio_of(index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Render one clip's audio, 9.6 s at 24 kHz in [-1, 1], and its complete labels."""
-    stems = plan_clip(scores.read_voices(score_of(index)), clip_rng(index, "orchestra"))
-    audio = render_audio(stems, clip_rng(index, "sound"))
-    present = {stem.label for stem in stems}
-    return audio, np.array([name in present for name in CLASSES])
-
-
-def observation_mask(
-    index: int, labels: np.ndarray, playable: Collection[str] = tuple(PROGRAMS)
-) -> np.ndarray:
-    """Draw which labels of a clip are observed, shape (20,), bool.
-
-    Classes that no source plays (General MIDI has neither mandolin nor ukulele) never are.
-    """
+def observation_mask(index: int, labels: np.ndarray) -> np.ndarray:
+    """Draw which labels of a clip are observed, shape (20,), bool."""
     chance = np.where(labels, OBSERVED_POSITIVE, OBSERVED_NEGATIVE)
-    observed = clip_rng(index, "mask").random(len(CLASSES)) < chance
-    return observed & np.array([name in playable for name in CLASSES])
+    return clip_rng(index, "mask").random(len(CLASSES)) < chance
 
 
 def build(
     path: Path,
     *,
     clips: int | None = None,
+    musicnn: bool = False,
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
-    """Render the data set and write its file, and its SHA-256 beside it.
+    """Render the clips and write their log-mel features, labels and attributes.
 
     Parameters
     ----------
@@ -113,6 +102,8 @@ def build(
         The ``.npz`` to write; the checksum goes to the same name with ``.sha256``.
     clips : int, optional
         How many; 6,000 unless told.
+    musicnn : bool
+        Write the features of musicnn too, to ``NAME-musicnn.npz``; its weights must be here.
     workers : int
         Processes, spawned.
     progress : callable, optional
@@ -121,97 +112,66 @@ def build(
     Returns
     -------
     str
-        The file's SHA-256. The arrays repeat bit for bit; the file's bytes repeat where
-        Python is linked to the same zlib.
+        The file's SHA-256. The arrays repeat bit for bit with the same libraries; the file's
+        bytes repeat where Python is linked to the same zlib.
+
+    Raises
+    ------
+    DataError
+        Where sources are missing, or one is another version.
     """
+    sources.require(sources.SOURCES)
     total = N_CLIPS if clips is None else clips
     jobs: dict[str, list[int]] = defaultdict(list)
     for index in range(total):
         jobs[score_of(index)].append(index)
-    parts, done = [], 0
+    rows: dict[int, _Row] = {}
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for part in pool.imap_unordered(_render_score, sorted(jobs.items())):
-            parts.append(part)
-            done += len(part.indices)
+        for done in pool.imap_unordered(
+            partial(_render_all, musicnn=musicnn), sorted(jobs.values())
+        ):
+            rows |= done
             if progress:
-                progress(done, total)
-    return _write_clips(path, parts)
+                progress(len(rows), total)
+    return _write(path, [rows[index] for index in range(total)])
 
 
-def _write_clips(path: Path, parts: list[_Rendered]) -> str:
-    order = np.argsort(np.concatenate([part.indices for part in parts]))
-    features = np.concatenate([part.features for part in parts])[order]
-    labels = np.concatenate([part.labels for part in parts])[order]
-    merged = merge_works({part.path: part.incipit for part in parts})
-    groups = np.array([merged[part.path] for part in parts for _ in part.indices])[order]
-    mask = np.array([observation_mask(index, row) for index, row in enumerate(labels)])
-    return write_archive(
-        path,
-        {
-            "band_differences": np.diff(features, axis=2, prepend=np.uint8(0)),
-            "labels": np.packbits(labels, axis=1),
-            "observed": np.packbits(mask, axis=1),
-            "keys": np.array([f"rendered-{index:04d}" for index in range(len(labels))]),
-            "groups": groups,
-            "test": partition(groups.tolist()),
-        },
-    )
+def _render_all(indices: list[int], *, musicnn: bool) -> dict[int, _Row]:
+    rows = {}
+    for index in indices:
+        clip = render(index)
+        deep = _musicnn(clip.audio) if musicnn else None
+        mel = logmel(clip.audio, SAMPLE_RATE)
+        rows[index] = _Row(mel, deep, clip._replace(audio=np.empty(0)))
+    return rows
 
 
-def _render_score(job: tuple[str, list[int]]) -> _Rendered:
-    path, indices = job
-    clips = [render_clip(index) for index in indices]
-    features, labels = (np.stack(column) for column in zip(*clips, strict=True))
-    opening = scores.incipit(scores.read_voices(path))
-    return _Rendered(path, opening, indices, features, labels)
+def _musicnn(audio: np.ndarray) -> np.ndarray:
+    from benchmark.audio.resampling import Resampler
+    from benchmark.features.musicnn import Musicnn
+
+    front_end = Musicnn()
+    resampler = Resampler(SAMPLE_RATE, front_end.sample_rate)
+    signal = np.concatenate([resampler.push(audio.astype(np.float32)), resampler.finish()])
+    return front_end.extract(np.resize(signal, round(CLIP_SECONDS * front_end.sample_rate)))
 
 
-def merge_works(incipits: dict[str, str]) -> dict[str, str]:
-    """Name the group of each score file: works that share a name or an incipit are one.
-
-    Parameters
-    ----------
-    incipits : dict
-        Score file to the opening of its top voice.
-
-    Returns
-    -------
-    dict
-        Score file to group, named after the alphabetically first work in it.
-    """
-    leader: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while leader.setdefault(name, name) != name:
-            name = leader[name]
-        return name
-
-    for path, opening in sorted(incipits.items()):
-        for tie in (scores.group_of(path), f"~{opening}"):
-            first, second = sorted((find(path), find(tie)))
-            leader[second] = first
-    members: dict[str, list[str]] = defaultdict(list)
-    for path in incipits:
-        members[find(path)].append(scores.group_of(path))
-    return {path: min(members[find(path)]) for path in incipits}
-
-
-def partition(groups: Iterable[str]) -> np.ndarray:
-    """Choose the test clips: whole groups, about a quarter of each composer's or book's.
-
-    Returns
-    -------
-    ndarray, shape (n_clips,), bool
-        True for test.
-    """
-    names, counts = np.unique(np.array(list(groups)), return_counts=True)
-    order = sorted(range(len(names)), key=lambda i: derive_seed(ROOT_SEED, "partition", names[i]))
-    taken, wanted, test = defaultdict(int), defaultdict(float), set()
-    for i in order:
-        wanted[names[i].split("/")[0]] += TEST_SHARE * counts[i]
-    for i in order:
-        book = names[i].split("/")[0]
-        if taken[book] + counts[i] / 2 <= wanted[book]:
-            taken[book] += counts[i]
-            test.add(names[i])
-    return np.array([group in test for group in groups])
+def _write(path: Path, rows: list[_Row]) -> str:
+    features = np.stack([row.logmel for row in rows])
+    labels = np.stack([row.clip.labels for row in rows])
+    columns = zip(*(row.clip.attributes for row in rows), strict=True)
+    owners = [works()[score_of(index)] for index in range(len(rows))]
+    masks = [observation_mask(index, row) for index, row in enumerate(labels)]
+    arrays = {
+        "band_differences": np.diff(features, axis=2, prepend=np.uint8(0)),
+        "labels": np.packbits(labels, axis=1),
+        "observed": np.packbits(np.array(masks), axis=1),
+        "keys": np.array([f"rendered-{index:04d}" for index in range(len(rows))]),
+        "groups": np.array([group for group, _ in owners]),
+        "test": np.array([partition == "test" for _, partition in owners]),
+    }
+    if rows[0].musicnn is not None:
+        deep = np.stack([row.musicnn for row in rows])
+        write_features(path.with_name(f"{path.stem}-musicnn.npz"), arrays["keys"], deep)
+    named = zip(ATTRIBUTES, columns, strict=True)
+    return write_archive(path, arrays | {f"@{name}": np.array(values) for name, values in named})

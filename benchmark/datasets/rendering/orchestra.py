@@ -1,15 +1,11 @@
-"""Which instruments a clip holds and what they play: General MIDI in place of players.
+"""The classes in General MIDI, what they may play, and excerpts, rhythms and performances.
 
-Nothing here knows about sound: a clip is planned as :class:`Stem` records, one for each
-instrument, whose notes are seconds, MIDI pitches and velocities.
+Nothing here knows about sound: notes are seconds, MIDI pitches and velocities.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import numpy as np
-
-from benchmark.datasets.rendering.scores import line
 
 #: Length of a clip in seconds: 10 frames of 0.96 s.
 CLIP_SECONDS = 9.6
@@ -71,49 +67,6 @@ PARTIAL_RATE = 0.35
 LEAST_NOTES, LEAST_SECONDS = 2, 0.6
 
 
-@dataclass(frozen=True)
-class Stem:
-    """What one instrument plays.
-
-    Attributes
-    ----------
-    label : str or None
-        OpenMIC class; None for an instrument of no class.
-    program : int or None
-        General MIDI program counted from 0; None for the percussion channel.
-    notes : ndarray, shape (n_notes, 4), float64
-        Start and end in seconds, MIDI pitch, velocity.
-    """
-
-    label: str | None
-    program: int | None
-    notes: np.ndarray
-
-
-def plan_clip(voices: tuple[np.ndarray, ...], rng: np.random.Generator) -> list[Stem]:
-    """Orchestrate an excerpt at random.
-
-    Parameters
-    ----------
-    voices : tuple of ndarray, each of shape (n_notes, 3)
-        From :func:`~benchmark.datasets.rendering.scores.read_voices`.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    list of Stem
-        Those that really sound: at least two notes and 0.6 s. At least one has a label.
-    """
-    while True:
-        excerpt, beat = cut_excerpt(voices, rng)
-        stems = [_stem(label, excerpt, beat, rng) for label in choose_classes(PROGRAMS, rng)]
-        if rng.random() < BYSTANDER_RATE:
-            stems.append(_pitched(None, excerpt, rng))
-        stems = [stem for stem in stems if sounds(stem.notes)]
-        if any(stem.label for stem in stems):
-            return stems
-
-
 def choose_classes(classes: Collection[str], rng: np.random.Generator) -> list[str]:
     """Draw 1 to 7 classes, with drums and cymbals together more often than by chance."""
     size = 1 + int(rng.choice(len(SIZES), p=SIZES))
@@ -148,27 +101,6 @@ def cut_excerpt(
     while beat > 0.9:
         beat /= 2
     return excerpt, beat
-
-
-def _stem(label: str, excerpt: list[np.ndarray], beat: float, rng: np.random.Generator) -> Stem:
-    if label == "drums":
-        return Stem(label, None, perform(drum_hits(beat, rng), rng))
-    if label == "cymbals":
-        return Stem(label, None, perform(cymbal_hits(beat, rng), rng))
-    return _pitched(label, excerpt, rng)
-
-
-def _pitched(label: str | None, excerpt: list[np.ndarray], rng: np.random.Generator) -> Stem:
-    """Let a pitched instrument double a voice of the excerpt, or play a chord reduction."""
-    program = int(rng.choice(PROGRAMS[label] if label else BYSTANDERS))
-    low, high = RANGES[label] if label else BYSTANDER_RANGE
-    if label and rng.random() < CHORDAL.get(label, 0.0):
-        part = np.concatenate(excerpt[: int(rng.integers(1, 4))])
-    else:
-        index = len(excerpt) - 1 if label == "bass" else int(rng.integers(len(excerpt)))
-        part = line(excerpt[index], highest=label != "bass")
-    part[:, 2] = into_range(part[:, 2], low, high, rng)
-    return Stem(label, program, perform(part, rng))
 
 
 def into_range(pitches: np.ndarray, low: int, high: int, rng: np.random.Generator) -> np.ndarray:
