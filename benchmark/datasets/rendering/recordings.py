@@ -2,7 +2,7 @@
 
 import io
 import re
-from functools import cache, lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -145,7 +145,7 @@ def _add(out: np.ndarray, samples: np.ndarray, start: float, seconds: float, rel
     out[first : first + len(samples)] += gain * samples
 
 
-@lru_cache(maxsize=16)
+@cache
 def _recorded(instrument: str) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return the pitches and the waves of an instrument's recorded notes, equally loud."""
     found = {}
@@ -161,11 +161,11 @@ def _hit(name: str) -> np.ndarray:
 
 
 def _read(file: io.BytesIO) -> np.ndarray:
-    """Read a sound as mono at 24 kHz, from its onset on, at most 6 s, scaled to its loudest."""
+    """Read a sound as mono float32 at 24 kHz, from its onset on, at most 6 s, scaled to 1."""
     import soundfile
     import soxr
 
     signal, rate = soundfile.read(file, always_2d=True)
     signal = soxr.resample(signal[: 6 * rate].mean(axis=1), rate, SAMPLE_RATE)
     signal /= np.abs(signal).max()
-    return signal[max(int(np.argmax(np.abs(signal) > 0.02)) - 48, 0) :]
+    return signal[max(int(np.argmax(np.abs(signal) > 0.02)) - 48, 0) :].astype(np.float32)

@@ -46,11 +46,11 @@ class Bank:
 
     def __init__(self, content: bytes):
         self.tables: dict[str, list[bytes]] = {}
-        for name, chunk in _chunks(content[12:]):
+        for name, chunk in _chunks(memoryview(content)[12:]):
             if name == "smpl":
                 self.samples = np.frombuffer(chunk, "<i2", len(chunk) // 2)
             elif size := _SIZES.get(name):
-                self.tables[name] = [chunk[i : i + size] for i in range(0, len(chunk), size)]
+                self.tables[name] = [bytes(chunk[i : i + size]) for i in range(0, len(chunk), size)]
 
     def presets(self) -> dict[tuple[int, int], int]:
         """Return the row of each (bank, program)."""
@@ -107,12 +107,12 @@ class Bank:
         return b"".join([*headers, end]), np.concatenate(parts).astype("<i2").tobytes()
 
 
-def _chunks(content: bytes) -> Iterator[tuple[str, bytes]]:
+def _chunks(content: bytes | memoryview) -> Iterator[tuple[str, memoryview]]:
     """Yield the name and the content of each chunk, of those in lists too."""
     view, position = memoryview(content), 0
     while position + 8 <= len(view):
         size = struct.unpack_from("<I", view, position + 4)[0]
-        chunk = bytes(view[position + 8 : position + 8 + size])
+        chunk = view[position + 8 : position + 8 + size]
         if view[position : position + 4] == b"LIST":
             yield from _chunks(chunk[4:])
         else:
