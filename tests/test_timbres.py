@@ -158,6 +158,11 @@ def test_loudness_is_that_of_the_loud_frames():
 # --- clips
 
 
+def test_every_reach_holds_an_octave_so_that_every_part_fits():
+    ends = [*arrangement.WIDER.values(), *arrangement.REACH.values()]
+    assert all(high - low >= 12 for low, high in ends)
+
+
 def test_arranged_parts_stay_within_what_their_timbre_can_play():
     steps = np.array([0, 2, 4, 5, 7, 9, 11, 12] * 8)
     onsets = np.arange(len(steps)) / 2
@@ -168,7 +173,7 @@ def test_arranged_parts_stay_within_what_their_timbre_can_play():
             seen.add(part.label)
             assert (part.notes[:, 0] < part.notes[:, 1]).all()
             if part.label in arrangement.WIDER:
-                low, high = arrangement.WIDER[part.label]
-                high = arrangement.SILENT_ABOVE.get((part.timbre.source, part.timbre.preset), high)
+                ends = arrangement.WIDER[part.label]
+                low, high = arrangement.REACH.get((part.timbre.source, part.timbre.preset), ends)
                 assert part.notes[:, 2].min() >= low and part.notes[:, 2].max() <= high
     assert seen == {*CLASSES, None}

@@ -27,8 +27,13 @@ WIDER = RANGES | {
     "organ": (36, 96), "piano": (28, 100), "saxophone": (44, 84), "trombone": (38, 72),
     "trumpet": (52, 84), "ukulele": (55, 81), "violin": (55, 96), "voice": (43, 84),
 }  # fmt: skip
-#: Presets that are silent above a pitch: FluidR3's baritone saxophone and tuba.
-SILENT_ABOVE = {("fluid", (0, 67)): 70, ("fluid", (0, 58)): 72}
+#: Timbres that reach less far than their class: presets of FluidR3 that are silent above (the
+#: baritone saxophone, the tuba), and what lies within two tones of an instrument's recorded notes.
+REACH: dict[tuple[str, tuple[int, ...]], tuple[int, int]] = {
+    ("fluid", (0, 67)): (44, 70), ("fluid", (0, 58)): (45, 72), ("guitar-acoustic", ()): (40, 78),
+    ("xylophone", ()): (63, 96), ("organ", ()): (36, 88), ("saxophone", ()): (45, 84),
+    ("trombone", ()): (38, 69), ("bassoon", ()): (45, 76), ("tuba", ()): (45, 66),
+}  # fmt: skip
 #: Classes that may play chords, and how often they do.
 CHORDS = CHORDAL | {"mandolin": 0.3, "ukulele": 0.7, "banjo": 0.3}
 #: How often a part is played short, and repeats each note quickly (as a mandolin holds one).
@@ -89,9 +94,9 @@ def _part(label: str | None, excerpt: list[np.ndarray], beat: float, *, heard: b
         return Part(label, timbre, orchestra.perform(orchestra.drum_hits(beat, rng), rng))
     if label == "cymbals":
         return Part(label, timbre, orchestra.perform(orchestra.cymbal_hits(beat, rng), rng))
-    low, high = WIDER[label] if label else BYSTANDER_RANGE
-    high = min(high, SILENT_ABOVE.get((timbre.source, timbre.preset), high))
-    return Part(label, timbre, _melody(label, excerpt, (low, high), rng))
+    ends = WIDER[label] if label else BYSTANDER_RANGE
+    ends = REACH.get((timbre.source, timbre.preset), ends)
+    return Part(label, timbre, _melody(label, excerpt, ends, rng))
 
 
 def _melody(label: str | None, excerpt: list[np.ndarray], ends: tuple[int, int], rng) -> np.ndarray:

@@ -22,9 +22,9 @@ KITS = (0, 8, 16, 24, 25, 32, 40, 48)
 EXTENSION = {"mandolin": (16, 25), "ukulele": (8, 24)}
 #: What the modelled instruments have: strings in a course.
 COURSES = {"mandolin": 2, "ukulele": 1}
-#: More programs of a class than the first version of the data set had: fiddle, viola's range is
-#: the violin's and the cello's, so it stands aside; bowed sections stay out.
-MORE_PROGRAMS = {"violin": (110,), "voice": (85,)}
+#: Programs of a class beside those of :data:`~benchmark.datasets.rendering.orchestra.PROGRAMS`:
+#: the fiddle.
+MORE_PROGRAMS = {"violin": (110,)}
 #: Instruments whose single notes were recorded.
 RECORDED: dict[str | None, tuple[str, ...]] = {
     "bass": ("bass-electric", "contrabass"), "cello": ("cello",), "clarinet": ("clarinet",),
