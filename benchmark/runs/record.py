@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -14,6 +14,9 @@ FORMAT = 4
 #: oldest that is read.
 ADDED = {"labels": 4}
 OLDEST = 3
+#: Fields of a spec that came later, and what they are where a record doesn't hold them. At that
+#: value they are neither written nor part of an id, so that older runs keep theirs.
+LATER = {"order": 0}
 
 #: What some mappings of a record hold, where they hold it.
 HELD = {
@@ -60,6 +63,8 @@ class RunSpec:
     refit : bool
         Fitted once more, on all training clips, for as many epochs or rounds as the run
         without it stands at.
+    order : int
+        Which random order the groups of the fit part were taken in, where `fraction` is below 1.
     """
 
     dataset: str
@@ -77,9 +82,15 @@ class RunSpec:
     study: str | None = None
     trial: int | None = None
     refit: bool = False
+    order: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as they are written."""
+        content = asdict(self)
+        return {k: v for k, v in content.items() if k not in LATER or v != LATER[k]}
 
     def _asked(self) -> dict[str, Any]:
-        asked = asdict(self)
+        asked = self.as_dict()
         # a preset is a name for parameters, and these are all in `params`
         for name in ("preset", "official"):
             del asked[name]
@@ -92,8 +103,8 @@ class RunSpec:
 
     @property
     def config_id(self) -> str:
-        """Hash of what was asked but for the seed."""
-        return digest({**self._asked(), "seed": None})
+        """Hash of what was asked but for the seed and the order of the groups."""
+        return digest({**replace(self, order=0)._asked(), "seed": None})
 
     @property
     def setting(self) -> str:
@@ -209,7 +220,7 @@ class Record:
 
     def to_json(self) -> str:
         """Return the record as JSON with a digest over all of it."""
-        content = asdict(self)
+        content = {**asdict(self), "spec": self.spec.as_dict()}
         for name in _absent(self.format):
             del content[name]
         return json.dumps({**content, "digest": digest(content)}, indent=1) + "\n"
@@ -273,12 +284,14 @@ def _check(content: dict[str, Any], number: int) -> None:
     # a field with a default must be there like any other
     there = {*content, *(f"spec.{name}" for name in content["spec"])}
     wanted = {*kinds, *(f"spec.{name}" for name in spec_kinds)}
-    if missing := sorted(wanted - there):
+    later = {f"spec.{name}" for name in LATER}
+    if missing := sorted(wanted - there - later):
         raise StoreError(f"its record lacks the field {missing[0]!r}")
     if unknown := sorted(there - wanted):
         raise StoreError(f"its record has a field {unknown[0]!r}, which format {number} has not")
     held = [(name, content[name], kind) for name, kind in kinds.items() if name != "spec"]
-    held += [(f"spec.{name}", content["spec"][name], kind) for name, kind in spec_kinds.items()]
+    spec = {**LATER, **content["spec"]}
+    held += [(f"spec.{name}", spec[name], kind) for name, kind in spec_kinds.items()]
     for name, inner in HELD.items():
         values = content[name] or {}
         held += [

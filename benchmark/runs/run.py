@@ -110,7 +110,7 @@ def _compute(
 ) -> None:
     """Fit, score all parts, and write scores and model into `folder`."""
     model = make_model(request)
-    train = division.dataset.part(training_rows(division, request.fraction))
+    train = division.dataset.part(training_rows(division, request.fraction, request.order))
     record.clips["trained"] = len(train)
     with _noting_failure(record):
         history, seconds = _fit(model, division, train, record.spec.seed, report)

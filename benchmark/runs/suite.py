@@ -124,7 +124,8 @@ def plan(wanted: Sequence[RunRequest], stored: Runs | None, force: bool = False)
         if stored is not None and labelled[division.id] and not force:
             record = stored.usable(identity)
         cached = record is not None and record.finished
-        units[identity] = Unit(request, identity, f"{spec.label} seed {spec.seed}", cached)
+        label = f"{spec.label} seed {spec.seed}" + f" order {spec.order}" * (spec.order > 0)
+        units[identity] = Unit(request, identity, label, cached)
     return list(units.values())
 
 
