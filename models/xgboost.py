@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from benchmark.bases.per_class import POOLINGS, BinaryRelevance, Pooling
+from benchmark.bases.stopping import StopOn
 from benchmark.contracts.parameters import Count, Fraction, NotNegative
 
-#: Boosting rounds between two looks at the stopping loss.
+#: Boosting rounds between two looks at the stop part.
 STEP = 5
 
 
 class XGBoost(BinaryRelevance):
     """XGBoost (Chen and Guestrin, KDD 2016) with histogram trees and early stopping.
 
-    All classes stop at one common round, that of the lowest masked stopping loss: a class
-    of few positives alone would stop at random.
+    All classes stop at one common round: a class of few positives alone would stop at random.
 
     Parameters
     ----------
@@ -25,9 +25,11 @@ class XGBoost(BinaryRelevance):
         Boosting rounds at most.
     max_depth, learning_rate, min_child_weight, subsample, colsample_bytree, reg_lambda
         As in XGBoost.
-    patience : int or None
-        Looks (every 5 rounds) without a better stopping loss before fitting stops; None:
-        never early.
+    stop_on : {"loss", "mAP", "none"}
+        What ends fitting early, and says which round is kept: the masked loss on the stop part,
+        macro mAP there, or nothing.
+    patience : int
+        Looks (every 5 rounds) without a better round before fitting stops.
     pooling : {"mean", "mean_std", "mean_max", "all"}
         How a clip's frames become one vector.
     """
@@ -47,7 +49,8 @@ class XGBoost(BinaryRelevance):
         subsample: Fraction = 0.8,
         colsample_bytree: Fraction = 0.5,
         reg_lambda: NotNegative = 1.0,
-        patience: Count | None = 4,
+        stop_on: StopOn = "loss",
+        patience: Count = 4,
         pooling: Pooling = "mean",
     ) -> None:
         self.n_rounds = n_rounds
@@ -57,11 +60,12 @@ class XGBoost(BinaryRelevance):
         self.subsample = subsample
         self.colsample_bytree = colsample_bytree
         self.reg_lambda = reg_lambda
+        self.stop_on = stop_on
         self.patience = patience
         self.pooling = pooling
 
     def stages(self) -> Sequence[int]:
-        """Return the rounds at which the stopping loss is looked at."""
+        """Return the rounds at which the stop part is looked at."""
         return [*range(STEP, self.n_rounds, STEP), self.n_rounds]
 
     def estimator(self, seed: int) -> "_Booster":
@@ -94,7 +98,7 @@ class XGBoost(BinaryRelevance):
 
     def at_best(self, best: int) -> dict[str, Any]:
         """Return the parameters that stop at round `best`; see :class:`Model`."""
-        return {"n_rounds": best, "patience": None}
+        return {"n_rounds": best, "stop_on": "none"}
 
     def save_estimator(self, estimator: "_Booster", path: Path) -> None:
         """Write one booster as UBJSON."""

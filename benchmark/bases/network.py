@@ -12,6 +12,7 @@ from typing import Any, Literal, dataclass_transform
 import numpy as np
 
 from benchmark.bases import augmentation
+from benchmark.bases.stopping import StopOn, kept, worn_out
 from benchmark.contracts.dataset import Part
 from benchmark.contracts.model import History, Model, Report
 from benchmark.contracts.parameters import Count, NotNegative, Positive, Share
@@ -67,11 +68,13 @@ class NeuralNetwork(Model):
         Clips.
     epochs : int
         The most it may train.
+    stop_on : {"loss", "mAP", "none"}
+        What ends training early, and says which epoch's weights are kept: the masked loss on
+        the stop part, macro mAP there, or nothing.
     patience : int
-        Epochs without a better masked stopping loss before it stops; the best epoch's weights
-        are kept.
+        Epochs without a better one before it stops.
     stop_at : int or None
-        Epoch to stop at and to keep, whatever the stopping loss says; None: early stopping.
+        Epoch to stop at and to keep, whatever `stop_on` says; None: early stopping.
     label_smoothing : float
         How far targets are moved from 0 and 1 towards 1/2, in [0, 1).
     mixup : float
@@ -101,6 +104,7 @@ class NeuralNetwork(Model):
     weight_decay: NotNegative = 0.0
     batch_size: Count = 64
     epochs: Count = 40
+    stop_on: StopOn = "loss"
     patience: Count = 5
     stop_at: Count | None = None
     label_smoothing: Share = 0.0
@@ -172,7 +176,7 @@ class NeuralNetwork(Model):
         return ((X.astype(np.float32) - self.centre_) / self.scale_).astype(np.float32)
 
     def fit(self, train: Part, stop: Part, *, seed: int, report: Report | None = None) -> History:
-        """Fit with early stopping on the masked stopping loss; see :class:`Model`."""
+        """Fit with early stopping; see :class:`Model`."""
         import keras
 
         keras.utils.clear_session()
@@ -190,7 +194,7 @@ class NeuralNetwork(Model):
         )
         rng = np.random.default_rng(derive_seed(seed, "clip order"))
         history = History("epoch")
-        best_loss = np.inf
+        stop_on = "none" if self.stop_at else self.stop_on
         for epoch in range(1, (self.stop_at or self.epochs) + 1):
             self._train_epoch(X, target.astype(np.float32), weight, batch, rng)
             scores, stop_scores = self._scores(X), self._scores(X_stop)
@@ -200,13 +204,12 @@ class NeuralNetwork(Model):
                     f"finite). Lower learning_rate, now {self.learning_rate:g}"
                 )
             asked = history.record(epoch, train, stop, scores, stop_scores, report)
-            if self.stop_at or history.stages[-1].stop_loss < best_loss:
-                best_loss, best_epoch = history.stages[-1].stop_loss, epoch
+            history.best = kept(history, stop_on).number
+            if history.best == epoch:
                 best_weights = self.network_.get_weights()
-            if asked or epoch - best_epoch >= self.patience:
+            if asked or worn_out(history, stop_on, self.patience):
                 break
         self.network_.set_weights(best_weights)
-        history.best = best_epoch
         return history
 
     def _train_epoch(
