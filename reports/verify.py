@@ -256,7 +256,7 @@ def _against_data(
 
 
 def copy_run(record: Record, store: Runs, folder: Path) -> None:
-    """Copy what is published of a run: its record, its scores and its division's labels."""
+    """Copy what is published of a run: record, scores, and its division's labels and attributes."""
     run = folder / "runs" / record.run_id
     run.mkdir(parents=True)
     (run / "record.json").write_text(record.to_json(), encoding="utf-8")
@@ -265,10 +265,11 @@ def copy_run(record: Record, store: Runs, folder: Path) -> None:
     np.savez_compressed(
         run / "scores.npz", **{name: scores[name] for name in (PARTS if whole else FEWER_PARTS)}
     )
-    labels = folder / "labels" / f"{record.spec.division_id}.npz"
-    labels.parent.mkdir(exist_ok=True)
-    if not labels.exists():
-        shutil.copyfile(store.path / "labels" / labels.name, labels)
+    (folder / "labels").mkdir(exist_ok=True)
+    for known in (store.path / "labels").glob(f"{record.spec.division_id}*.npz"):
+        copy = folder / "labels" / known.name
+        if not copy.exists():
+            shutil.copyfile(known, copy)
 
 
 def seal(folder: Path, runs: Sequence[str], audit: Sequence[str], complete: bool) -> PublishedSet:

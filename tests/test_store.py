@@ -361,6 +361,27 @@ def make_division():
     return divide(dataset)
 
 
+def test_attributes_are_stored_beside_the_labels_and_follow_the_data(store):
+    division = make_division()
+    store.add_labels(division)
+    assert store.attributes(division.id, "test") == {} and store.holds_attributes(division)
+    genres = np.array(["folk", "jazz"] * 20)
+    path = store.path / "labels" / f"{division.id}-attributes.npz"
+    for values in (genres, genres[::-1]):
+        known = replace(division, dataset=replace(division.dataset, attributes={"genre": values}))
+        assert known.id == division.id and not store.holds_attributes(known)
+        store.add_labels(known)
+        assert store.holds_attributes(known)
+        stored = store.attributes(division.id, "test")["genre"]
+        np.testing.assert_array_equal(stored, values[division.rows["test"]])
+    with np.load(path) as arrays:
+        np.savez(path, **{**arrays, "test_genre": np.array(["rock"] * 10)})
+    with pytest.raises(StoreError, match=r"attributes\.npz can't be used: it does not match"):
+        store.attributes(division.id, "test")
+    store.add_labels(known)
+    assert store.holds_attributes(known)
+
+
 def swap_labels(path):
     """Put other labels into a file of labels, as if it had been written so."""
     with np.load(path) as stored:

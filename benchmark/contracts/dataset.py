@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -83,6 +83,10 @@ class Dataset:
         ``"train"`` or ``"test"``.
     split : str
         Name of the partition. `official` is False for any but the publisher's own.
+    attributes : mapping of str to ndarray of str, shape (n_clips,), optional
+        What else is known of each clip (genre, region, number of instruments ...), by name: for
+        results on slices of the clips, never shown to a model and no part of `fingerprint`.
+        Empty where it is not known of a clip.
     audio_path : callable, optional
         Maps a key to the clip's audio file.
 
@@ -104,14 +108,18 @@ class Dataset:
     split: str = "official"
     official: bool = True
     classes: tuple[str, ...] = CLASSES
+    attributes: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     audio_path: Callable[[str], Path] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("keys", "groups", "partition"):
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        attributes = {name: np.array(values) for name, values in self.attributes.items()}
+        object.__setattr__(self, "attributes", attributes)
         self._check_shapes()
         self._check_values()
         self._check_partition()
+        self._check_attributes()
         object.__setattr__(self, "y_true", np.where(self.y_mask, self.y_true, np.float32(0)))
         for item in fields(self):
             value = getattr(self, item.name)
@@ -119,6 +127,8 @@ class Dataset:
                 value = value.view()
                 value.flags.writeable = False
                 object.__setattr__(self, item.name, value)
+        for values in self.attributes.values():
+            values.flags.writeable = False
 
     def _fail(self, problem: str) -> None:
         raise DataError(f"data set {self.name!r}: {problem}")
@@ -169,6 +179,16 @@ class Dataset:
         if shared := sorted(train & test):
             self._fail(f"{len(shared)} group(s) are in both partitions, first {shared[0]!r}")
 
+    def _check_attributes(self) -> None:
+        for name, values in self.attributes.items():
+            if not isinstance(name, str) or not name or name != name.strip():
+                self._fail(f"an attribute's name must be text, got {name!r}")
+            if values.shape != self.keys.shape or values.dtype.kind != "U":
+                self._fail(
+                    f"attribute {name!r} must be an array of str of shape {self.keys.shape}, "
+                    f"got {values.dtype} of shape {values.shape}"
+                )
+
     def __len__(self) -> int:
         return len(self.X)
 
@@ -180,6 +200,7 @@ class Dataset:
             "groups": f"{len(set(self.groups.tolist())):,}",
             "features": f"{self.X.shape[1]} frames x {self.X.shape[2]}, {self.X.dtype}",
             "classes": f"{len(self.classes)}, {self.y_mask.mean():.1%} of the labels observed",
+            **({"attributes": ", ".join(self.attributes)} if self.attributes else {}),
         }
 
     def __repr__(self) -> str:

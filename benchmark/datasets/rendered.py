@@ -56,7 +56,7 @@ class Rendered(DatasetPlugin):
         -------
         Dataset
             X uint8 (6000, 10, 128), from :func:`benchmark.features.logmel.logmel`; groups are
-            musical works.
+            musical works; the attribute ``instruments`` is how many of the classes sound.
 
         Raises
         ------
@@ -79,6 +79,7 @@ class Rendered(DatasetPlugin):
             citation=self.citation,
             licence=self.licence,
             split=split,
+            attributes={"instruments": labels.sum(axis=1).astype(str)},
         )
 
     @staticmethod

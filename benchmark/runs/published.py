@@ -2,7 +2,7 @@
 
 ``<set>/set.json``   every file with its SHA-256, and what the runs are for
 ``<set>/runs/<run_id>/``   record.json, and scores.npz where the labels may be shipped
-``<set>/labels/<division_id>.npz``   likewise
+``<set>/labels/<division_id>.npz``   likewise, and attributes of the clips, where there are any
 ``<set>/results.json``   what was derived from them: tables, by name
 
 A set holds the runs of one data set and is called after it. Nothing here writes.
@@ -163,6 +163,14 @@ class PublishedSet(Runs):
         self._check_complete()
         self._verify(f"labels/{division_id}.npz")
         return super().labels(division_id)
+
+    def attributes(self, division_id: str, part: str) -> dict[str, np.ndarray]:
+        """Return what is known of a part's clips; see :meth:`Runs.attributes`."""
+        file = f"labels/{self._attributes_path(division_id).name}"
+        if file not in self.files:
+            return {}
+        self._verify(file)
+        return super().attributes(division_id, part)
 
     def _check_complete(self) -> None:
         if not self.complete:

@@ -4,6 +4,7 @@ A folder of runs holds
 
 ``runs/<run_id>/``   record.json, scores.npz, model/; `asked` says when it was last asked for
 ``labels/<division_id>.npz``   labels, masks, keys and groups of every part
+``labels/<division_id>-attributes.npz``   what else is known of the clips, if anything is
 
 A file is *damaged* where its content is not what was recorded of it. What can't be opened, or
 is of a newer format, may be sound: it is named and left alone.
@@ -22,6 +23,7 @@ from benchmark.contracts.dataset import Dataset, Labels
 from benchmark.errors import PolytimbreError, StoreError, UnknownNameError
 from benchmark.protocol import PARTS, Division
 from benchmark.runs import files
+from benchmark.runs.attributes import attribute_arrays, checked_attributes
 from benchmark.runs.record import FormatError, Record
 
 SCORES = "scores.npz"
@@ -244,7 +246,7 @@ class Runs:
                 continue  # named where runs are listed
             if record.spec.division_id == division_id and record.labels not in (None, stored):
                 problem = f"they are not those that run {run_id} was made with"
-                raise _bad_labels(self._labels_path(division_id), problem)
+                raise _bad(self._labels_path(division_id), "labels", problem)
         classes = tuple(arrays["classes"].tolist())
         return {
             name: StoredLabels(
@@ -270,11 +272,58 @@ class Runs:
             raise StoreError(f"the labels {path} can't be opened ({error.strerror})") from error
         return files.hash_arrays(arrays) == files.hash_arrays(label_arrays(division))
 
+    def attributes(self, division_id: str, part: str) -> dict[str, np.ndarray]:
+        """Return what is known of a part's clips, by name: arrays of str, shape (n_clips,).
+
+        Empty where nothing is stored, as by versions of polytimbre that stored no attributes.
+
+        Raises
+        ------
+        StoreError
+            If they are damaged or can't be read.
+        """
+        try:
+            arrays = self._attribute_arrays(division_id) or {}
+        except ValueError as error:
+            path = self._attributes_path(division_id)
+            raise _bad(path, "attributes", str(error)) from error
+        prefix = f"{part}_"
+        return {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
+
+    def holds_attributes(self, division: Division) -> bool:
+        """Whether the division's attributes are stored as the data set has them now.
+
+        Raises
+        ------
+        StoreError
+            If their file is there, but can't be opened.
+        """
+        wanted = attribute_arrays(division)
+        try:
+            stored = self._attribute_arrays(division.id)
+        except ValueError:
+            return False
+        return files.hash_arrays(stored or {}) == files.hash_arrays(wanted)
+
+    def _attribute_arrays(self, division_id: str) -> dict[str, np.ndarray] | None:
+        """Read a file of attributes, None without one; raise ValueError where it is damaged."""
+        path = self._attributes_path(division_id)
+        try:
+            return checked_attributes(files.read_bytes(path))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            problem = error.strerror or error
+            raise StoreError(f"the attributes {path} can't be opened ({problem})") from error
+
     def _folder(self, run_id: str) -> Path:
         return self.path / "runs" / run_id
 
     def _labels_path(self, division_id: str) -> Path:
         return self.path / "labels" / f"{division_id}.npz"
+
+    def _attributes_path(self, division_id: str) -> Path:
+        return self.path / "labels" / f"{division_id}-attributes.npz"
 
     def _content_of(self, run_id: str, name: str, read: Callable[[Path], Any]) -> Any:
         """Return what `read` makes of one of a run's files."""
@@ -308,9 +357,9 @@ class Runs:
             arrays = files.read_arrays(files.read_bytes(path))
             _check_labels(arrays)
         except FileNotFoundError as error:
-            raise _bad_labels(path, "the file is missing") from error
+            raise _bad(path, "labels", "the file is missing") from error
         except ValueError as error:
-            raise _bad_labels(path, str(error)) from error
+            raise _bad(path, "labels", str(error)) from error
         except OSError as error:
             raise StoreError(f"the labels {path} can't be opened ({error.strerror})") from error
         return arrays
@@ -354,9 +403,9 @@ def checked_scores(content: bytes, record: Record, expected: str | None) -> dict
     return arrays
 
 
-def _bad_labels(path: Path, problem: str) -> StoreError:
+def _bad(path: Path, what: str, problem: str) -> StoreError:
     return StoreError(
-        f"the labels {path} can't be used: {problem}. Run `polytimbre run` on that data set "
+        f"the {what} {path} can't be used: {problem}. Run `polytimbre run` on that data set "
         "again: it stores them anew and keeps finished runs"
     )
 

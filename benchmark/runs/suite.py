@@ -118,9 +118,13 @@ def plan(wanted: Sequence[RunRequest], stored: Runs | None, force: bool = False)
         if identity in units:
             continue
         if division.id not in labelled:
-            labelled[division.id] = stored is not None and stored.holds_labels(division)
+            labelled[division.id] = (
+                stored is not None
+                and stored.holds_labels(division)
+                and stored.holds_attributes(division)
+            )
         record = None
-        # without its labels a stored run is of no use: asking a worker for it mends them
+        # without its labels a stored run is of no use: asking a worker for it adds what lacks
         if stored is not None and labelled[division.id] and not force:
             record = stored.usable(identity)
         cached = record is not None and record.finished
