@@ -153,6 +153,7 @@ class AudioSetPlugin(DatasetPlugin):
             partition=np.repeat(list(parts), [len(part.X) for part in parts.values()]),
             citation=self.citation,
             licence=self.licence,
+            features=self.features,
             classes=tuple(self.class_labels),
             attributes={
                 name: genres.values(clips.labels, table, kinds)
