@@ -3,7 +3,8 @@
 Source: Gemmeke et al., ICASSP 2017; features and labels by Google, CC BY 4.0. Train is the
 balanced training segment, test the evaluation segment. Kept are the clips with exactly ten
 frames that are labelled Music or any of the 20 classes; a class that is not listed for a clip
-counts as absent, as usual in evaluations on AudioSet, so every label is observed.
+counts as absent, as usual in evaluations on AudioSet, so every label is observed. All ten-frame
+clips of the balanced training segment, with all of AudioSet's labels, are auxiliary clips.
 
 The data root holds ``class_labels_indices.csv`` and either ``bal_train_vggish.npz`` and
 ``eval_vggish.npz`` or the folders ``bal_train`` and ``eval`` with the official ``.tfrecord``
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
+from benchmark.contracts.dataset import CLASSES, Auxiliary, Dataset, DatasetPlugin
 from benchmark.datasets.reading.tfrecord import read_records
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.reading.files import open_text
@@ -161,7 +162,8 @@ class AudioSet20(DatasetPlugin):
             raise UnknownNameError("split of data set audioset20", split, self.splits)
         root = _check_root(root)
         table = read_label_table(root / LABELS)
-        parts = {name: _select(clips, table) for name, clips in _read(root, table).items()}
+        segments = _read(root, table)
+        parts = {name: _select(clips, table) for name, clips in segments.items()}
         clips = Clips(*(np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True)))
         y_true = class_targets(clips.labels, table)
         return Dataset(
@@ -172,6 +174,7 @@ class AudioSet20(DatasetPlugin):
             keys=clips.keys,
             groups=clips.video,
             partition=np.repeat(list(parts), [len(part.X) for part in parts.values()]),
+            auxiliary=_auxiliary(segments["train"], table),
             citation=self.citation,
             licence=self.licence,
         )
@@ -241,8 +244,24 @@ def class_targets(labels: np.ndarray, table: LabelTable) -> np.ndarray:
 def _select(clips: Clips, table: LabelTable) -> Clips:
     """Keep ten-frame clips of music or of a class, sorted by key."""
     music = clips.labels[:, table.columns(MUSIC)[0]]
-    kept = (clips.n_frames == N_FRAMES) & (music | class_targets(clips.labels, table).any(axis=1))
-    clips = clips.take(np.flatnonzero(kept))
+    return _whole(clips, music | class_targets(clips.labels, table).any(axis=1))
+
+
+def _auxiliary(clips: Clips, table: LabelTable) -> Auxiliary:
+    """Return the ten-frame clips of a segment with all of AudioSet's labels."""
+    clips = _whole(clips, np.ones(len(clips.X), bool))
+    return Auxiliary(
+        clips.labels.astype(np.float32),
+        np.ones_like(clips.labels),
+        classes=table.mids,
+        X=clips.X,
+        groups=clips.video,
+    )
+
+
+def _whole(clips: Clips, wanted: np.ndarray) -> Clips:
+    """Return those of the wanted clips that have ten frames, sorted by key."""
+    clips = clips.take(np.flatnonzero(wanted & (clips.n_frames == N_FRAMES)))
     return clips.take(np.argsort(clips.keys, kind="stable"))
 
 
