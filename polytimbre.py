@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against
     from benchmark.bases.network import NeuralNetwork as NeuralNetwork
     from benchmark.bases.per_class import BinaryRelevance as BinaryRelevance
     from benchmark.contracts.dataset import CLASSES as CLASSES
+    from benchmark.contracts.dataset import Auxiliary as Auxiliary
     from benchmark.contracts.dataset import Dataset as Dataset
     from benchmark.contracts.dataset import DatasetPlugin as DatasetPlugin
     from benchmark.contracts.dataset import Part as Part
@@ -63,7 +64,7 @@ EXPORTS = {
     "benchmark.api.comparing": ("compare", "Result"),
     "benchmark.api.tables": ("ShownTable",),
     "benchmark.protocol": ("divide",),
-    "benchmark.contracts.dataset": ("Dataset", "Part", "DatasetPlugin", "CLASSES"),
+    "benchmark.contracts.dataset": ("Dataset", "Part", "Auxiliary", "DatasetPlugin", "CLASSES"),
     "benchmark.contracts.model": ("Model", "History"),
     "benchmark.contracts.parameters": ("Within",),
     "benchmark.contracts.seeds": ("derive_seed",),

@@ -96,9 +96,26 @@ class Division:
         """Return the same division without its test part, for what chooses."""
         return replace(self, rows={name: self.rows[name] for name in PARTS[:3]})
 
-    def training(self) -> Part:
-        """Return all training clips: fit, stop and select together."""
-        return self.dataset.part(np.sort(np.concatenate([self.rows[n] for n in PARTS[:3]])))
+    def training_rows(self) -> np.ndarray:
+        """Return the rows of all training clips: fit, stop and select together."""
+        return np.sort(np.concatenate([self.rows[name] for name in PARTS[:3]]))
+
+    def train_on(self, rows: np.ndarray, auxiliary: bool) -> Part:
+        """Return clips to train on, as :meth:`Protocol.view` shows them to a model.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Rows of the data set.
+        auxiliary : bool
+            With the data set's auxiliary clips, if it has any: those whose group has no clip
+            on any other row, so that nothing of another part is learnt from.
+        """
+        part = self.protocol.view(self.dataset.part(rows))
+        extra = self.dataset.auxiliary
+        if not auxiliary or extra is None:
+            return part
+        return replace(part, auxiliary=extra.without(np.delete(self.dataset.groups, rows)))
 
     @cached_property
     def id(self) -> str:

@@ -96,11 +96,11 @@ def try_out(request: RunRequest, caps: Caps, report: Report) -> Attempt:
         capped = time.process_time() - used > caps.seconds
         return bool(report(stage)) or capped
 
-    view = division.protocol.view
-    fit, stop, select = (division.part(name) for name in ("fit", "stop", "select"))
+    fit = division.train_on(division.rows["fit"], model.uses_auxiliary)
+    stop, select = division.protocol.view(division.part("stop")), division.part("select")
     seed = derive_seed(request.seed, "model")
     with warnings.catch_warnings(action="ignore"):
-        history = model.fit(view(fit), view(stop), seed=seed, report=asked)
+        history = model.fit(fit, stop, seed=seed, report=asked)
     seconds = time.perf_counter() - started
     scores = model.predict_proba(select.X)
     check_scores(model.name, scores, select.y_mask.shape)
