@@ -23,7 +23,14 @@ HELD = {
     "history": {"unit": str, "best": int, "stages": dict[str, list[float]]},
     "git": {"commit": str | None, "dirty": bool | None},
     "machine": {"processor": str, "platform": str, "python": str, "memory_gib": float},
-    "tuning": {"tried": int, "seconds": float, "select_mAP": float | None, "storage": str},
+    "tuning": {
+        "tried": int,
+        "seconds": float,
+        "select_mAP": float | None,
+        "storage": str,
+        "cross_validated_mAP": float | None,
+        "cross_validation_seconds": float,
+    },
 }
 
 
