@@ -1,4 +1,7 @@
-"""Hold each classical family against the plain use of its library: ``pytest tests/perf -s``.
+"""Hold each classical family against the plain use of its library.
+
+``pytest tests/perf/test_plain_use.py -s -o addopts=`` prints mAP and seconds side by side;
+``$POLYTIMBRE_SEEDS`` says of how many seeds.
 
 Plain is what a library's documentation shows: one estimator a class, fitted once on the class's
 observed clips. Both sides get the same clips, pooling, hyper-parameters and seeds, in one process.

@@ -1,5 +1,7 @@
-"""Print what each rule of early stopping gains on *select*: ``pytest tests/simulations -s``.
+"""Print what each rule of early stopping gains on *select*.
 
+``pytest tests/simulations/test_stopping.py -s -o addopts= -k "rendered and xgboost"`` prints one
+table; ``$POLYTIMBRE_SEEDS`` says of how many seeds.
 A model is fitted once a seed, to the end, and scored on *select* after each stage. What a rule
 keeps is read off that fit: up to where it stops, a fit is the same whatever the rule.
 """
