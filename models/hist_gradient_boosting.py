@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import numpy as np
 
 from benchmark.bases.per_class import POOLINGS, BinaryRelevance, Pooling
-from benchmark.bases.stopping import StopOn
+from benchmark.bases.stopping import StopOn, looks
 from benchmark.contracts.parameters import Count, Fraction, NotNegative, Positive, Within
 
-#: Boosting rounds between two looks at the stop part.
+#: Boosting rounds between two looks at the stop part, where it is watched.
 STEP = 10
 
 
@@ -63,7 +63,7 @@ class HistGradientBoosting(BinaryRelevance):
 
     def stages(self) -> Sequence[int]:
         """Return the rounds at which the stop part is looked at."""
-        return [*range(STEP, self.max_iter, STEP), self.max_iter]
+        return looks(self.max_iter, STEP, self.stop_on)
 
     def estimator(self, seed: int) -> Any:
         """Return an empty estimator that keeps its trees when it grows."""

@@ -6,6 +6,9 @@ import numpy as np
 
 from benchmark.contracts.model import History, Stage
 
+#: Looks for the history alone, where nothing is watched: each costs the scoring of two parts.
+FOR_HISTORY = 10
+
 #: What is watched on the *stop* part: the masked loss, macro mAP, or nothing.
 StopOn = Literal["loss", "mAP", "none"]
 
@@ -32,3 +35,13 @@ def worn_out(history: History, stop_on: StopOn, patience: int) -> bool:
     """Say whether the last `patience` stages were none better than the one to keep."""
     since = len(history.stages) - 1 - history.stages.index(kept(history, stop_on))
     return since >= patience
+
+
+def looks(last: int, step: int, stop_on: StopOn) -> list[int]:
+    """Return the rounds, up to `last`, at which a boosted model is scored: every `step`-th.
+
+    Where nothing is watched, there are no more than some ten.
+    """
+    if stop_on == "none":
+        step = max(step, last // FOR_HISTORY)
+    return [*range(step, last, step), last]

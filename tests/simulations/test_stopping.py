@@ -1,5 +1,7 @@
-"""Print what each rule of early stopping gains on *select*: ``pytest tests/simulations -s``.
+"""Print what each rule of early stopping gains on *select*.
 
+``pytest tests/simulations/test_stopping.py -s -o addopts= -k "rendered and xgboost"`` prints one
+table; ``$POLYTIMBRE_SEEDS`` says of how many seeds.
 A model is fitted once a seed, to the end, and scored on *select* after each stage. What a rule
 keeps is read off that fit: up to where it stops, a fit is the same whatever the rule.
 """
@@ -21,7 +23,7 @@ from benchmark.scoring.metrics import mean_average_precision
 ROOTS = {"rendered": None, "audioset20": "audioset"}
 #: The most stages of each model, beyond its default.
 LONGEST = {
-    "xgboost": {"n_rounds": 300},
+    "xgboost": {"n_rounds": 500},
     "hist_gradient_boosting": {"max_iter": 200},
     "attention": {"epochs": 60},
     "cnn": {"epochs": 40},
@@ -66,7 +68,8 @@ def test_table_of_stopping_rules(dataset, name):
     started = time.process_time()
     fits = []
     for seed in SEEDS:
-        model = cls.from_params(stop_on="none", **LONGEST[name])
+        # watched, so that every stage is seen, but without an end to patience
+        model = cls.from_params(stop_on="loss", patience=10_000, **LONGEST[name])
         fits.append(fitted(model, division, seed))
     default, unit = cls(), fits[0][0].unit
     usual = getattr(default, next(iter(LONGEST[name])))
