@@ -230,7 +230,7 @@ class Analysis:
     @property
     def why_not_audited(self) -> str | None:
         """Why there is no :attr:`protocol_audit`; None where there is one."""
-        return protocol_audit.why_not(self.comparison, self.comparison.labels)
+        return protocol_audit.why_not(self.comparison.dataset, self.labels[self.part])
 
     @cached_property
     def protocol_audit(self) -> ModelAudit | None:

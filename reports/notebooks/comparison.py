@@ -123,7 +123,7 @@ for name, runs in compared.items():
 # Holm's correction over the slices of a model. Shown is the best model.
 
 # %%
-for name, runs in compared.items():
+for runs in compared.values():
     if "slices" not in runs.tables:
         continue
     table = runs.tables["slices"]
