@@ -26,6 +26,9 @@ PARTS = ("fit", "stop", "select", "test")
 #: Folds that clips are cut into where something is fitted on some and judged on the others.
 N_FOLDS = 5
 
+#: The published project keeps the clips whose label of this class was observed.
+FILTER_CLASS = "voice"
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -53,7 +56,7 @@ class Protocol:
         """Return a part as the model gets to see it."""
         if self.missing == "masked":
             return part
-        kept = part.y_mask[:, part.classes.index("voice")]
+        kept = part.y_mask[:, part.classes.index(FILTER_CLASS)]
         y_true = np.where(part.y_mask, part.y_true, np.float32(1))[kept]
         return replace(part, X=part.X[kept], y_true=y_true, y_mask=np.ones_like(y_true, bool))
 
@@ -167,9 +170,16 @@ def divide(dataset: Dataset, protocol: Protocol | None = None) -> Division:
     Raises
     ------
     ProtocolError
-        If there are too few groups to fill every part.
+        If there are too few groups to fill every part, or the published project's clips can't
+        be told.
     """
     protocol = protocol or Protocol()
+    if protocol.missing == "present" and FILTER_CLASS not in dataset.classes:
+        raise ProtocolError(
+            f"data set {dataset.name!r} can't be trained on as published: the published project "
+            f"keeps the clips whose label {FILTER_CLASS!r} was observed, and it has no such "
+            "class. Leave out --protocol"
+        )
     train = np.flatnonzero(dataset.partition == "train")
     shares = {"fit": protocol.fit, "stop": protocol.stop, "select": protocol.select}
     rows = _shared_out(dataset, train, shares, protocol.seed)

@@ -11,7 +11,7 @@ from benchmark.errors import ProtocolError, StoreError
 from benchmark.plugins import registry
 from benchmark.protocol import name_of
 from benchmark.runs.published import PublishedSet
-from benchmark.runs.reading import Runs
+from benchmark.runs.reading import Runs, Warn
 from benchmark.runs.record import Record
 from benchmark.tuning import history as study_history
 from reports import verify
@@ -31,6 +31,7 @@ def publish(
     storage: str,
     data_root: Path | None = None,
     follow: Follow = iter,
+    warn: Warn = lambda sentence: None,
 ) -> PublishedSet:
     """Publish one data set's runs; what was published of it before is replaced.
 
@@ -50,6 +51,8 @@ def publish(
         Where the data lie: the runs' fingerprint and division are checked against them.
     follow : callable
         Gets steps and gives them back one by one, to show how far it is.
+    warn : callable
+        Called with one sentence on what is left out.
 
     Raises
     ------
@@ -72,7 +75,10 @@ def publish(
         ids = [[record.run_id for record in some] for some in (runs, audit)]
         made = verify.seal(folder, *ids, complete=True)
         studies = sorted({r.spec.study for r in runs if r.spec.study})
-        tables = results.derive(Analysis(made, spec.dataset), follow)
+        analysis = Analysis(made, spec.dataset)
+        if analysis.why_not_audited:
+            warn(analysis.why_not_audited)
+        tables = results.derive(analysis, follow)
         tables |= results.from_studies([study_history.read(name, storage) for name in studies])
         (folder / "results.json").write_text(results.write(tables), encoding="utf-8")
         if plugin.needs_root:  # labels, and scores of clips, are not ours to ship

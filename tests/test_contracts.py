@@ -16,7 +16,7 @@ from benchmark.errors import DataError, PluginError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.plugins.checks import check_dataset, check_model, make_auxiliary, make_part
 
-ROOTS = {"audioset20": "audioset"}
+ROOTS = {"audioset20": "audioset", "audioset-world": "audioset"}
 
 
 @pytest.mark.parametrize("name", registry.models().names())

@@ -351,12 +351,12 @@ print([r.run_id[0] for r in store.records()])
     assert "['a']" in out.stdout
 
 
-def make_division():
-    part = make_part(40, 5)
-    names = np.array([f"clip{number:02d}" for number in range(40)])
+def make_division(n=40):
+    part = make_part(n, 5)
+    names = np.array([f"clip{number:03d}" for number in range(n)])
     dataset = Dataset(
         name="made", X=part.X, y_true=part.y_true, y_mask=part.y_mask, keys=names, groups=names,
-        partition=np.where(np.arange(40) % 4 < 3, "train", "test"), citation="", licence="",
+        partition=np.where(np.arange(n) % 4 < 3, "train", "test"), citation="", licence="",
     )  # fmt: skip
     return divide(dataset)
 

@@ -21,6 +21,7 @@ from benchmark.contracts.model import Model
 from benchmark.errors import UnknownNameError
 from benchmark.plugins import registry
 from benchmark.protocol import PARTS
+from benchmark.runs.attributes import packed_attributes
 from benchmark.runs.published import PublishedSet
 from benchmark.scoring.evaluation import METRICS
 from reports import figures
@@ -48,6 +49,8 @@ def source(tmp_path_factory):
         )
     (folder / "labels").mkdir(parents=True)
     np.savez(folder / "labels" / f"{'d' * 16}.npz", **arrays)
+    genres = packed_attributes({"test_genre": np.array(["folk"] * 32 + ["jazz"] * 8)})
+    np.savez(folder / "labels" / f"{'d' * 16}-attributes.npz", **genres)
     made_of = [r for r in records("small", runs=2) if r.spec.label in MODELS]
     for record in made_of:
         record.clips = dict.fromkeys(PARTS, 40)

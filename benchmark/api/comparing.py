@@ -140,6 +140,10 @@ class _Together:
         runs = self._runs.values()
         return next(r for r in runs if r.record.spec.division_id == division_id).labels
 
+    def attributes(self, division_id: str, part: str) -> dict[str, np.ndarray]:
+        runs = [r for r in self._runs.values() if r.record.spec.division_id == division_id]
+        return next(filter(None, (run.attributes(part) for run in runs)), {})
+
     def scores(self, record: Record) -> dict[str, np.ndarray]:
         return self._runs[record.run_id].scores
 
@@ -223,6 +227,35 @@ class Result:
     def per_class(self) -> pd.DataFrame:
         """Return one row a class and model: average precision with its interval."""
         return self._results["per_class"].frame
+
+    def slices(self, by: str) -> ShownTable:
+        """Return each model's scores on slices of the clips, against all other clips.
+
+        Parameters
+        ----------
+        by : str
+            An attribute of the data set.
+
+        Raises
+        ------
+        UnknownNameError, ProtocolError
+            If there is no such attribute, or no slice of it is large enough.
+
+        Examples
+        --------
+        >>> import polytimbre as pt
+        >>> run = pt.run("logistic_regression", pt.load("rendered"))  # doctest: +SKIP
+        >>> pt.compare(run).slices("instruments").frame  # doctest: +SKIP
+        """
+        from reports.tables.declaration import facts_of, table
+
+        analysis = self._analysis
+        asked = Analysis(
+            analysis.store, part=analysis.part, n_resamples=analysis.n_resamples, by=by
+        )
+        asked.comparison = analysis.comparison
+        made = table("slices").make(asked, facts_of(asked))
+        return ShownTable(made.title, made.frame, tuple(made.notes))
 
     @property
     def notes(self) -> tuple[str, ...]:

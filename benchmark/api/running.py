@@ -253,6 +253,10 @@ class Run:
         """Return the labels of each part: ``y_true``, ``y_mask``, ``keys`` and ``groups``."""
         return self._source.labels(self.record.spec.division_id)
 
+    def attributes(self, part: str = "test") -> dict[str, np.ndarray]:
+        """Return what is known of a part's clips, by name: arrays of str, shape (n_clips,)."""
+        return self._source.attributes(self.record.spec.division_id, part)
+
     @cached_property
     def metrics(self) -> dict[str, float]:
         """Return the metrics on the test part by name, macro averages over classes.

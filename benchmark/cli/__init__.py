@@ -29,6 +29,7 @@ GROUPS = {
         analyses.calibration,
         analyses.thresholds,
         analyses.ensemble,
+        analyses.slices,
         analyses.audit,
         analyses.table,
         runs.show,

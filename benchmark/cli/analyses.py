@@ -28,6 +28,7 @@ from benchmark.cli.common import (
     print_table,
     read_runs,
     seeds_of,
+    warn,
 )
 from benchmark.errors import ProtocolError
 
@@ -213,6 +214,24 @@ def ensemble(
     _show(analysis, "ensembles", fmt)
 
 
+def slices(
+    by: Annotated[
+        str, typer.Option("--by", help="Attribute of the clips; `data verify` lists them.")
+    ],
+    dataset: StoredOption = None,
+    model: ModelsOption = None,
+    part: Annotated[str, typer.Option(help="fit, stop, select or test.")] = "test",
+    resamples: ResamplesOption = 2000,
+    fmt: FormatOption = "table",
+    store: StoreOption = None,
+) -> None:
+    """Show where models fail: each slice of the clips, by an attribute, against all others."""
+    from benchmark.protocol import PARTS
+
+    check_name("part", part, PARTS)
+    _show(_analysis(store, dataset, model, part, n_resamples=resamples, by=by), "slices", fmt)
+
+
 def audit(
     labels: Annotated[
         Path | None,
@@ -236,9 +255,17 @@ def audit(
     if dataset is not None:
         analysis = _analysis(store, dataset)
         names = ["protocol_audit", "protocol_averages"]
+        if reason := analysis.why_not_audited:
+            warn(reason)
+            names = []
         if analysis.mask_audit is not None:
             names += ["mask_audit", "mask_levels"]
             names += ["mask_preselection"] if analysis.mask_audit.preselected is not None else []
+        if not names:
+            raise ProtocolError(
+                f"there is nothing to audit on data set {dataset!r}: partial labels, too, are "
+                "audited where all of OpenMIC-2018's classes are known, and of two models"
+            )
         for name in names:
             _show(analysis, name, fmt)
 

@@ -49,6 +49,8 @@ def data_verify(
     print(f"fingerprint  {data.fingerprint}\ndivision     {division.id}")
     print(f"features     {data.X.shape[1]} frames x {data.X.shape[2]}, {data.X.dtype}")
     print(f"observed     {data.y_mask.mean():.1%} of the labels")
+    for attribute, values in data.attributes.items():
+        print(f"attribute    {attribute}: {len(set(values.tolist()) - {''})} values")
     for part in PARTS:
         labels = division.part(part)
         print(f"{part:<12} {len(labels):>6} clips, {labels.y_positive.sum():>6} observed positives")

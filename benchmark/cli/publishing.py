@@ -13,6 +13,7 @@ from benchmark.cli.common import (
     StoreOption,
     published_at,
     read_runs,
+    warn,
 )
 from benchmark.errors import PolytimbreError, ProtocolError, StoreError
 
@@ -79,6 +80,7 @@ def publish(
             storage=studies.address_of(storage, chosen),
             data_root=data_root.resolve() if data_root else None,
             follow=_follow(f"tables of {name}"),
+            warn=warn,
         )
         files = sum(p.stat().st_size for p in made.path.rglob("*") if p.is_file())
         print(f"published {len(made.runs) + len(made.audit)} runs on {name} in {made.path}, "
