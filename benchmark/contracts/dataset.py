@@ -123,7 +123,8 @@ class Dataset:
     audio_path : callable, optional
         Maps a key to the clip's audio file.
     features : str
-        The front end that `X` comes from, or what else these features are called.
+        The front end that `X` comes from, or what else these features are called; the engine
+        fills in what the plugin declares.
     origin : str, optional
         Fingerprint of the data set whose features :meth:`with_features` has replaced.
     auxiliary : Auxiliary, optional
@@ -384,7 +385,10 @@ class DatasetPlugin(ABC):
 
     def render(self, key: str) -> tuple[np.ndarray, int]:
         """Make the audio of a clip, where there is no file of it: float, mono, and its rate."""
-        raise DataError(f"data set {self.name!r} has no audio: no features can be computed from it")
+        raise DataError(
+            f"data set {self.name!r} has no audio here: no features can be computed from it. Where"
+            " audio lies in an archive, unpack it and name the folder with --data-root"
+        )
 
     def download(self, root: Path) -> Path:
         """Download into `root` and return the path to pass as ``--data-root``."""

@@ -137,7 +137,6 @@ class OpenMIC2018(DatasetPlugin):
             partition=partition,
             citation=self.citation,
             licence=self.licence,
-            features=self.features,
             split=split,
             official=split in self.splits,
             attributes={"genre": np.array([genre_of[key] for key in keys], str)}

@@ -76,7 +76,6 @@ class Rendered(DatasetPlugin):
             partition=np.where(arrays["test"], "test", "train"),
             citation=self.citation,
             licence=self.licence,
-            features=self.features,
             split=split,
             attributes={"instruments": labels.sum(axis=1).astype(str)},
         )
