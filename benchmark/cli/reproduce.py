@@ -32,6 +32,10 @@ def reproduce(
     data_root: RootOption = None,
     results: ResultsOption = None,
     store: StoreOption = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep the run, with its model, in this store."),
+    ] = None,
     fmt: FormatOption = "table",
 ) -> None:
     """Run a published or stored run again as recorded; show what differs, bit by bit.
@@ -41,7 +45,7 @@ def reproduce(
     machine, packages or code are not as recorded, mAP within 1e-6 (networks: 0.01). 1: not.
     """
     try:
-        reproduced = _reproduce(run_id, data_root, results, store, fmt)
+        reproduced = _reproduce(run_id, data_root, results, store, keep, fmt)
     except KeyboardInterrupt:
         warn("interrupted; nothing was stored")
         raise typer.Exit(130) from None
@@ -50,7 +54,12 @@ def reproduce(
 
 
 def _reproduce(
-    run_id: str, data_root: Path | None, results: Path | None, store: Path | None, fmt: str
+    run_id: str,
+    data_root: Path | None,
+    results: Path | None,
+    store: Path | None,
+    keep: Path | None,
+    fmt: str,
 ) -> bool:
     import tempfile
 
@@ -59,6 +68,7 @@ def _reproduce(
     from benchmark.runs.store import Store
     from reports.tables import reproduction as report
 
+    kept = Store(keep) if keep else None  # refused before it is computed
     source, record = published.find(run_id, _sources(results, store))
     rerun = again.prepare(record, data_root)
     where = f"published set {source.path.name!r}"
@@ -75,8 +85,12 @@ def _reproduce(
             _say([*advice, f"not reproduced: it fails here: {failure}"], fmt)
             return False
         made = fresh.get(rerun.run_id)
+        if kept:
+            kept.take(made, fresh)
         result = again.compare(source, record, fresh, made, rerun.circumstances)
     _print(result, advice, fmt)
+    if kept:
+        _say([f"kept with its model as run {made.run_id} in {kept.path}"], fmt)
     return result.reproduced
 
 

@@ -134,6 +134,10 @@ class LogMel(FrontEnd):
         "mean and standard deviation of the level in 64 mel bands; needs no weights, and does"
         " not carry over well from rendered clips to recordings"
     )
+    caveat: ClassVar[str] = (
+        "what a model learns from log-mel features of rendered clips does not carry over to"
+        " recordings: its scores are little better than chance there"
+    )
     citation: ClassVar[str] = (
         "S. Davis and P. Mermelstein, Comparison of Parametric Representations for Monosyllabic"
         " Word Recognition in Continuously Spoken Sentences, IEEE TASSP 28(4), 1980"
