@@ -80,7 +80,8 @@ def listen(
                     latencies.append(update.latency)
                     show(update)
     except KeyboardInterrupt:
-        pass
+        if not latencies:
+            warn("nothing was scored yet")
     finally:
         _say_latency(latencies)
 
@@ -184,7 +185,6 @@ def _table(run: "HearingRun", update: "Update") -> object:
 
 def _say_latency(latencies: Sequence[float]) -> None:
     if not latencies:
-        warn("nothing was scored")
         return
     import numpy as np
 

@@ -21,7 +21,8 @@ def draw(run: HearingRun, heard: Heard) -> Figure:
     """Draw the score of each class in each window; what sounds is framed by a line below."""
     order = np.argsort(-heard.clip, kind="stable")
     with style.applied():
-        drawn = Figure(figsize=(style.PAGE / 2.54, (2.2 + 0.5 * len(order)) / 2.54))
+        size = style.PAGE / 2.54, (2.2 + 0.5 * len(order)) / 2.54
+        drawn = Figure(figsize=size, layout="constrained")
         axes = drawn.subplots()
         edges = edges_of(heard)
         grid = np.arange(len(order) + 1) - 0.5
@@ -37,7 +38,6 @@ def draw(run: HearingRun, heard: Heard) -> Figure:
         axes.tick_params(length=0, axis="y")
         drawn.colorbar(mesh, ax=axes, label="score", pad=0.02)
         axes.set_title(f"{heard.file.name}; dark line: present; grey: not known", loc="left")
-        drawn.set_layout_engine("constrained")
     return drawn
 
 

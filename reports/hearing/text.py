@@ -15,8 +15,8 @@ FORMATS = ("table", "json", "csv", "audacity")
 
 
 def clock(seconds: float) -> str:
-    """Return a time as in ``1:05`` or ``2:00:00``."""
-    minutes, rest = divmod(int(seconds), 60)
+    """Return a time to the nearest second, as in ``1:05`` or ``2:00:00``."""
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 

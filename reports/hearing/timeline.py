@@ -77,13 +77,14 @@ def page(run: HearingRun, heard: Heard) -> str:
  aria-label="position in the recording">
 <span id="clock"></span>
 </div>
+<p class="about">The stronger the colour, the higher the score; a line below marks where a class
+reaches its threshold, {run.thresholds.min():.2f}. Grey: the run does not know the class. AP:
+average precision on the run's own test part, beside that of chance.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="instruments over time">
-<table>
-<caption>The stronger the colour, the higher the score; a line below marks where a class reaches its
-threshold, {run.thresholds.min():.2f}. Grey: the run does not know the class. AP: average precision
-on the run's own test part, beside that of chance.</caption>
-<thead><tr><th scope="col">instrument</th><th scope="col"><span class="axis">{_axis(heard)}</span>
-</th><th scope="col" class="now">now</th><th scope="col" class="score">highest</th>
+<table aria-label="instruments, highest score first">
+<thead><tr><th scope="col">instrument</th>
+<th scope="col" class="time"><span class="axis">{_axis(heard)}</span></th>
+<th scope="col" class="now">now</th><th scope="col" class="score">highest</th>
 <th scope="col">sounds</th><th scope="col">AP</th></tr></thead>
 <tbody>
 {"".join(_row(run, heard, c) for c in order)}</tbody>
