@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.audio.files import open_recording
-from benchmark.audio.windows import CLIP_FRAMES, Window, cut
+from benchmark.audio.windows import Window, cut
 from benchmark.contracts.dataset import OWN
 from benchmark.contracts.frontend import FrontEnd
 from benchmark.contracts.model import Model
