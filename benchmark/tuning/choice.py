@@ -61,6 +61,14 @@ def seconds(study: Any) -> float:
     return sum(told["seconds"] for name, told in stored if name.startswith("fold "))
 
 
+def failures(study: Any) -> list[str]:
+    """Return why fits failed that were to compare trials again."""
+    stored = study.user_attrs.items()
+    return [
+        told["reason"] for name, told in stored if name.startswith("fold ") and "reason" in told
+    ]
+
+
 def chosen(study: Any) -> Any | None:
     """Return the trial that a study chooses, None where none is complete.
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from benchmark.errors import StoreError
 from benchmark.protocol import N_FOLDS
+from benchmark.tuning import choice
 from benchmark.tuning.choice import N_LEADERS
 from benchmark.tuning.history import StudyHistory
 from reports.tables.declaration import Content, Table
@@ -81,7 +82,11 @@ def _again(history: StudyHistory) -> str:
     """Say what chose among the best trials."""
     compared = [t for t in history.trials if t.cross_validated == t.cross_validated]
     if not compared:
-        return "chosen by select mAP alone: its best trials have not been compared again"
+        reasons = choice.failures(history.study)
+        why = (
+            f"failed ({reasons[0]})" if reasons else "has not been done: `polytimbre tune` does it"
+        )
+        return f"chosen by select mAP alone: comparing the best trials on all training clips {why}"
     compared.sort(key=lambda t: -t.cross_validated)
     shown = ", ".join(f"trial {t.number} {t.cross_validated:.3f}" for t in compared)
     return (
