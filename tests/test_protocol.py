@@ -1,5 +1,7 @@
 """The division into parts: whole groups, stratified, repeatable; and who may be compared."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from test_contracts import make_dataset
 
 from benchmark.contracts.dataset import CLASSES, Dataset
 from benchmark.errors import ProtocolError
-from benchmark.protocol import PARTS, Protocol, divide
+from benchmark.protocol import PARTS, PROTOCOLS, Protocol, divide
 
 
 def masked_data(n, group_size, seed):
@@ -58,3 +60,10 @@ def test_division_repeats_and_its_id_tells_protocols_apart():
 def test_too_few_groups_are_refused():
     with pytest.raises(ProtocolError, match="too few to divide"):
         divide(make_dataset(groups=np.array(["a"] * 5 + ["b"] * 3)))
+
+
+def test_what_is_trained_as_published_needs_the_class_whose_clips_are_kept():
+    data = replace(masked_data(300, 1, 0), classes=(*CLASSES[:-1], "harp"))
+    divide(data)
+    with pytest.raises(ProtocolError, match="'made' can't be trained on as published.*'voice'"):
+        divide(data, PROTOCOLS["published"])
