@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_documents import blocks
+from typer.testing import CliRunner
 
+from benchmark.cli import app
 from benchmark.datasets.folder import Folder
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.plugins.checks import check_dataset
@@ -146,6 +148,25 @@ def test_missing_files_are_sentences(tmp_path):
     (root / "labels.csv").write_bytes("cl\u00e9,cello".encode("latin-1"))
     with pytest.raises(DataError, match=r"labels.csv can't be read"):
         Folder().load(root)
+
+
+def test_verify_names_clips_with_the_same_features(tmp_path):
+    root = with_features(write_table(tmp_path, good_rows()))
+    with np.load(root / "features.npz") as stored:
+        arrays = dict(stored)
+    for one, other in ((0, 39), (12, 13)):  # keys are the other way round
+        arrays["X"][one] = arrays["X"][other]
+    np.savez(root / "features.npz", **arrays)
+    data = Folder().load(root)
+    assert [data.keys[rows].tolist() for rows in data.identical()] == [
+        ["clip00", "clip39"], ["clip26", "clip27"],
+    ]  # fmt: skip
+    done = CliRunner().invoke(app, ["data", "verify", "folder", "--data-root", str(root)])
+    assert done.exit_code == 0, done.output
+    first, second = (line for line in done.output.splitlines() if line.startswith("identical"))
+    assert first.startswith("identical    clip00 (") and first.endswith(" = clip39 (test)")
+    assert second.startswith("identical    clip26 (")
+    assert "attribute    genre: 1 values" in done.output
 
 
 def recipe(name: str) -> str:

@@ -166,6 +166,24 @@ def test_every_declared_table_says_its_rows_and_columns(derived):
         table("comparson")
 
 
+def test_the_protocol_audit_is_left_out_of_other_classes_with_a_sentence(source):
+    analysis = analysis_of(source)
+    assert analysis.why_not_audited is None
+    known = analysis.store.labels(analysis.comparison.division_id)
+    every = np.ones_like(known["test"].y_mask)
+    for change, sentence in (
+        ({"classes": ("cello", "flute", "harp")}, "'small' has no such class"),
+        ({"y_mask": every}, "OpenMIC-2018's 20 classes, and data set 'small' has others"),
+    ):
+        analysis = analysis_of(source)
+        analysis.labels = {part: replace(one, **change) for part, one in known.items()}
+        assert analysis.why_not_audited.startswith("the protocol audit is left out")
+        assert sentence in analysis.why_not_audited
+        for name in ("protocol_audit", "protocol_averages", "kept"):
+            assert table(name).make(analysis) is None
+    assert analysis.mask_audit is None
+
+
 def test_the_best_model_is_held_against_the_others_in_a_family_of_its_own(source, derived):
     analysis = analysis_of(source)
     pairs, frame = analysis.inference.pairs, derived.tables["comparison"].frame

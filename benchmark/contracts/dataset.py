@@ -296,6 +296,14 @@ class Dataset:
         # auxiliary clips have the data set's own features
         return replace(self, features=name, X=X, origin=self.fingerprint, auxiliary=None)
 
+    def identical(self) -> list[np.ndarray]:
+        """Return the rows of clips whose features are the same to the last bit, set by set."""
+        rows_of: dict[bytes, list[int]] = {}
+        for row, features in enumerate(self.X):
+            digest = hashlib.sha256(np.ascontiguousarray(features).data).digest()
+            rows_of.setdefault(digest, []).append(row)
+        return [np.array(rows) for rows in rows_of.values() if len(rows) > 1]
+
     def part(self, rows: np.ndarray) -> Part:
         """Return the clips at `rows` (int or bool indices) as a :class:`Part`."""
         return Part(self.y_true[rows], self.y_mask[rows], classes=self.classes, X=self.X[rows])
