@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmark.audio.resampling import Resampler
 from benchmark.errors import DataError
+from benchmark.reading.files import open_binary
 
 #: Files of a folder that are taken for audio.
 LIBSNDFILE_SUFFIXES = (
@@ -21,6 +22,8 @@ LIBSNDFILE_SUFFIXES = (
 )  # fmt: skip
 FFMPEG_SUFFIXES = (".m4a", ".mp4", ".aac", ".webm", ".wma", ".mov", ".mka", ".mkv")
 SUFFIXES = (*LIBSNDFILE_SUFFIXES, *FFMPEG_SUFFIXES)
+#: Bytes of the largest file that is opened; what is read is never held whole.
+LARGEST = 1 << 40
 #: Seconds of audio that are in memory at a time.
 BLOCK_SECONDS = 5.0
 #: Shorter ones are refused: no instrument can be told from them.
@@ -83,11 +86,8 @@ def open_recording(path: Path) -> Recording:
     path = Path(path)
     if path.is_dir():
         raise DataError(f"{path} is a folder, not an audio file")
-    try:
-        with path.open("rb") as file:
-            start = file.read(12)
-    except OSError as error:
-        raise DataError(f"{path} can't be read ({error.strerror})") from error
+    with open_binary(path, LARGEST, "name an audio file, or a folder of them") as file:
+        start = file.read(12)
     if not start:
         raise DataError(f"{path} is empty (0 bytes)")
     if path.suffix.lower() in FFMPEG_SUFFIXES or start[4:8] == b"ftyp":

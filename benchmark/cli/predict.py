@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli.common import StoreOption, check_name, read_runs, warn
+from benchmark.reading.spreadsheets import inert
 
 if TYPE_CHECKING:
     import numpy as np
@@ -154,7 +155,9 @@ def _json(
 
 def _print_csv(results: "Sequence[tuple[Path, Heard]]", classes: Sequence[str]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["file", "start", "end", *classes])
+    writer.writerow(["file", "start", "end", *map(inert, classes)])
     for file, heard in results:
         for start, end, row in zip(heard.starts, heard.ends, heard.scores, strict=True):
-            writer.writerow([file, f"{start:.3f}", f"{end:.3f}", *(str(value) for value in row)])
+            writer.writerow(
+                [inert(str(file)), f"{start:.3f}", f"{end:.3f}", *(str(value) for value in row)]
+            )

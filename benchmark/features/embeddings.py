@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import DataError
+from benchmark.reading.files import open_binary
+from benchmark.reading.npz import MAX_FILE_BYTES
 
 #: What a file may be called.
 SUFFIXES = (".npz", ".parquet")
+#: Bytes that an archive may hold unpacked, whatever it takes packed; beyond, `RATIO` times that.
+UNPACKED, RATIO = 1 << 26, 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,32 +132,37 @@ def _check(path: Path, keys: np.ndarray, X: np.ndarray, layer: int | None) -> np
     return X if X.dtype == np.uint8 else X.astype(np.float32)
 
 
-def _load(path: Path) -> "np.lib.npyio.NpzFile | np.ndarray":
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        pickled = "ickle" in str(error)
-        reason = "it holds Python objects (a pickle), which are never loaded" if pickled else error
-        raise DataError(f"{path} can't be read: {reason}. Write it by numpy.savez") from error
+def _load(path: Path, *names: str) -> dict[str, np.ndarray]:
+    """Return arrays of a ``.npz`` file by name, or that of a ``.npy`` file under ""."""
+    with open_binary(path, MAX_FILE_BYTES, "write it by numpy.savez") as file:
+        try:
+            if not names:
+                return {"": np.lib.format.read_array(file, allow_pickle=False)}
+            with zipfile.ZipFile(file) as archive:
+                _check_claim(path, sum(member.file_size for member in archive.infolist()))
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as stored:
+                return {n: stored[n] if n in names else np.empty(0) for n in stored}
+        except Exception as error:  # zipfile, zlib and numpy raise many kinds
+            objects = (
+                "it holds Python objects (a pickle), which are never loaded: keys must be text"
+            )
+            reason = objects if "ickle" in str(error) else error or type(error).__name__
+            raise DataError(f"{path} can't be read: {reason}. Write it by numpy.savez") from error
+
+
+def _check_claim(path: Path, claimed: int) -> None:
+    """Raise ValueError where a file says that it holds more than a file of its size can."""
+    if claimed > UNPACKED + RATIO * path.stat().st_size:
+        raise ValueError(f"it claims to hold {claimed >> 20} MiB")
 
 
 def _read_npz(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
-    stored = _load(path)
-    if isinstance(stored, np.ndarray):
-        raise DataError(f"{path} is a single array, not an archive of `key` and `X`")
-    with stored:
-        missing = [name for name in ("key", "X") if name not in stored]
-        if missing:
-            held = ", ".join(stored.files) or "nothing"
-            raise DataError(f"{path} lacks `{missing[0]}`: it holds {held}")
-        try:
-            keys, X = stored["key"], stored["X"]
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
-            pickled = "ickle" in str(error)
-            advice = "keys must be text, as in numpy.array(keys, dtype=str)"
-            reason = f"it holds Python objects, which are never loaded: {advice}"
-            raise DataError(f"{path} can't be read: {reason if pickled else error}") from error
-    return _sha256(path), keys, X
+    stored = _load(path, "key", "X")
+    for name in ("key", "X"):
+        if name not in stored:
+            raise DataError(f"{path} lacks `{name}`: it holds {', '.join(stored) or 'nothing'}")
+    return _sha256(path), stored["key"], stored["X"]
 
 
 def _read_folder(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
@@ -162,7 +171,7 @@ def _read_folder(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
         raise DataError(f"{path} holds no .npy file: one a clip is needed, named after its key")
     digest, rows = hashlib.sha256(), []
     for file in files:
-        row = _load(file)
+        row = _load(file)[""]
         if rows and (row.shape, row.dtype) != (rows[0].shape, rows[0].dtype):
             raise DataError(
                 f"{file} has shape {row.shape} and type {row.dtype}, {files[0].name} has"
@@ -181,10 +190,14 @@ def _read_parquet(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
         raise DataError(
             f'{path} needs pyarrow: `pip install "polytimbre[parquet]"`, or write a .npz'
         ) from error
-    try:
-        table = parquet.read_table(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"{path} can't be read: {error}") from error
+    with open_binary(path, MAX_FILE_BYTES, "write it by pyarrow") as file:
+        try:
+            stored = parquet.ParquetFile(file)
+            groups = map(stored.metadata.row_group, range(stored.metadata.num_row_groups))
+            _check_claim(path, sum(group.total_byte_size for group in groups))
+            table = stored.read()
+        except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
+            raise DataError(f"{path} can't be read: {error}") from error
     missing = [name for name in ("key", "X") if name not in table.column_names]
     if missing:
         held = ", ".join(table.column_names)
@@ -204,5 +217,5 @@ def _read_parquet(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_binary(path, MAX_FILE_BYTES, "write it anew") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,6 +17,7 @@ from functools import cache
 from benchmark import contracts, scoring
 from benchmark.errors import PluginError
 from benchmark.plugins.names import WHOLE, Definition, Library, Module, Names, Target, Uses, within
+from benchmark.plugins.source import check_known
 
 #: Raised by hand when the engine computes something else from the same plugin.
 ENGINE_FORMAT = 1
@@ -46,7 +47,9 @@ def source_hash(cls: type) -> str:
 def _hashed(cls: type) -> str:
     walk = _Walk(cls)
     of_contracts = sorted(_digest(walk.text(one)) for one in walk.used_by_contracts)
-    return _digest("\n\n".join([str(ENGINE_FORMAT), walk.text(walk.start), *of_contracts]))[:16]
+    text = walk.text(walk.start)
+    check_known(text)
+    return _digest("\n\n".join([str(ENGINE_FORMAT), text, *of_contracts]))[:16]
 
 
 def imported_libraries(cls: type) -> set[str]:
