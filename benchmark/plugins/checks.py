@@ -18,7 +18,9 @@ import numpy as np
 from benchmark.contracts.dataset import CLASSES, DatasetPlugin, Part
 from benchmark.contracts.model import History, Model
 from benchmark.contracts.parameters import declared
+from benchmark.datasets.reading.embedded import read_features
 from benchmark.errors import PluginError, PolytimbreError, UnknownNameError
+from benchmark.plugins import registry
 from benchmark.plugins.identity import imported_libraries
 from benchmark.protocol import PARTS, divide
 
@@ -328,3 +330,8 @@ def check_dataset(plugin: type[DatasetPlugin], root: Path | None) -> Iterator[st
     shared = set.union(*seen) if sum(map(len, seen)) > len(set.union(*seen)) else set()
     require(not shared, "a group is in two parts")
     yield "it divides into parts that share no group"
+    for name, path in plugin.feature_files.items():
+        width = read_features(path, data.keys).shape[2]
+        wanted = registry.frontends().get(name).n_features
+        require(width == wanted, f"{path} has {width} features, the front end {name} {wanted}")
+        yield f"its {name} features are there, of these clips and as wide as the front end's"

@@ -9,14 +9,13 @@ import numpy as np
 
 from benchmark.audio.files import open_recording
 from benchmark.audio.windows import Window, cut
+from benchmark.contracts.dataset import OWN
 from benchmark.contracts.frontend import FrontEnd
 from benchmark.contracts.model import Model
 from benchmark.errors import DataError, ParameterError
 from benchmark.features.joining import join
 from benchmark.plugins import registry
 
-#: Frames of a clip, in every data set whose features are computed from audio.
-CLIP_FRAMES = 10
 #: Windows that are scored together where nobody waits for each.
 TOGETHER = 32
 #: Seconds from window to window, at least.
@@ -179,8 +178,9 @@ class Recogniser:
             raise ParameterError(
                 f"from window to window are at least {LEAST_HOP} seconds, not {hop_seconds:g}"
             )
-        frames = self.n_frames, self.heard_frames or self.n_frames
-        windows = cut(blocks, sample_rate, self.front_ends, *frames, hop_seconds)
+        windows = cut(
+            blocks, sample_rate, self.front_ends, self.n_frames, hop_seconds, self.heard_frames
+        )
         while batch := list(islice(windows, together)):
             yield from zip(batch, self.model.predict_proba(self._features(batch)), strict=True)
 
@@ -231,6 +231,16 @@ def front_ends(features: str) -> tuple[FrontEnd, ...]:
         Where a name is there twice, or the front ends have frames of different lengths.
     """
     names = features.split("+")
+    if OWN in names:
+        raise DataError(
+            "the data set does not say by which front end its features were made: they can't be"
+            " computed from audio"
+        )
+    if files := [name for name in names if ":" in name]:
+        raise DataError(
+            f"the features {files[0]} were read from a file: polytimbre can't compute them from"
+            " audio. Use a run on features of a front end, see `polytimbre list frontends`"
+        )
     if len(set(names)) < len(names):
         raise DataError(f"the features {features!r} name a front end twice")
     made = tuple(registry.frontends().get(name)() for name in names)
