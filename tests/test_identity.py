@@ -20,7 +20,7 @@ from benchmark.plugins import registry
 from benchmark.plugins.identity import imported_libraries, source_hash
 
 ROOT = Path(__file__).parent.parent
-NETWORKS = {"attention", "cnn"}
+NETWORKS = {"attention", "cnn", "cnn_pretrained", "probe"}
 PER_CLASS = {"hist_gradient_boosting", "logistic_regression", "random_forest", "xgboost"}
 ALL = NETWORKS | PER_CLASS | {"constant"}
 
@@ -107,6 +107,8 @@ def test_moving_and_renaming_modules_leaves_every_identity_alone(tree, before):
     text = network.read_text().replace("import augmentation", "import changes as chg")
     network.write_text(re.sub(r"\baugmentation\.(roll|mix|mask_frames)\(", r"chg.\1(", text))
     (moved / "models/cnn.py").rename(moved / "models/convolutional.py")
+    pretrained = moved / "models/cnn_pretrained.py"
+    pretrained.write_text(pretrained.read_text().replace("models.cnn", "models.convolutional"))
     assert ids(moved) == before
 
 
@@ -121,7 +123,7 @@ def test_moving_and_renaming_modules_leaves_every_identity_alone(tree, before):
         ("benchmark/scoring/metrics.py", "1 - 1e-7)", "1 - 1e-6)", ALL),
         ("benchmark/scoring/metrics.py", "RELEVANCE = 0.5", "RELEVANCE = 0.4", ALL),
         ("benchmark/plugins/identity.py", "ENGINE_FORMAT = 1", "ENGINE_FORMAT = 2", ALL),
-        ("models/cnn.py", "MaxPooling2D(2)", "MaxPooling2D(3)", {"cnn"}),
+        ("models/cnn.py", "MaxPooling2D(2)", "MaxPooling2D(3)", {"cnn", "cnn_pretrained"}),
         ("models/xgboost.py", "nthread=1)", "nthread=2)", {"xgboost"}),
     ],
 )  # fmt: skip
