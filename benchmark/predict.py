@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.audio.files import open_recording
-from benchmark.audio.windows import Window, cut
+from benchmark.audio.windows import CLIP_FRAMES, Window, cut
+from benchmark.contracts.dataset import OWN
 from benchmark.contracts.frontend import FrontEnd
 from benchmark.contracts.model import Model
 from benchmark.errors import DataError, StoreError
 from benchmark.features.joining import join
 from benchmark.plugins import registry
+from benchmark.runs.features import features_of
 from benchmark.scoring.metrics import Ranking
 from benchmark.scoring.thresholds import choose
 
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from benchmark.runs.reading import Runs
     from benchmark.runs.record import Record
 
-#: Frames of a clip, in every data set whose features are computed from audio.
-CLIP_FRAMES = 10
 #: Windows that are scored together where nobody waits for each.
 TOGETHER = 32
 #: Samples that are nowhere larger are silence, about -100 dB.
@@ -157,6 +157,16 @@ def front_ends(features: str) -> tuple[FrontEnd, ...]:
         Where a name is there twice, or the front ends have frames of different lengths.
     """
     names = features.split("+")
+    if OWN in names:
+        raise DataError(
+            "the data set does not say by which front end its features were made: they can't be"
+            " computed from audio"
+        )
+    if files := [name for name in names if ":" in name]:
+        raise DataError(
+            f"the features {files[0]} were read from a file: polytimbre can't compute them from"
+            " audio. Use a run on features of a front end, see `polytimbre list frontends`"
+        )
     if len(set(names)) < len(names):
         raise DataError(f"the features {features!r} name a front end twice")
     made = tuple(registry.frontends().get(name)() for name in names)
@@ -187,12 +197,7 @@ def recogniser(store: "Runs", run_id: str) -> "tuple[Recogniser, Record]":
             f"the model of run {record.run_id} is not stored there: published sets hold scores."
             " Run it again with `polytimbre run`, which keeps the model"
         )
-    features = getattr(registry.datasets().get(spec.dataset), "features", None)
-    if features is None:
-        raise DataError(
-            f"the data set {spec.dataset!r} does not say by which front end its features were"
-            " made: they can't be computed from audio"
-        )
+    features = features_of(spec)
     model = registry.models().get(spec.model).from_params(**spec.params)
     model.load(folder)
     return Recogniser(model, front_ends(features), CLIP_FRAMES), record

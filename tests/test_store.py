@@ -235,14 +235,26 @@ def test_a_record_is_held_to_its_types(change, sentence):
         Record.from_json(json.dumps({**content, "digest": digest(content)}))
 
 
-def test_records_of_the_format_before_are_read_and_written_as_they_were():
+@pytest.mark.parametrize("number", [3, 4])
+def test_records_of_formats_before_are_read_and_written_as_they_were(number):
     content = json.loads(make_record().to_json())
-    del content["digest"], content["labels"]
-    content["format"] = 3
+    del content["digest"], content["spec"]["features"], content["spec"]["features_sha256"]
+    if number == 3:
+        del content["labels"]
+    content["format"] = number
     text = json.dumps({**content, "digest": digest(content)}, indent=1) + "\n"
     record = Record.from_json(text)
-    assert record.labels is None
+    assert record.labels is None and record.spec.features is None
     assert record.to_json() == text
+    # its id does not change either: nothing of what came later is asked for
+    assert "features" not in record.spec._asked()
+
+
+def test_a_record_says_what_features_it_is_on():
+    content = json.loads(make_record().to_json())
+    del content["digest"], content["spec"]["features_sha256"]
+    with pytest.raises(StoreError, match=r"lacks the field 'spec\.features_sha256'"):
+        Record.from_json(json.dumps({**content, "digest": digest(content)}))
 
 
 def test_the_stage_that_the_model_stands_at():

@@ -35,7 +35,7 @@ from benchmark.analysis.threshold_gains import Gains
 from benchmark.analysis.threshold_policies import N_TRIALS
 from benchmark.analysis.training_gap import Gap
 from benchmark.contracts.dataset import CLASSES
-from benchmark.errors import ProtocolError
+from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
@@ -91,6 +91,8 @@ class Analysis:
         Needed where the store holds runs of several.
     models : sequence of str, optional
         Names, or ``name:preset``; all if None.
+    features : str, optional
+        Runs on these features alone; see :func:`benchmark.analysis.comparison.compare`.
     part : {"fit", "stop", "select", "test"}
         Of the comparison.
     n_resamples : int
@@ -120,6 +122,7 @@ class Analysis:
     all_seeds: bool = True
     follow: Callable[[list[Record]], Iterable[Record]] = iter
     by: str | None = None
+    features: str | None = None
 
     def __post_init__(self) -> None:
         self.store = ReadOnce(self.store)
@@ -127,7 +130,9 @@ class Analysis:
     @cached_property
     def comparison(self) -> Comparison:
         """The newest finished runs of each model."""
-        return comparison.compare(self.store, self.dataset, self.models, self.part)
+        return comparison.compare(
+            self.store, self.dataset, self.models, self.part, features=self.features
+        )
 
     @cached_property
     def trained(self) -> Comparison:
@@ -222,9 +227,12 @@ class Analysis:
         """Models that were trained under the published protocol; empty if there are none."""
         try:
             return comparison.compare(
-                self.store, self.comparison.dataset, protocol="published"
+                self.store,
+                self.comparison.dataset,
+                protocol="published",
+                features=self.features,
             ).entries
-        except ProtocolError:
+        except (ProtocolError, UnknownNameError):
             return []
 
     @property

@@ -172,7 +172,8 @@ def group(entry: Entry, smaller: Sequence[Record]) -> dict[float, list[Record]]:
 
 def _key(record: Record) -> tuple:
     spec = record.spec
-    return spec.model, spec.params, spec.source, record.versions, record.threads
+    asked = spec.model, spec.params, spec.source, spec.features_sha256
+    return *asked, record.versions, record.threads
 
 
 def _training_mAP(record: Record) -> float:

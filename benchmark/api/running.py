@@ -27,6 +27,7 @@ from benchmark.plugins import registry
 from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs import request as requests
+from benchmark.runs.features import features_of, parse
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
@@ -61,8 +62,14 @@ def datasets() -> list[str]:
     return registry.datasets().names()
 
 
-def load(name: str, data_root: str | Path | None = None, split: str | None = None) -> Dataset:
-    """Load a data set by name.
+def load(
+    name: str,
+    data_root: str | Path | None = None,
+    split: str | None = None,
+    features: str | Path | None = None,
+    layer: int | None = None,
+) -> Dataset:
+    """Load a data set by name, on its own features or on others.
 
     Parameters
     ----------
@@ -72,6 +79,11 @@ def load(name: str, data_root: str | Path | None = None, split: str | None = Non
         File or folder of a data set that is not embedded.
     split : str, optional
         Another partition than the official one.
+    features : str or Path, optional
+        A front end whose features come with the data set or were extracted, a file of
+        embeddings, or several joined as in ``"logmel+mert.npz"``; the data set's own if None.
+    layer : int, optional
+        Of a file that holds several, counted from 0.
 
     Raises
     ------
@@ -85,7 +97,7 @@ def load(name: str, data_root: str | Path | None = None, split: str | None = Non
     ((6000, 10, 128), (6000, 20))
     """
     root = None if data_root is None else Path(data_root).resolve()
-    return requests.load(requests.DataRequest(name, root, split))
+    return requests.load(requests.DataRequest(name, root, split, parse(features), layer))
 
 
 def run(
@@ -310,7 +322,8 @@ class Run:
     def _facts(self) -> dict[str, str]:
         spec = self.record.spec
         facts = {"run": self.id, "model": self.label, "seed": str(spec.seed)}
-        facts |= {"data set": spec.dataset, "status": self.record.error or self.record.status}
+        facts |= {"data set": spec.dataset, "features": features_of(spec)}
+        facts |= {"status": self.record.error or self.record.status}
         if self.record.finished and getattr(self._source, "complete", True):
             facts |= {name: f"{self.metrics[name]:.3f}" for name in ("mAP", "f1_global")}
         return facts

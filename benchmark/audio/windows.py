@@ -8,6 +8,9 @@ import numpy as np
 from benchmark.audio.resampling import Resampler
 from benchmark.contracts.frontend import FrontEnd
 
+#: Frames of a clip, in every data set whose features are computed from audio.
+CLIP_FRAMES = 10
+
 
 @dataclass(frozen=True)
 class Window:

@@ -8,8 +8,11 @@ import typer
 
 from benchmark.cli.common import (
     DatasetOption,
+    FeaturesOption,
     FormatOption,
+    LayerOption,
     ModelsOption,
+    OnFeaturesOption,
     ParamOption,
     ResamplesOption,
     RootOption,
@@ -22,6 +25,7 @@ from benchmark.cli.common import (
     WorkersOption,
     check_name,
     compute,
+    data_of,
     open_store,
     parse_params,
     print_result,
@@ -67,6 +71,7 @@ def table(
     ] = None,
     dataset: StoredOption = None,
     model: ModelsOption = None,
+    features: OnFeaturesOption = None,
     resamples: ResamplesOption = 2000,
     fmt: FormatOption = "table",
     store: StoreOption = None,
@@ -83,7 +88,8 @@ def table(
         ]
         print_table(pd.DataFrame(rows, columns=["name", "shows", "command"]), fmt, "tables")
     else:
-        _show(_analysis(store, dataset, model, n_resamples=resamples), name, fmt)
+        settings = {"n_resamples": resamples, "features": features}
+        _show(_analysis(store, dataset, model, **settings), name, fmt)
 
 
 def compare(
@@ -94,6 +100,7 @@ def compare(
         bool, typer.Option("--ranks", help="Average ranks, wins and losses by class.")
     ] = False,
     part: Annotated[str, typer.Option(help="fit, stop, select or test.")] = "test",
+    features: OnFeaturesOption = None,
     resamples: ResamplesOption = 2000,
     fmt: FormatOption = "table",
     store: StoreOption = None,
@@ -103,7 +110,8 @@ def compare(
 
     check_name("part", part, PARTS)
     name = "ranks" if ranks else "per_class" if per_class else "comparison"
-    _show(_analysis(store, dataset, model, part, n_resamples=resamples), name, fmt)
+    analysis = _analysis(store, dataset, model, part, n_resamples=resamples, features=features)
+    _show(analysis, name, fmt)
 
 
 def gap(
@@ -130,6 +138,8 @@ def learning_curve(
     param: ParamOption = None,
     data_root: RootOption = None,
     split: SplitOption = None,
+    features: FeaturesOption = None,
+    layer: LayerOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -139,15 +149,14 @@ def learning_curve(
     """Train on 10, 20, 50 and 100 % of the groups; say whether more data would pay."""
     from benchmark.analysis.learning_curve import FRACTIONS
     from benchmark.runs import suite
-    from benchmark.runs.request import DataRequest
 
     chosen = open_store(store)
-    data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
+    data = data_of(dataset, data_root, split, features, layer)
     params, wanted = parse_params(param), []
     for fraction in FRACTIONS:
         wanted += suite.requests(data, model, seeds_of(seed, seeds), params, fraction)
     compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
-    analysis = _analysis(chosen.path, dataset, model, n_resamples=resamples)
+    analysis = _analysis(chosen.path, dataset, model, n_resamples=resamples, features=features)
     _show(analysis, "learning_curve", fmt)
 
 

@@ -55,7 +55,8 @@ def data_verify(
     division = divide(data)
     print(f"{data.name} ({data.split}) holds to its contract")
     print(f"fingerprint  {data.fingerprint}\ndivision     {division.id}")
-    print(f"features     {data.X.shape[1]} frames x {data.X.shape[2]}, {data.X.dtype}")
+    shape = f"{data.X.shape[1]} frames x {data.X.shape[2]}"
+    print(f"features     {data.features}, {shape}, {data.X.dtype}")
     print(f"observed     {data.y_mask.mean():.1%} of the labels")
     for attribute, values in data.attributes.items():
         print(f"attribute    {attribute}: {len(set(values.tolist()) - {''})} values")

@@ -2,14 +2,17 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.cli.common import (
+    FeaturesOption,
     FormatOption,
+    LayerOption,
     ResultsOption,
     RootOption,
     StoreOption,
@@ -24,12 +27,15 @@ if TYPE_CHECKING:
 
     from benchmark.analysis.reproduction import Reproduction, Rerun
     from benchmark.runs.reading import Runs
+    from benchmark.runs.record import Record
     from benchmark.runs.store import Store
 
 
 def reproduce(
     run_id: Annotated[str, typer.Argument(help="Stored or published run; may be shortened.")],
     data_root: RootOption = None,
+    features: FeaturesOption = None,
+    layer: LayerOption = None,
     results: ResultsOption = None,
     store: StoreOption = None,
     fmt: FormatOption = "table",
@@ -41,7 +47,8 @@ def reproduce(
     machine, packages or code are not as recorded, mAP within 1e-6 (networks: 0.01). 1: not.
     """
     try:
-        reproduced = _reproduce(run_id, data_root, results, store, fmt)
+        rerun = partial(_prepare, data_root, features, layer)
+        reproduced = _reproduce(run_id, rerun, results, store, fmt)
     except KeyboardInterrupt:
         warn("interrupted; nothing was stored")
         raise typer.Exit(130) from None
@@ -50,7 +57,11 @@ def reproduce(
 
 
 def _reproduce(
-    run_id: str, data_root: Path | None, results: Path | None, store: Path | None, fmt: str
+    run_id: str,
+    prepare: "Callable[[Record], Rerun]",
+    results: Path | None,
+    store: Path | None,
+    fmt: str,
 ) -> bool:
     import tempfile
 
@@ -60,7 +71,7 @@ def _reproduce(
     from reports.tables import reproduction as report
 
     source, record = published.find(run_id, _sources(results, store))
-    rerun = again.prepare(record, data_root)
+    rerun = prepare(record)
     where = f"published set {source.path.name!r}"
     if not isinstance(source, published.PublishedSet):
         where = f"store {source.path}"
@@ -78,6 +89,15 @@ def _reproduce(
         result = again.compare(source, record, fresh, made, rerun.circumstances)
     _print(result, advice, fmt)
     return result.reproduced
+
+
+def _prepare(
+    data_root: Path | None, features: str | None, layer: int | None, record: "Record"
+) -> "Rerun":
+    from benchmark.analysis.reproduction import prepare
+    from benchmark.runs.features import parse
+
+    return prepare(record, data_root, parse(features), layer)
 
 
 def _sources(results: Path | None, store: Path | None) -> "Iterator[Runs]":

@@ -11,6 +11,8 @@ import typer
 from benchmark import __version__
 from benchmark.cli.common import (
     DatasetOption,
+    FeaturesOption,
+    LayerOption,
     ModelsOption,
     ParamOption,
     RootOption,
@@ -23,6 +25,7 @@ from benchmark.cli.common import (
     StudyOption,
     WorkersOption,
     compute,
+    data_of,
     open_store,
     parse_params,
     read_runs,
@@ -46,6 +49,8 @@ def run(
     param: ParamOption = None,
     data_root: RootOption = None,
     split: SplitOption = None,
+    features: FeaturesOption = None,
+    layer: LayerOption = None,
     protocol: Annotated[
         str, typer.Option(help="default, or published: missing labels taken as present.")
     ] = "default",
@@ -68,11 +73,10 @@ def run(
     """Run models under every seed and store their scores; what is stored isn't run again."""
     from benchmark.cli.screen import console, show_plan
     from benchmark.runs import suite
-    from benchmark.runs.request import DataRequest
     from benchmark.tuning import studies
 
     chosen = _stored(store) if dry_run else open_store(store)
-    data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
+    data = data_of(dataset, data_root, split, features, layer)
     choose = None
     if tuned:
         beside = chosen or read_runs(store)  # which says that there is no store
@@ -229,5 +233,6 @@ def list_runs(store: StoreOption = None) -> None:
 def describe(record: "Record") -> str:
     """Return the line that lists a run."""
     spec = record.spec
-    what = f"{record.run_id}  {spec.dataset:<14} {spec.label:<22} seed {spec.seed}"
+    data = f"{spec.dataset:<14} {spec.features or '':<12}"
+    what = f"{record.run_id}  {data} {spec.label:<22} seed {spec.seed}"
     return f"{what}  {record.status}  {record.created}"

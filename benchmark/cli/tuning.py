@@ -6,7 +6,9 @@ import typer
 
 from benchmark.cli.common import (
     DatasetOption,
+    FeaturesOption,
     FormatOption,
+    LayerOption,
     ModelsOption,
     ParamOption,
     RootOption,
@@ -16,6 +18,7 @@ from benchmark.cli.common import (
     StoreOption,
     StudyOption,
     WorkersOption,
+    data_of,
     open_store,
     parse_params,
     print_table,
@@ -56,6 +59,8 @@ def tune(
     storage: StorageOption = None,
     data_root: RootOption = None,
     split: SplitOption = None,
+    features: FeaturesOption = None,
+    layer: LayerOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -66,13 +71,13 @@ def tune(
     again: the number of trials stays exact.
     """
     from benchmark.plugins import registry
-    from benchmark.runs.request import DataRequest, RunRequest
+    from benchmark.runs.request import RunRequest
     from benchmark.tuning.storage import address_of, reachable
     from benchmark.tuning.trials import Caps, open_study
     from benchmark.workers.connect import connect
 
     chosen = open_store(store)
-    data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
+    data = data_of(dataset, data_root, split, features, layer)
     names = model or [n for n in registry.models().names() if _searches(n)]
     if study and len(names) > 1:
         raise ProtocolError("--study names one study: name one --model with it")

@@ -30,7 +30,8 @@ class Unit:
     request : RunRequest
     run_id : str
     label : str
-        Model, preset, share trained on and seed, as in ``cnn:published 10 % seed 1``.
+        Model, preset, share trained on, features other than the data set's own, and seed, as in
+        ``cnn:published 10 % on musicnn seed 1``.
     cached : bool
         Whether a finished record is stored.
     """
@@ -128,7 +129,9 @@ def plan(wanted: Sequence[RunRequest], stored: Runs | None, force: bool = False)
         if stored is not None and labelled[division.id] and not force:
             record = stored.usable(identity)
         cached = record is not None and record.finished
-        units[identity] = Unit(request, identity, f"{spec.label} seed {spec.seed}", cached)
+        on = f" on {spec.features}" if division.dataset.origin else ""
+        label = f"{spec.label}{on} seed {spec.seed}"
+        units[identity] = Unit(request, identity, label, cached)
     return list(units.values())
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from benchmark.plugins import registry
 from benchmark.protocol import name_of
+from benchmark.runs.features import features_of
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import Record
 from benchmark.scoring.evaluation import METRICS
@@ -195,6 +196,7 @@ def provenance(one: PublishedSet, tables_: Results) -> dict[str, Any] | None:
         "facts": {
             "data set": f"{spec.dataset}, split {spec.split}" + _unless(spec.official),
             "fingerprint of the data": spec.fingerprint,
+            "features": ", ".join(_distinct(features_of(r.spec) for r in runs)),
             "division": spec.division_id,
             "protocol": spec.protocol_id,
             "commits": ", ".join(_distinct(r.git.get("commit") for r in (*runs, *audit))),

@@ -5,10 +5,7 @@ each draw from a seed of their own. Nothing counts on the order or the process i
 clips are made, so any of them can be checked without the others.
 """
 
-import hashlib
-import io
 import multiprocessing
-import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,6 +15,7 @@ import numpy as np
 
 from benchmark.contracts.dataset import CLASSES
 from benchmark.contracts.seeds import derive_seed
+from benchmark.datasets.reading.embedded import write_archive
 from benchmark.datasets.rendering import scores
 from benchmark.datasets.rendering.orchestra import PROGRAMS, plan_clip
 from benchmark.datasets.rendering.sound import SAMPLE_RATE, render_audio
@@ -75,10 +73,16 @@ def render_clip(index: int) -> tuple[np.ndarray, np.ndarray]:
     DataError
         Where music21, pretty_midi or midirenderer is not installed.
     """
+    audio, labels = render_audio_of(index)
+    return logmel(audio, SAMPLE_RATE), labels
+
+
+def render_audio_of(index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Render one clip's audio, 9.6 s at 24 kHz in [-1, 1], and its complete labels."""
     stems = plan_clip(scores.read_voices(score_of(index)), _rng(index, "orchestra"))
     audio = render_audio(stems, _rng(index, "sound"))
     present = {stem.label for stem in stems}
-    return logmel(audio, SAMPLE_RATE), np.array([name in present for name in CLASSES])
+    return audio, np.array([name in present for name in CLASSES])
 
 
 def observation_mask(index: int, labels: np.ndarray) -> np.ndarray:
@@ -208,18 +212,3 @@ def partition(groups: Iterable[str]) -> np.ndarray:
             taken[book] += counts[i]
             test.add(names[i])
     return np.array([group in test for group in groups])
-
-
-def write_archive(path: Path, arrays: dict[str, np.ndarray]) -> str:
-    """Write arrays as a compressed ``.npz`` with fixed dates, and its SHA-256 beside it."""
-    path = Path(path)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, array in arrays.items():
-            content = io.BytesIO()
-            np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, content.getvalue(), compresslevel=9)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    path.with_suffix(".sha256").write_text(f"{digest}  {path.name}\n")
-    return digest
