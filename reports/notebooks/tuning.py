@@ -27,6 +27,15 @@ published = {name: pt.published(name) for name in pt.published_sets()}
 tuned = {name: runs for name, runs in published.items() if "trials" in runs.tables}
 print("Studies are published of:", ", ".join(tuned) or "nothing")
 
+
+def draw(runs, name):
+    """Show a figure, unless these runs have nothing for it."""
+    try:
+        display(runs.plot(name))
+    except pt.ProtocolError as error:
+        print(error)
+
+
 # %% [markdown]
 # ## What the searches found
 
@@ -89,4 +98,4 @@ for name, runs in published.items():
 for runs in tuned.values():
     if "tuning" in runs.tables:  # older sets have no table of these tests
         display(runs.tables["tuning"])
-    display(runs.plot("tuned"))
+    draw(runs, "tuned")
