@@ -107,6 +107,14 @@ def test_small_audioset_both_layouts(small_audioset):
     ]  # fmt: skip
     assert npz.partition.tolist() == ["train"] * 4 + ["test"] * 4
     assert npz.y_true[2].nonzero()[0].tolist() == [CLASSES.index("accordion")]
+    # Auxiliary are all ten-frame clips of the training segment, with every label of AudioSet.
+    assert npz.auxiliary.groups.tolist() == [
+        f"{c}0-video00{i}" for c, i in zip("uwxyz", (5, 3, 2, 1, 0))
+    ]
+    assert npz.auxiliary.y_true.shape == (5, len(label_names())) and npz.auxiliary.y_mask.all()
+    assert [np.flatnonzero(row).tolist() for row in npz.auxiliary.y_true] == [
+        [1, 30], [0, 5], [2], [1], [0],
+    ]  # fmt: skip
     assert "torch" not in sys.modules and "tensorflow" not in sys.modules
 
 

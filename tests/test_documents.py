@@ -62,6 +62,16 @@ def test_a_model_in_the_documents_holds_to_the_contract_and_runs(polytimbre: Com
     assert name in output
 
 
+def test_what_people_saw_of_the_test_part_is_said_in_the_same_words_everywhere():
+    page, paper = ((ROOT / name).read_text() for name in ("benchmark/README.md", "paper/paper.typ"))
+    for text in (page, paper):
+        said = " ".join(text.split())
+        assert "people saw test scores of earlier versions while they built the benchmark" in said
+        assert "no protocol can make a developer forget" in said
+    for name in (*DOCUMENTS, "CHANGELOG.md", "benchmark/protocol.py"):
+        assert "touched once" not in (ROOT / name).read_text(encoding="utf-8"), name
+
+
 def test_every_model_in_the_documents_is_tested():
     names = re.findall(r'^    name = "(\w+)"$', (ROOT / "models/README.md").read_text(), re.M)
     assert names == list(MODELS)

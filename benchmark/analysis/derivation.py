@@ -17,6 +17,7 @@ from benchmark.analysis import (
     ensembles,
     inference,
     learning_curve,
+    promises,
     slices,
     threshold_gains,
     training_gap,
@@ -30,6 +31,7 @@ from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.analysis.ensembles import Replay
 from benchmark.analysis.inference import Inference
 from benchmark.analysis.learning_curve import LearningCurve
+from benchmark.analysis.promises import Promise
 from benchmark.analysis.slices import Slices
 from benchmark.analysis.threshold_gains import Gains
 from benchmark.analysis.threshold_policies import N_TRIALS
@@ -148,6 +150,19 @@ class Analysis:
     def inference(self) -> Inference:
         """Intervals, paired tests and ranks of the comparison."""
         return inference.infer(self.comparison, self.n_resamples)
+
+    @cached_property
+    def promises(self) -> list[Promise]:
+        """What tuning promised on select and kept on test; empty on another part."""
+        if self.part != "test":
+            return []
+        return promises.measure(
+            self.comparison,
+            self.inference,
+            self.labels["select"],
+            self.store,
+            n_resamples=self.n_resamples,
+        )
 
     @cached_property
     def gaps(self) -> list[Gap]:

@@ -10,8 +10,10 @@ from typer.core import TyperGroup
 
 from benchmark.cli import analyses, publishing, runs, tuning
 from benchmark.cli.data import data_app
+from benchmark.cli.evaluate import evaluate
 from benchmark.cli.features import features_app
 from benchmark.cli.forget import forget
+from benchmark.cli.listen import listen
 from benchmark.cli.new import new_app
 from benchmark.cli.paper import paper
 from benchmark.cli.predict import predict
@@ -21,7 +23,8 @@ from benchmark.errors import PolytimbreError
 
 #: The commands, in groups, as ``--help`` lists them.
 GROUPS = {
-    "Run": (runs.run, tuning.tune, tuning.study, predict),
+    "Run": (runs.run, tuning.tune, tuning.study),
+    "Hear": (predict, listen, evaluate),
     "Look": (
         analyses.compare,
         analyses.gap,

@@ -146,15 +146,18 @@ def learning_curve(
     resamples: ResamplesOption = 1000,
     fmt: FormatOption = "table",
 ) -> None:
-    """Train on 10, 20, 50 and 100 % of the groups; say whether more data would pay."""
-    from benchmark.analysis.learning_curve import FRACTIONS
+    """Train on 10, 20, 50 and 100 % of the groups; say whether more data would pay.
+
+    Each seed takes the groups in another random order; there are three orders at least.
+    """
+    from benchmark.analysis.learning_curve import FRACTIONS, in_orders
     from benchmark.runs import suite
 
     chosen = open_store(store)
     data = data_of(dataset, data_root, split, features, layer)
     params, wanted = parse_params(param), []
     for fraction in FRACTIONS:
-        wanted += suite.requests(data, model, seeds_of(seed, seeds), params, fraction)
+        wanted += in_orders(suite.requests(data, model, seeds_of(seed, seeds), params, fraction))
     compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
     analysis = _analysis(chosen.path, dataset, model, n_resamples=resamples, features=features)
     _show(analysis, "learning_curve", fmt)

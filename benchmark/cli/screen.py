@@ -122,6 +122,14 @@ def follow_study(study: Study, events: Iterable[Event], out: Console) -> None:
             progress.update(overall, completed=done, detail=f"{so_far}, {left}{others}")
 
 
+def follow_comparison(fits: Iterable[tuple[int, int]], out: Console) -> None:
+    """Show how far the comparison of a study's best trials is."""
+    with _progress(out) as progress:
+        task = progress.add_task("the best trials again", total=None, detail="")
+        for ended, total in fits:
+            progress.update(task, completed=ended, total=total)
+
+
 def _time_left(elapsed: float, done: int, left: int) -> str:
     if not done:
         return "time left: not known yet"

@@ -15,6 +15,7 @@ from benchmark.contracts.frontend import FrontEnd, Weights
 from benchmark.features.pretrained import files
 from benchmark.features.pretrained.checkpoints import read_bundle
 from benchmark.features.pretrained.threads import single_threaded
+from benchmark.features.spectra import MelFilters, mel_power
 
 N_FFT, HOP, N_BANDS = 512, 256, 96
 #: Spectra that the network pools over, 3 s, and those from one frame to the next.
@@ -128,18 +129,14 @@ def log_mel(signal: np.ndarray) -> np.ndarray:
 
 def mel_spectra(signal: np.ndarray) -> np.ndarray:
     """Compute mel power spectra, centred on every 256th sample, with zeros at both ends."""
-    padded = np.pad(np.asarray(signal, dtype=np.float64), N_FFT // 2)
-    window = np.hanning(N_FFT + 1)[:-1]
-    spectra = np.fft.rfft(sliding_window_view(padded, N_FFT)[::HOP] * window)
-    # Single precision from here on, as in librosa: rounding to 16 bits shows the difference.
-    spectra = spectra.astype(np.complex64)
-    power = spectra.real**2 + spectra.imag**2
-    return power @ _mel_filters()
+    padded = np.pad(np.asarray(signal, dtype=np.float32), N_FFT // 2)
+    window = np.hanning(N_FFT + 1)[:-1].astype(np.float32)
+    return mel_power(padded, window, HOP, N_FFT, _mel_filters())
 
 
 @lru_cache(maxsize=1)
-def _mel_filters() -> np.ndarray:
-    """Return the triangular filters of Slaney's mel scale, of equal area, shape (257, 96)."""
+def _mel_filters() -> MelFilters:
+    """Return the triangular filters of Slaney's mel scale, of equal area."""
     hertz = np.arange(N_FFT // 2 + 1) * Musicnn.sample_rate / N_FFT
     # Linear below 1 kHz (three mels every 200 Hz); then 27 mels for each factor of 6.4.
     mel = np.linspace(0, 15 + 27 * np.log(hertz[-1] / 1000) / np.log(6.4), N_BANDS + 2)
@@ -147,7 +144,8 @@ def _mel_filters() -> np.ndarray:
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rising = (hertz[:, None] - low) / (centre - low)
     falling = (high - hertz[:, None]) / (high - centre)
-    return (np.minimum(rising, falling).clip(0) * 2 / (high - low)).astype(np.float32)
+    weights = np.minimum(rising, falling).clip(0) * 2 / (high - low)
+    return MelFilters.of(weights.astype(np.float32))
 
 
 def pool(layers: np.ndarray) -> np.ndarray:

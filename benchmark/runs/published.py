@@ -2,6 +2,7 @@
 
 ``<set>/set.json``   every file with its SHA-256, and what the runs are for
 ``<set>/runs/<run_id>/``   record.json, and scores.npz where the labels may be shipped
+``<set>/runs/<run_id>/model/``   what its model saved, of runs that are shipped to be used
 ``<set>/labels/<division_id>.npz``   likewise, and attributes of the clips, where there are any
 ``<set>/results.json``   what was derived from them: tables, by name
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from benchmark.errors import StoreError, UnknownNameError
 from benchmark.runs import files
-from benchmark.runs.reading import SCORES, Runs, StoredLabels, Warn, checked_scores
+from benchmark.runs.reading import MODEL, SCORES, Runs, StoredLabels, Warn, checked_scores
 from benchmark.runs.record import Record, digest
 
 FORMAT = 1
@@ -157,6 +158,28 @@ class PublishedSet(Runs):
             return checked_scores(content, record, self.files[file])
         except ValueError as error:
             raise DamagedError(self.path, file, str(error)) from error
+
+    def has_model(self, record: Record) -> bool:
+        """Whether the run is shipped with what its model saved."""
+        return any(name.startswith(f"runs/{record.run_id}/{MODEL}/") for name in self.files)
+
+    def model_folder(self, record: Record) -> Path:
+        """Return the folder of what the run's model saved, each file checked.
+
+        Raises
+        ------
+        StoreError
+            If it is not shipped.
+        DamagedError
+            If a file is not the one that the record names.
+        """
+        folder = super().model_folder(record)
+        for name, expected in record.files.items():
+            if name.startswith(f"{MODEL}/"):
+                file = f"runs/{record.run_id}/{name}"
+                if self._verify(file) != expected:
+                    raise DamagedError(self.path, file, "does not match its SHA-256 in the record")
+        return folder
 
     def labels(self, division_id: str) -> dict[str, StoredLabels]:
         """Return a division's labels by part; see :meth:`Runs.labels`."""

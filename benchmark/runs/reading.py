@@ -14,7 +14,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from benchmark.runs.attributes import attribute_arrays, checked_attributes
 from benchmark.runs.record import FormatError, Record
 
 SCORES = "scores.npz"
+MODEL = "model"
 ASKED = "asked"
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
@@ -225,9 +226,33 @@ class Runs:
             raise RunError(record.run_id, problem, damaged=True)
         return arrays
 
+    def has_model(self, record: Record) -> bool:
+        """Whether what the run's model saved is kept."""
+        return (self._folder(record.run_id) / MODEL).is_dir()
+
     def model_folder(self, record: Record) -> Path:
-        """Return the folder that holds what the run's model saved."""
-        return self._folder(record.run_id) / "model"
+        """Return the folder of what the run's model saved: the files of the record, no others.
+
+        Raises
+        ------
+        StoreError
+            If it is not kept.
+        RunError
+            If it holds a file that the record does not name.
+        """
+        folder = self._folder(record.run_id) / MODEL
+        if not self.has_model(record):
+            raise StoreError(
+                f"the model of run {record.run_id} is not in {self.path}. `polytimbre reproduce"
+                f" {record.run_id} --keep FOLDER` fits it again and keeps it there, for --store"
+                " FOLDER"
+            )
+        found = [p.relative_to(folder.parent).as_posix() for p in sorted(folder.rglob("*"))]
+        named = {str(one) for name in record.files for one in (name, *PurePosixPath(name).parents)}
+        if unknown := [name for name in found if name not in named]:
+            problem = f"it holds {unknown[0]}, which its record does not name"
+            raise RunError(record.run_id, problem, damaged=True)
+        return folder
 
     def labels(self, division_id: str) -> dict[str, StoredLabels]:
         """Return a division's labels by part.

@@ -130,7 +130,8 @@ def plan(wanted: Sequence[RunRequest], stored: Runs | None, force: bool = False)
             record = stored.usable(identity)
         cached = record is not None and record.finished
         on = f" on {spec.features}" if division.dataset.origin else ""
-        label = f"{spec.label}{on} seed {spec.seed}"
+        order = f" order {spec.order}" if spec.order else ""
+        label = f"{spec.label}{on} seed {spec.seed}{order}"
         units[identity] = Unit(request, identity, label, cached)
     return list(units.values())
 

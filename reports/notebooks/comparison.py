@@ -170,7 +170,8 @@ for name, runs in compared.items():
 # %% [markdown]
 # ## Ensembles
 #
-# Combined from stored scores, with weights fitted on *select*.
+# Combined from stored scores, with weights fitted on *select*, and held against each model's own
+# average over its seeds.
 
 # %%
 for name, runs in published.items():

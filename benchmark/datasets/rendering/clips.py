@@ -7,7 +7,7 @@ clips are made, so any of them can be checked without the others.
 
 import multiprocessing
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,13 +40,14 @@ class _Rendered(NamedTuple):
     labels: np.ndarray
 
 
-def _rng(index: int, purpose: str) -> np.random.Generator:
+def clip_rng(index: int, purpose: str) -> np.random.Generator:
+    """Return the generator of one of a clip's draws."""
     return np.random.default_rng(derive_seed(ROOT_SEED, "rendered", purpose, index))
 
 
 def score_of(index: int) -> str:
     """Return the score file of a clip, relative to music21's corpus."""
-    rng = _rng(index, "work")
+    rng = clip_rng(index, "work")
     shares = np.array([share for share, _ in scores.COLLECTIONS.values()])
     name = list(scores.COLLECTIONS)[int(rng.choice(len(shares), p=shares))]
     files = scores.collections()[name]
@@ -79,20 +80,22 @@ def render_clip(index: int) -> tuple[np.ndarray, np.ndarray]:
 
 def render_audio_of(index: int) -> tuple[np.ndarray, np.ndarray]:
     """Render one clip's audio, 9.6 s at 24 kHz in [-1, 1], and its complete labels."""
-    stems = plan_clip(scores.read_voices(score_of(index)), _rng(index, "orchestra"))
-    audio = render_audio(stems, _rng(index, "sound"))
+    stems = plan_clip(scores.read_voices(score_of(index)), clip_rng(index, "orchestra"))
+    audio = render_audio(stems, clip_rng(index, "sound"))
     present = {stem.label for stem in stems}
     return audio, np.array([name in present for name in CLASSES])
 
 
-def observation_mask(index: int, labels: np.ndarray) -> np.ndarray:
+def observation_mask(
+    index: int, labels: np.ndarray, playable: Collection[str] = tuple(PROGRAMS)
+) -> np.ndarray:
     """Draw which labels of a clip are observed, shape (20,), bool.
 
-    Mandolin and ukulele, which General MIDI does not have, never are.
+    Classes that no source plays (General MIDI has neither mandolin nor ukulele) never are.
     """
     chance = np.where(labels, OBSERVED_POSITIVE, OBSERVED_NEGATIVE)
-    playable = np.array([name in PROGRAMS for name in CLASSES])
-    return (_rng(index, "mask").random(len(CLASSES)) < chance) & playable
+    observed = clip_rng(index, "mask").random(len(CLASSES)) < chance
+    return observed & np.array([name in playable for name in CLASSES])
 
 
 def build(
