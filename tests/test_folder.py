@@ -13,6 +13,7 @@ from benchmark.datasets.folder import Folder
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.plugins.checks import check_dataset
 from benchmark.protocol import divide
+from benchmark.runs.request import DataRequest, load
 
 HEADS = ["key", "group", "partition", "@genre", "cello", "flute"]
 
@@ -91,6 +92,7 @@ def test_audio_is_heard_once(tmp_path, cache, monkeypatch):
     data = Folder().load(root)
     assert data.X.shape == (36, 10, 128) and data.audio_path("a/clip03").name == "clip03.wav"
     divide(data)
+    assert load(DataRequest("folder", root)).features == "logmel"
     assert len(list((cache / "folders").iterdir())) == 1
     with monkeypatch.context() as patched:
         patched.setattr(soundfile, "SoundFile", None)  # no file is decoded again

@@ -125,6 +125,8 @@ class Dataset:
     features : str
         The front end that `X` comes from, or what else these features are called; the engine
         fills in what the plugin declares.
+    further_features : mapping of str to ndarray, shape (n_clips, n_frames, n_features)
+        Other features of the clips that come with the data, by the name that ``--features`` takes.
     origin : str, optional
         Fingerprint of the data set whose features :meth:`with_features` has replaced.
     auxiliary : Auxiliary, optional
@@ -151,6 +153,7 @@ class Dataset:
     attributes: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     audio_path: Callable[[str], Path] | None = field(default=None, repr=False)
     features: str = OWN
+    further_features: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     origin: str | None = None
     auxiliary: Auxiliary | None = field(default=None, repr=False)
 

@@ -27,8 +27,8 @@ from typing import ClassVar
 import numpy as np
 
 from benchmark.audio.files import find_recordings, open_recording
-from benchmark.audio.windows import cut
-from benchmark.contracts.dataset import Dataset, DatasetPlugin
+from benchmark.audio.windows import CLIP_FRAMES, cut
+from benchmark.contracts.dataset import OWN, Dataset, DatasetPlugin
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.features import embeddings
 from benchmark.features.logmel import LogMel
@@ -41,8 +41,6 @@ LABELS = "labels.csv"
 FEATURES = ("features.npz", "features.parquet")
 #: Bytes of the largest table of labels.
 MAX_TABLE_BYTES = 1 << 28
-#: Frames of a clip that is heard.
-N_FRAMES = 10
 #: Share of the clips that become the test partition where the table names none.
 TEST_SHARE = 0.25
 
@@ -93,6 +91,8 @@ class Folder(DatasetPlugin):
             partition, made = _divided(groups, y_true, y_mask), True
         _check_positives(root / LABELS, tuple(table), y_true, partition == "train")
         X, paths = _features(root, keys)
+        # of the instance: the engine takes from it what the features are called
+        self.features = LogMel.name if paths else OWN
         return Dataset(
             name=self.name,
             X=X,
@@ -230,7 +230,7 @@ def _features(root: Path, keys: np.ndarray) -> tuple[np.ndarray, dict[str, Path]
 
 def _heard(paths: dict[str, Path]) -> np.ndarray:
     """Return log-mel features of audio files, computed once."""
-    digest = hashlib.sha256(f"logmel {N_FRAMES}".encode())
+    digest = hashlib.sha256(f"logmel {CLIP_FRAMES}".encode())
     for key, path in paths.items():
         with path.open("rb") as file:
             digest.update(f"{key} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
@@ -250,5 +250,5 @@ def _heard(paths: dict[str, Path]) -> np.ndarray:
 def _hear(path: Path) -> np.ndarray:
     front_end, recording = LogMel(), open_recording(path)
     blocks = recording.blocks()
-    window = next(cut(blocks, recording.sample_rate, (front_end,), N_FRAMES))
+    window = next(cut(blocks, recording.sample_rate, (front_end,), CLIP_FRAMES, CLIP_FRAMES))
     return front_end.extract(window.signals[0])

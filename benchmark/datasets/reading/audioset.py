@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from benchmark.contracts.dataset import Auxiliary, Dataset, DatasetPlugin
-from benchmark.datasets.reading import genres
+from benchmark.datasets.reading import genres, tags
 from benchmark.datasets.reading.tfrecord import read_records
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.reading.files import open_text
@@ -127,7 +127,8 @@ class AudioSetPlugin(DatasetPlugin):
             Attributes: ``region`` and ``style`` by AudioSet's own genre labels (see
             :mod:`benchmark.datasets.reading.genres`), and ``instruments``, how many of the classes
             are labelled; a clip where none is has no such number, since other instruments sound
-            there that AudioSet did not label.
+            there that AudioSet did not label. The features ``tags`` are what else AudioSet says
+            of the music (see :mod:`benchmark.datasets.reading.tags`).
 
         Raises
         ------
@@ -162,6 +163,7 @@ class AudioSetPlugin(DatasetPlugin):
                 for name, kinds in genres.ATTRIBUTES.items()
             }
             | {"instruments": genres.numbers(y_true)},
+            further_features={"tags": tags.features(clips.labels, table)},
         )
 
 
