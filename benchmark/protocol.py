@@ -26,6 +26,9 @@ PARTS = ("fit", "stop", "select", "test")
 #: Folds that clips are cut into where something is fitted on some and judged on the others.
 N_FOLDS = 5
 
+#: The published project keeps the clips whose label of this class was observed.
+FILTER_CLASS = "voice"
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -53,7 +56,7 @@ class Protocol:
         """Return a part as the model gets to see it."""
         if self.missing == "masked":
             return part
-        kept = part.y_mask[:, part.classes.index("voice")]
+        kept = part.y_mask[:, part.classes.index(FILTER_CLASS)]
         y_true = np.where(part.y_mask, part.y_true, np.float32(1))[kept]
         return replace(part, X=part.X[kept], y_true=y_true, y_mask=np.ones_like(y_true, bool))
 
@@ -99,6 +102,27 @@ class Division:
         """Return the same division without its test part, for what chooses."""
         return replace(self, rows={name: self.rows[name] for name in PARTS[:3]})
 
+    def training_rows(self) -> np.ndarray:
+        """Return the rows of all training clips: fit, stop and select together."""
+        return np.sort(np.concatenate([self.rows[name] for name in PARTS[:3]]))
+
+    def train_on(self, rows: np.ndarray, auxiliary: bool) -> Part:
+        """Return clips to train on, as :meth:`Protocol.view` shows them to a model.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Rows of the data set.
+        auxiliary : bool
+            With the data set's auxiliary clips, if it has any: those whose group has no clip
+            on any other row, so that nothing of another part is learnt from.
+        """
+        part = self.protocol.view(self.dataset.part(rows))
+        extra = self.dataset.auxiliary
+        if not auxiliary or extra is None:
+            return part
+        return replace(part, auxiliary=extra.without(np.delete(self.dataset.groups, rows)))
+
     def held_out(self, fold: int) -> "Division":
         """Divide the training clips anew, by group: one fold of `N_FOLDS` is *select*.
 
@@ -113,21 +137,13 @@ class Division:
         protocol = self.protocol
         seed = derive_seed(protocol.seed, "cross-validation")
         alike = dict.fromkeys(range(N_FOLDS), 1 / N_FOLDS)
-        select = _shared_out(self.dataset, self._training_rows, alike, seed)[fold]
+        select = _shared_out(self.dataset, self.training_rows(), alike, seed)[fold]
         whole = protocol.fit + protocol.stop
         shares = {"fit": protocol.fit / whole, "stop": protocol.stop / whole}
-        rest = np.setdiff1d(self._training_rows, select)
+        rest = np.setdiff1d(self.training_rows(), select)
         rows = {**_shared_out(self.dataset, rest, shares, seed), "select": select}
         _check_filled(self.dataset, rows, f" of fold {fold}")
         return replace(self, rows=rows)
-
-    def training(self) -> Part:
-        """Return all training clips: fit, stop and select together."""
-        return self.dataset.part(self._training_rows)
-
-    @property
-    def _training_rows(self) -> np.ndarray:
-        return np.sort(np.concatenate([self.rows[name] for name in PARTS[:3]]))
 
     @cached_property
     def id(self) -> str:
@@ -154,9 +170,16 @@ def divide(dataset: Dataset, protocol: Protocol | None = None) -> Division:
     Raises
     ------
     ProtocolError
-        If there are too few groups to fill every part.
+        If there are too few groups to fill every part, or the published project's clips can't
+        be told.
     """
     protocol = protocol or Protocol()
+    if protocol.missing == "present" and FILTER_CLASS not in dataset.classes:
+        raise ProtocolError(
+            f"data set {dataset.name!r} can't be trained on as published: the published project "
+            f"keeps the clips whose label {FILTER_CLASS!r} was observed, and it has no such "
+            "class. Leave out --protocol"
+        )
     train = np.flatnonzero(dataset.partition == "train")
     shares = {"fit": protocol.fit, "stop": protocol.stop, "select": protocol.select}
     rows = _shared_out(dataset, train, shares, protocol.seed)

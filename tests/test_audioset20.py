@@ -9,18 +9,21 @@ import numpy as np
 import pytest
 
 from benchmark.contracts.dataset import CLASSES
-from benchmark.datasets import audioset20
+from benchmark.datasets import audioset_world
 from benchmark.datasets.audioset20 import CLASS_LABELS, AudioSet20
+from benchmark.datasets.reading import audioset, genres
 from benchmark.errors import DataError, UnknownNameError
 
 
 def label_names() -> list[str]:
-    return ["Music", "Speech", *(name for names in CLASS_LABELS.values() for name in names)]
+    known = CLASS_LABELS, audioset_world.CLASS_LABELS, *genres.ATTRIBUTES.values()
+    named = [name for labels in known for names in labels.values() for name in names]
+    return ["Music", "Speech", *dict.fromkeys((*named, *genres.OTHERS))]
 
 
 def write_labels(root: Path, names: list[str]) -> list[str]:
     mids = [f"/m/{number:04d}" for number in range(len(names))]
-    with (root / audioset20.LABELS).open("w", newline="") as stream:
+    with (root / audioset.LABELS).open("w", newline="") as stream:
         rows = csv.writer(stream)
         rows.writerow(["index", "mid", "display_name"])
         rows.writerows(
@@ -103,6 +106,14 @@ def test_small_audioset_both_layouts(small_audioset):
     ]  # fmt: skip
     assert npz.partition.tolist() == ["train"] * 4 + ["test"] * 4
     assert npz.y_true[2].nonzero()[0].tolist() == [CLASSES.index("accordion")]
+    # Auxiliary are all ten-frame clips of the training segment, with every label of AudioSet.
+    assert npz.auxiliary.groups.tolist() == [
+        f"{c}0-video00{i}" for c, i in zip("uwxyz", (5, 3, 2, 1, 0))
+    ]
+    assert npz.auxiliary.y_true.shape == (5, len(label_names())) and npz.auxiliary.y_mask.all()
+    assert [np.flatnonzero(row).tolist() for row in npz.auxiliary.y_true] == [
+        [1, 30], [0, 5], [2], [1], [0],
+    ]  # fmt: skip
     assert "torch" not in sys.modules and "tensorflow" not in sys.modules
 
 
@@ -132,7 +143,7 @@ def test_audioset_refuses_an_unknown_label(small_audioset):
 
 
 def test_audioset_refuses_a_bad_label_table(small_audioset):
-    path = small_audioset[0] / audioset20.LABELS
+    path = small_audioset[0] / audioset.LABELS
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], lines[2], lines[1], *lines[3:]]))
     with pytest.raises(DataError, match="out of order"):
@@ -183,3 +194,15 @@ def test_audioset_refuses_a_damaged_shard(small_audioset, damage):
         path.write_bytes(content[:-40] if damage == "cut" else content[:12] + b"\xff" * 2000)
     with pytest.raises(DataError, match="hold no clip" if damage == "empty" else "is damaged"):
         AudioSet20().load(small_audioset[1])
+
+
+def test_what_genre_labels_say_of_a_clip(small_audioset):
+    table = audioset.read_label_table(small_audioset[0] / audioset.LABELS)
+    named = ((), ("Afrobeat",), ("Afrobeat", "Jazz"), ("Jazz", "Blues"), ("New-age music",))
+    labels = np.zeros((len(named), len(table.mids)), bool)
+    for row, names in enumerate(named):
+        labels[row, table.columns(*names)] = True
+    regions = genres.values(labels, table, genres.REGIONS)
+    assert regions.tolist() == ["", "Africa", "Africa", "other", "other"]
+    styles = genres.values(labels, table, genres.STYLES)
+    assert styles.tolist() == ["", "other", "jazz", "several", "other"]

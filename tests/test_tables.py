@@ -21,6 +21,7 @@ from benchmark.contracts.model import Model
 from benchmark.errors import UnknownNameError
 from benchmark.plugins import registry
 from benchmark.protocol import PARTS
+from benchmark.runs.attributes import packed_attributes
 from benchmark.runs.published import PublishedSet
 from benchmark.scoring.evaluation import METRICS
 from reports import figures
@@ -48,6 +49,8 @@ def source(tmp_path_factory):
         )
     (folder / "labels").mkdir(parents=True)
     np.savez(folder / "labels" / f"{'d' * 16}.npz", **arrays)
+    genres = packed_attributes({"test_genre": np.array(["folk"] * 32 + ["jazz"] * 8)})
+    np.savez(folder / "labels" / f"{'d' * 16}-attributes.npz", **genres)
     made_of = [r for r in records("small", runs=2) if r.spec.label in MODELS]
     for record in made_of:
         record.clips = dict.fromkeys(PARTS, 40)
@@ -161,6 +164,24 @@ def test_every_declared_table_says_its_rows_and_columns(derived):
         assert tables()[name].command_for("small").startswith("polytimbre ")
     with pytest.raises(UnknownNameError, match="Did you mean 'comparison'"):
         table("comparson")
+
+
+def test_the_protocol_audit_is_left_out_of_other_classes_with_a_sentence(source):
+    analysis = analysis_of(source)
+    assert analysis.why_not_audited is None
+    known = analysis.store.labels(analysis.comparison.division_id)
+    every = np.ones_like(known["test"].y_mask)
+    for change, sentence in (
+        ({"classes": ("cello", "flute", "harp")}, "'small' has no such class"),
+        ({"y_mask": every}, "OpenMIC-2018's 20 classes, and data set 'small' has others"),
+    ):
+        analysis = analysis_of(source)
+        analysis.labels = {part: replace(one, **change) for part, one in known.items()}
+        assert analysis.why_not_audited.startswith("the protocol audit is left out")
+        assert sentence in analysis.why_not_audited
+        for name in ("protocol_audit", "protocol_averages", "kept"):
+            assert table(name).make(analysis) is None
+    assert analysis.mask_audit is None
 
 
 def test_the_best_model_is_held_against_the_others_in_a_family_of_its_own(source, derived):

@@ -34,14 +34,14 @@ REFUSED = {
     "untuned": ((*RUN, "xgboost"), "unknown study 'tiny-xgboost'"),
     "nothing tuned": (("run", "--tuned"), "no model has a study on 'rendered' yet"),
     "not tuned": (("run", *TINY, "--model", "dial", "--study", "tiny-dial"), "add it"),
-    "other model": ((*RUN, "guess", "--study", "tiny-dial"), "chose for another model: dial, not"),
+    "other model": ((*RUN, "guess", "--study", "tiny-dial"), "its model is dial, not"),
     "other data": (
         ("run", "--tuned", "--model", "dial", "--study", "tiny-dial"),
-        "chose for another dataset: tiny, not rendered",
+        "chose for something else: its dataset is tiny, not rendered",
     ),
     "other protocol": (
         (*RUN, "dial", "--protocol", "published"),
-        "the study 'tiny-dial' chose for another",
+        "the study 'tiny-dial' chose for something else",
     ),
     "no server": (
         (*TUNE, "dial", "--storage", "postgresql://user:secret@127.0.0.1:1/x"),
@@ -74,7 +74,7 @@ def test_a_study_of_changed_data_or_another_search_space_is_refused(polytimbre):
     found = polytimbre.several((*TUNE, "dial"), (*RUN, "dial"))
     assert [code for code, _ in found] == [2, 2]
     assert "'tiny-dial' can't be continued, its data differs" in found[0][1]
-    assert "chose for another fingerprint" in found[1][1]
+    assert "chose for something else: its fingerprint is" in found[1][1]
     wider = source.replace('("quality", 0.0, 1.0)', '("quality", 0.0, 2.0)')
     plugins.write_text(wider)
     found = polytimbre.several((*TUNE, "dial"), (*TUNE, "dial", "--study", "wider"))
@@ -183,7 +183,8 @@ def fit(*arguments, of=run._fit):
 
 run._fit = fit
 settings = {
-    "xgboost": {"learning_rate": 1.0, "max_depth": 10, "n_rounds": 60, "patience": 1},
+    "xgboost": {"learning_rate": 1.0, "max_depth": 10, "n_rounds": 60, "patience": 1,
+                "stop_on": "loss"},
     "hist_gradient_boosting": {"learning_rate": 0.9, "max_leaf_nodes": 3, "patience": 1},
     "cnn": {"filters": [8], "dense": 8, "epochs": 12, "patience": 1, "learning_rate": 0.1,
             "norm": "none", "pooling": "mean"},

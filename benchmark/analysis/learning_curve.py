@@ -221,7 +221,8 @@ def _one_an_order(records: list[Record]) -> list[Record]:
 
 def _key(record: Record) -> tuple:
     spec = record.spec
-    return spec.model, spec.params, spec.source, record.versions, record.threads
+    asked = spec.model, spec.params, spec.source, spec.features_sha256
+    return *asked, record.versions, record.threads
 
 
 def _training_mAP(record: Record) -> float:

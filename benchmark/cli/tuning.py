@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.common import (
+    LARGEST_SEED,
     DatasetOption,
+    FeaturesOption,
     FormatOption,
+    LayerOption,
     ModelsOption,
     ParamOption,
     RootOption,
@@ -16,6 +19,7 @@ from benchmark.cli.common import (
     StoreOption,
     StudyOption,
     WorkersOption,
+    data_of,
     open_store,
     parse_params,
     print_table,
@@ -50,12 +54,16 @@ def tune(
     max_parameters: Annotated[
         int, typer.Option(min=1, help="Networks with more weights are not tried.")
     ] = 3_000_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sampler and of every fit.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="Of the sampler and of every fit.")
+    ] = 0,
     param: ParamOption = None,
     study: StudyOption = None,
     storage: StorageOption = None,
     data_root: RootOption = None,
     split: SplitOption = None,
+    features: FeaturesOption = None,
+    layer: LayerOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -69,13 +77,13 @@ def tune(
     again: the number of trials stays exact.
     """
     from benchmark.plugins import registry
-    from benchmark.runs.request import DataRequest, RunRequest
+    from benchmark.runs.request import RunRequest
     from benchmark.tuning.storage import address_of, reachable
     from benchmark.tuning.trials import Caps, open_study
     from benchmark.workers.connect import connect
 
     chosen = open_store(store)
-    data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
+    data = data_of(dataset, data_root, split, features, layer)
     names = model or [n for n in registry.models().names() if _searches(n)]
     if study and len(names) > 1:
         raise ProtocolError("--study names one study: name one --model with it")

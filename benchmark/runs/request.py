@@ -21,16 +21,23 @@ from benchmark.plugins import registry
 from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PROTOCOLS, Division, divide
 from benchmark.runs import environment
+from benchmark.runs.features import choose
 from benchmark.runs.record import Record, RunSpec, run_id
 
 
 @dataclass(frozen=True)
 class DataRequest:
-    """Which data set, from where, under which split."""
+    """Which data set, from where, under which split, on which features.
+
+    `features` are names and files, as :func:`benchmark.runs.features.parse` gives them; none:
+    those that the data set is loaded with. `layer` is that of a file with several.
+    """
 
     name: str
     root: Path | None = None
     split: str | None = None
+    features: tuple[str, ...] = ()
+    layer: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,8 @@ def load(request: DataRequest | Dataset) -> Dataset:
     dataset = plugin.load(request.root, request.split or plugin.splits[0])
     if not isinstance(dataset, Dataset):
         raise PluginError(f"data set {request.name!r}: load must return a Dataset")
-    return dataset
+    dataset = replace(dataset, features=plugin.features)
+    return choose(plugin, dataset, request.features, request.layer)
 
 
 def divide_for(request: RunRequest) -> Division:
@@ -226,6 +234,8 @@ def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunS
         trial=request.chosen and request.chosen.trial,
         refit=request.refit,
         order=request.order if request.fraction < 1 else 0,
+        features=data.features,
+        features_sha256=data.features_sha256,
     )
     versions = environment.library_versions(model.libraries)
     return spec, run_id(spec, versions, threads)

@@ -416,7 +416,7 @@ def _resample(
             weights = seed_weights(len(runs), seeds[1], block, m)
             class_values[rows, m] = (values * weights[:, None]).sum(axis=0).T
 
-    with ThreadPoolExecutor(n_threads or _n_processors()) as pool:
+    with ThreadPoolExecutor(n_threads or n_processors()) as pool:
         list(pool.map(evaluate, range(n_blocks)))
     return Bootstrap(
         metric,
@@ -442,7 +442,7 @@ def _mean_and_sd(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt((squares - number * mean**2).clip(0) / (number - 1))
 
 
-def _n_processors() -> int:
+def n_processors() -> int:
     """Return the number of processors this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))

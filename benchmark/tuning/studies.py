@@ -46,7 +46,9 @@ class StudySpec:
 
     Attributes
     ----------
-    dataset, split, fingerprint, division_id, protocol_id, model, preset, source
+    dataset, split, fingerprint, features, features_sha256, division_id, protocol_id
+        As in :class:`benchmark.runs.record.RunSpec`.
+    model, preset, source
         As in :class:`benchmark.runs.record.RunSpec`.
     params : dict
         Parameters that are not searched.
@@ -65,6 +67,8 @@ class StudySpec:
     dataset: str
     split: str
     fingerprint: str
+    features: str
+    features_sha256: str
     division_id: str
     protocol_id: str
     model: str
@@ -103,6 +107,7 @@ class StudySpec:
 
 
 _SPOKEN = {
+    "features_sha256": "features' content",
     "fingerprint": "data",
     "division_id": "division into parts",
     "protocol_id": "protocol",

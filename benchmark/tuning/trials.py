@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from benchmark.contracts.model import Model, Report, Stage
@@ -99,11 +100,11 @@ def try_out(request: RunRequest, caps: Caps, fold: int | None = None, *, report:
         capped = time.process_time() - used > caps.seconds
         return bool(report(stage)) or capped
 
-    view = division.protocol.view
-    fit, stop, select = (division.part(name) for name in ("fit", "stop", "select"))
+    fit = division.train_on(division.rows["fit"], model.uses_auxiliary)
+    stop, select = division.protocol.view(division.part("stop")), division.part("select")
     seed = derive_seed(request.seed, "model")
     with warnings.catch_warnings(action="ignore"):
-        history = model.fit(view(fit), view(stop), seed=seed, report=asked)
+        history = model.fit(fit, stop, seed=seed, report=asked)
     seconds = time.perf_counter() - started
     scores = model.predict_proba(select.X)
     check_scores(model.name, scores, select.y_mask.shape)
@@ -118,8 +119,13 @@ def try_out(request: RunRequest, caps: Caps, fold: int | None = None, *, report:
 
 
 def study_name(request: RunRequest) -> str:
-    """Return the name of a request's study where none is given, as in ``rendered-cnn``."""
-    words = [request.data.name, request.data.split, request.model, request.preset]
+    """Return the name of a request's study where none is given, as in ``rendered-cnn``.
+
+    Features other than the data set's own are named too: ``rendered-musicnn-cnn``.
+    """
+    data = request.data
+    features = "+".join(Path(part).name for part in data.features)
+    words = [data.name, data.split, features, request.model, request.preset]
     return "-".join(word for word in words if word)
 
 
@@ -171,6 +177,8 @@ def specify(request: RunRequest, caps: Caps) -> StudySpec:
         dataset=data.name,
         split=data.split,
         fingerprint=data.fingerprint,
+        features=data.features,
+        features_sha256=data.features_sha256,
         division_id=division.id,
         protocol_id=division.protocol.id,
         model=request.model,
@@ -388,6 +396,8 @@ def choose(name: str, address: str, request: RunRequest) -> Chosen:
     for field, value in (
         ("dataset", division.dataset.name),
         ("fingerprint", division.dataset.fingerprint),
+        ("features", division.dataset.features),
+        ("features_sha256", division.dataset.features_sha256),
         ("division_id", division.id),
         ("protocol_id", division.protocol.id),
         ("model", request.model),
@@ -395,7 +405,7 @@ def choose(name: str, address: str, request: RunRequest) -> Chosen:
     ):
         if stored.get(field) != value:
             raise ProtocolError(
-                f"the study {name!r} chose for another {field.removesuffix('_id')}: "
+                f"the study {name!r} chose for something else: its {field.removesuffix('_id')} is "
                 f"{stored.get(field)}, not {value}. Tune anew, or name another with --study"
             )
     State = optuna.trial.TrialState

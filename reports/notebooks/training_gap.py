@@ -27,6 +27,15 @@ published = {name: pt.published(name) for name in pt.published_sets()}
 measured = {name: runs for name, runs in published.items() if "gap" in runs.tables}
 print("Measured on:", ", ".join(measured))
 
+
+def draw(runs, name):
+    """Show a figure, unless these runs have nothing for it."""
+    try:
+        display(runs.plot(name))
+    except pt.ProtocolError as error:
+        print(error)
+
+
 # %% [markdown]
 # ## The gap in mAP
 #
@@ -69,7 +78,7 @@ for name, runs in measured.items():
     mean = by_class.mean().dropna().sort_values()
     print(f"{name}: averaged over models, optimism is largest for {mean.index[-1]}")
     print(f"  ({mean.iloc[-1]:.3f}) and smallest for {mean.index[0]} ({mean.iloc[0]:.3f}).")
-    display(runs.plot("gap-per-class"))
+    draw(runs, "gap-per-class")
 
 # %% [markdown]
 # ## Training as it went
@@ -80,7 +89,7 @@ for name, runs in measured.items():
 # %%
 for runs in published.values():
     if "curves" in runs.tables:
-        display(runs.plot("curves"))
+        draw(runs, "curves")
 
 # %% [markdown]
 # ## Would more data pay?

@@ -27,6 +27,15 @@ published = {name: pt.published(name) for name in pt.published_sets()}
 tuned = {name: runs for name, runs in published.items() if "trials" in runs.tables}
 print("Studies are published of:", ", ".join(tuned) or "nothing")
 
+
+def draw(runs, name):
+    """Show a figure, unless these runs have nothing for it."""
+    try:
+        display(runs.plot(name))
+    except pt.ProtocolError as error:
+        print(error)
+
+
 # %% [markdown]
 # ## What the searches found
 
@@ -91,4 +100,4 @@ for runs in tuned.values():
     for table in ("tuning", "promises"):  # older sets have none of these tests
         if table in runs.tables:
             display(runs.tables[table])
-    display(runs.plot("tuned"))
+    draw(runs, "tuned")

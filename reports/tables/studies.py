@@ -140,7 +140,7 @@ STUDIES = Table(
         "default": "select mAP of trial 0, the model's default",
         "best": "highest select mAP of any trial",
         "gain": "the second minus the first",
-        "chosen": "trial that is chosen, by mean mAP over folds of all training clips",
+        "chosen": "trial that is chosen: highest mean mAP over folds of all training clips",
         "cross-validated": "mean mAP of the chosen trial over folds of all training clips",
         "seconds again": "processor time of comparing the best trials over these folds",
     },
