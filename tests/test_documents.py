@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import simulated_tables
 import typer.main
 from conftest import SEVERAL, Command
 from openmic_replica import write_folder
@@ -70,6 +71,16 @@ def test_what_people_saw_of_the_test_part_is_said_in_the_same_words_everywhere()
         assert "no protocol can make a developer forget" in said
     for name in (*DOCUMENTS, "CHANGELOG.md", "benchmark/protocol.py"):
         assert "touched once" not in (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_what_the_paper_says_of_many_clips_to_fit_thresholds_on_is_what_was_measured():
+    rows = simulated_tables.read("thresholds of training clips")
+    (row,) = (
+        r for r in rows if r["data set"] == "audioset20" and float(r["positives a class"]) > 100
+    )
+    paper = (ROOT / "paper/paper.typ").read_text()
+    for number in re.findall(r"[0-9.]+", row["one a class"]):
+        assert f'#given("{number}", "benchmark/README.md, thresholds")' in paper
 
 
 def test_every_model_in_the_documents_is_tested():
