@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against
     from benchmark import __version__ as __version__
     from benchmark.api.comparing import Result as Result
     from benchmark.api.comparing import compare as compare
+    from benchmark.api.hearing import Prediction as Prediction
+    from benchmark.api.hearing import predict as predict
     from benchmark.api.running import Run as Run
     from benchmark.api.running import datasets as datasets
     from benchmark.api.running import load as load
@@ -63,6 +65,7 @@ EXPORTS = {
     ),
     "benchmark.api.comparing": ("compare", "Result"),
     "benchmark.api.tables": ("ShownTable",),
+    "benchmark.api.hearing": ("predict", "Prediction"),
     "benchmark.protocol": ("divide",),
     "benchmark.contracts.dataset": ("Dataset", "Part", "Auxiliary", "DatasetPlugin", "CLASSES"),
     "benchmark.contracts.model": ("Model", "History"),

@@ -1,7 +1,7 @@
 """Publish finished runs: the set that report and paper are built from."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from benchmark.analysis.audits.protocol_audit import LabelAudit
@@ -11,7 +11,7 @@ from benchmark.errors import ProtocolError, StoreError
 from benchmark.plugins import registry
 from benchmark.protocol import name_of
 from benchmark.runs.published import PublishedSet
-from benchmark.runs.reading import Runs
+from benchmark.runs.reading import Runs, Warn
 from benchmark.runs.record import Record
 from benchmark.tuning import history as study_history
 from reports import verify
@@ -28,9 +28,11 @@ def publish(
     store: Runs,
     target: Path,
     *,
+    with_models: Collection[str] = (),
     storage: str,
     data_root: Path | None = None,
     follow: Follow = iter,
+    warn: Warn = lambda sentence: None,
 ) -> PublishedSet:
     """Publish one data set's runs; what was published of it before is replaced.
 
@@ -44,12 +46,16 @@ def publish(
         Holds them.
     target : Path
         Folder of the published sets.
+    with_models : collection of str
+        Ids of the runs whose models are shipped, too.
     storage : str
         Address of the studies that tuned runs come from.
     data_root : Path, optional
         Where the data lie: the runs' fingerprint and division are checked against them.
     follow : callable
         Gets steps and gives them back one by one, to show how far it is.
+    warn : callable
+        Called with one sentence on what is left out.
 
     Raises
     ------
@@ -61,6 +67,11 @@ def publish(
     check(runs, audit)
     spec = runs[0].spec
     plugin = registry.datasets().get(spec.dataset)()
+    if with_models and plugin.needs_root:
+        raise ProtocolError(
+            f"scores on {spec.dataset!r} are not ours to ship, and a model's thresholds come from"
+            " them: publish it without --with-model"
+        )
     if data_root is not None or not plugin.needs_root:
         verify.division_of(runs[0], data_root if plugin.needs_root else None)
     target.mkdir(parents=True, exist_ok=True)
@@ -68,11 +79,14 @@ def publish(
     shutil.rmtree(folder, ignore_errors=True)
     try:
         for record in (*runs, *audit):
-            verify.copy_run(record, store, folder)
+            verify.copy_run(record, store, folder, record.run_id in with_models)
         ids = [[record.run_id for record in some] for some in (runs, audit)]
         made = verify.seal(folder, *ids, complete=True)
         studies = sorted({r.spec.study for r in runs if r.spec.study})
-        tables = results.derive(Analysis(made, spec.dataset), follow)
+        analysis = Analysis(made, spec.dataset)
+        if analysis.why_not_audited:
+            warn(analysis.why_not_audited)
+        tables = results.derive(analysis, follow)
         tables |= results.from_studies([study_history.read(name, storage) for name in studies])
         (folder / "results.json").write_text(results.write(tables), encoding="utf-8")
         if plugin.needs_root:  # labels, and scores of clips, are not ours to ship

@@ -366,7 +366,7 @@ def test_what_is_published_is_read(tmp_path):
     assert run.id in repr(run)
     with pytest.raises(pt.StoreError, match="are not published"):
         pt.compare(published)
-    with pytest.raises(pt.StoreError, match="published, without its model"):
+    with pytest.raises(pt.StoreError, match="--keep FOLDER` fits it again"):
         run.model  # noqa: B018
     with pytest.raises(pt.UnknownNameError, match="Did you mean 'rendered'"):
         pt.published("renderd")

@@ -9,18 +9,21 @@ import numpy as np
 import pytest
 
 from benchmark.contracts.dataset import CLASSES
-from benchmark.datasets import audioset20
+from benchmark.datasets import audioset_world
 from benchmark.datasets.audioset20 import CLASS_LABELS, AudioSet20
+from benchmark.datasets.reading import audioset, genres
 from benchmark.errors import DataError, UnknownNameError
 
 
 def label_names() -> list[str]:
-    return ["Music", "Speech", *(name for names in CLASS_LABELS.values() for name in names)]
+    known = CLASS_LABELS, audioset_world.CLASS_LABELS, *genres.ATTRIBUTES.values()
+    named = [name for labels in known for names in labels.values() for name in names]
+    return ["Music", "Speech", *dict.fromkeys((*named, *genres.OTHERS))]
 
 
 def write_labels(root: Path, names: list[str]) -> list[str]:
     mids = [f"/m/{number:04d}" for number in range(len(names))]
-    with (root / audioset20.LABELS).open("w", newline="") as stream:
+    with (root / audioset.LABELS).open("w", newline="") as stream:
         rows = csv.writer(stream)
         rows.writerow(["index", "mid", "display_name"])
         rows.writerows(
@@ -140,7 +143,7 @@ def test_audioset_refuses_an_unknown_label(small_audioset):
 
 
 def test_audioset_refuses_a_bad_label_table(small_audioset):
-    path = small_audioset[0] / audioset20.LABELS
+    path = small_audioset[0] / audioset.LABELS
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], lines[2], lines[1], *lines[3:]]))
     with pytest.raises(DataError, match="out of order"):
@@ -191,3 +194,15 @@ def test_audioset_refuses_a_damaged_shard(small_audioset, damage):
         path.write_bytes(content[:-40] if damage == "cut" else content[:12] + b"\xff" * 2000)
     with pytest.raises(DataError, match="hold no clip" if damage == "empty" else "is damaged"):
         AudioSet20().load(small_audioset[1])
+
+
+def test_what_genre_labels_say_of_a_clip(small_audioset):
+    table = audioset.read_label_table(small_audioset[0] / audioset.LABELS)
+    named = ((), ("Afrobeat",), ("Afrobeat", "Jazz"), ("Jazz", "Blues"), ("New-age music",))
+    labels = np.zeros((len(named), len(table.mids)), bool)
+    for row, names in enumerate(named):
+        labels[row, table.columns(*names)] = True
+    regions = genres.values(labels, table, genres.REGIONS)
+    assert regions.tolist() == ["", "Africa", "Africa", "other", "other"]
+    styles = genres.values(labels, table, genres.STYLES)
+    assert styles.tolist() == ["", "other", "jazz", "several", "other"]

@@ -79,6 +79,26 @@ def test_the_version_that_was_asked_for_last_is_shown():
     assert on_newest_data([*runs, other], lambda record: record.created) == [other]
 
 
+def test_runs_on_other_features_are_no_older_versions_and_name_them():
+    first = make_record()
+    before, own, other, changed = (
+        replace(first, spec=replace(first.spec, **on), created=f"2026-01-0{day}")
+        for day, on in enumerate(
+            [
+                {},  # recorded before there was a choice: on the data set's own
+                {"features": "own", "features_sha256": "1"},
+                {"features": "mert", "features_sha256": "2"},
+                {"features": "mert", "features_sha256": "3"},
+            ],
+            start=1,
+        )
+    )
+    found = newest([before, own, other, changed], lambda record: record.created)
+    assert found == [("guess on own", [own]), ("guess on mert", [changed])]
+    assert newest([before, own], lambda record: record.created) == [("guess", [own])]
+    assert before.spec.config_id != own.spec.config_id
+
+
 def test_a_tuned_model_is_tested_against_its_own_default():
     first = make_record()
 
@@ -96,6 +116,7 @@ def test_a_tuned_model_is_tested_against_its_own_default():
         entry(model="other", params={"depth": 9}),  # which of the two is the default?
         entry(model="other", **tuned),
         entry(model="third", **tuned),
+        entry(model="third", features="mert"),  # tuned on others
         entry("ensemble", model="third"),
     ]
     assert tuned_and_default(entries) == [(0, 1)]

@@ -16,7 +16,7 @@ from benchmark.errors import DataError, PluginError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.plugins.checks import check_dataset, check_model, make_auxiliary, make_part
 
-ROOTS = {"audioset20": "audioset"}
+ROOTS = {"audioset20": "audioset", "audioset-world": "audioset"}
 
 
 @pytest.mark.parametrize("name", registry.models().names())
@@ -206,6 +206,9 @@ ON = np.ones_like(M)
         ({"y_mask": M.astype(np.int8)}, "y_mask must be bool"),
         ({"y_true": np.full_like(Y, np.nan), "y_mask": ON}, "y_true holds NaN"),
         ({"y_true": Y + 1, "y_mask": ON}, r"relevance outside \[0, 1\]"),
+        ({"attributes": {"genre": np.arange(8)}}, "attribute 'genre' must be an array of str"),
+        ({"attributes": {"genre": np.array(["a"] * 7)}}, r"of shape \(8,\), got <U1 of shape"),
+        ({"attributes": {" ": np.array(["a"] * 8)}}, "an attribute's name must be text"),
         ({"keys": np.array(["k"] * 8)}, "duplicate key 'k'"),
         ({"keys": np.arange(8)}, "keys must be an array of str"),
         ({"groups": np.array(["g"] * 8)}, r"1 group\(s\) are in both partitions, first 'g'"),
@@ -265,3 +268,13 @@ def test_dataset_hides_unobserved_labels_and_is_immutable():
     with pytest.raises(AttributeError):
         data.name = "other"
     assert replace(data, keys=data.keys[::-1]).fingerprint != data.fingerprint
+
+
+def test_attributes_are_no_part_of_the_fingerprint_and_immutable():
+    genre = np.array(["folk", ""] * 4)
+    dataset = make_dataset(attributes={"genre": genre})
+    assert dataset.fingerprint == make_dataset().fingerprint
+    genre[0] = "jazz"
+    assert dataset.attributes["genre"].tolist() == ["folk", ""] * 4
+    with pytest.raises(ValueError, match="read-only"):
+        dataset.attributes["genre"][0] = "jazz"

@@ -13,9 +13,12 @@ import pytest
 from openmic_replica import CHUNK, made_features, write_folder
 
 from benchmark.contracts.dataset import Dataset
-from benchmark.datasets import audioset20, openmic2018
+from benchmark.datasets import openmic2018
 from benchmark.datasets.audioset20 import AudioSet20
+from benchmark.datasets.audioset_world import AudioSetWorld
 from benchmark.datasets.openmic2018 import OpenMIC2018, SharedArtistWarning
+from benchmark.datasets.reading import audioset as release
+from benchmark.datasets.reading import genres
 
 DATA = Path(os.environ.get("POLYTIMBRE_DATA") or "missing")
 pytestmark = pytest.mark.skipif(
@@ -45,11 +48,34 @@ def test_audioset_counts(audioset):
     )
 
 
+def test_audioset_attributes(audioset):
+    known = {name: set(values.tolist()) for name, values in audioset.attributes.items()}
+    assert known["instruments"] == {"", "1", "2 or more"}
+    assert known["region"] == {"", *genres.REGIONS, "other", "several"}
+    assert known["style"] == {"", *genres.STYLES, "other", "several"}
+    region, style = audioset.attributes["region"], audioset.attributes["style"]
+    assert ((region == "") == (style == "")).all()
+
+
+def test_audioset_world_keeps_every_ten_frame_clip_of_its_classes():
+    """Most classes have the 59 to 66 positives that AudioSet's balanced segments are made for."""
+    root = DATA / "audioset"
+    data, table = AudioSetWorld().load(root), release.read_label_table(root / release.LABELS)
+    assert len(data.classes) == 22 and len(data) == 13_704
+    for partition, segment in release.SEGMENTS.items():
+        clips = release.read_npz(root / f"{segment}_vggish.npz", table)
+        held = release.class_targets(clips.labels, table, AudioSetWorld.class_labels)
+        expected = held[clips.n_frames == 10].sum(axis=0)
+        positives = data.y_true[data.partition == partition].sum(axis=0)
+        np.testing.assert_array_equal(positives, expected)
+        assert positives.min() >= 56 and positives.max() <= 66
+
+
 @pytest.mark.parametrize("segment", ["bal_train", "eval"])
 def test_audioset_shards_equal_npz(segment):
-    table = audioset20.read_label_table(DATA / "audioset" / audioset20.LABELS)
-    shards = audioset20.read_tfrecords(DATA / "audioset/tfrecords" / segment, table)
-    npz = audioset20.read_npz(DATA / "audioset" / f"{segment}_vggish.npz", table)
+    table = release.read_label_table(DATA / "audioset" / release.LABELS)
+    shards = release.read_tfrecords(DATA / "audioset/tfrecords" / segment, table)
+    npz = release.read_npz(DATA / "audioset" / f"{segment}_vggish.npz", table)
     npz = npz.take(np.flatnonzero(np.isin(npz.keys, shards.keys)))
     shards, npz = (clips.take(np.argsort(clips.keys)) for clips in (shards, npz))
     assert len(shards.keys) > 100
@@ -59,7 +85,7 @@ def test_audioset_shards_equal_npz(segment):
 
 
 def test_audioset_data_set_from_shards(audioset, tmp_path):
-    shutil.copy(DATA / "audioset" / audioset20.LABELS, tmp_path)
+    shutil.copy(DATA / "audioset" / release.LABELS, tmp_path)
     shutil.copytree(DATA / "audioset/tfrecords", tmp_path / "tfrecords")
     shards = AudioSet20().load(tmp_path)
     rows = np.flatnonzero(np.isin(audioset.keys, shards.keys))
@@ -124,4 +150,7 @@ def test_artists_of_a_duplicate_pair_are_one_group(replica):
 def test_metadata_as_published():
     """The published header names key and artist as the loader expects them."""
     path = DATA / "openmic2018/one-clip/openmic-2018-metadata.csv"
-    assert openmic2018._read_artists(path) == {"000046_3840": "4", "000135_483840": "52"}
+    assert openmic2018._read_metadata(path) == (
+        {"000046_3840": "4", "000135_483840": "52"},
+        {"000046_3840": "Experimental Pop", "000135_483840": "Loud-Rock"},
+    )

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import json
 import re
 import shlex
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer.main
-from conftest import Command
+from conftest import SEVERAL, Command
+from openmic_replica import write_folder
 from test_project import FLOORS
 
 from benchmark.cli import app
@@ -58,6 +60,16 @@ def test_a_model_in_the_documents_holds_to_the_contract_and_runs(polytimbre: Com
     for code, output in polytimbre.several(("check", name), run, ("compare",)):
         assert code == 0, output
     assert name in output
+
+
+def test_what_people_saw_of_the_test_part_is_said_in_the_same_words_everywhere():
+    page, paper = ((ROOT / name).read_text() for name in ("benchmark/README.md", "paper/paper.typ"))
+    for text in (page, paper):
+        said = " ".join(text.split())
+        assert "people saw test scores of earlier versions while they built the benchmark" in said
+        assert "no protocol can make a developer forget" in said
+    for name in (*DOCUMENTS, "CHANGELOG.md", "benchmark/protocol.py"):
+        assert "touched once" not in (ROOT / name).read_text(encoding="utf-8"), name
 
 
 def test_every_model_in_the_documents_is_tested():
@@ -145,6 +157,39 @@ def test_the_python_lines_of_the_front_page_run(tmp_path):
     assert done.returncode == 0, done.stderr
     assert 0.6 < float(done.stdout) < 0.65
     assert (tmp_path / "comparison.png").stat().st_size > 10_000
+
+
+#: Stands for an encoder: two layers of three numbers that follow from the file's content.
+ENCODER = """
+import zlib
+import numpy as np
+
+def embed(path):
+    return np.random.default_rng(zlib.crc32(path.read_bytes())).normal(size=(2, 3))
+"""
+
+
+def test_the_lines_that_compare_an_encoder_on_openmic_run(polytimbre: Command, tmp_path):
+    keys = [f"{number:06d}_{number * 3840}" for number in range(60)]
+    rng = np.random.default_rng(0)
+    y_mask = rng.random((60, 20)) < 0.6
+    artists = {key: f"artist {key}" for key in keys}
+    folder = tmp_path / "openmic-2018"
+    write_folder(folder, keys, rng.random((60, 20)), y_mask, keys[:40], keys[40:], artists)
+    for key in keys:
+        (folder / "audio" / key[:3]).mkdir(parents=True, exist_ok=True)
+        (folder / "audio" / key[:3] / f"{key}.ogg").write_text(key)
+    (tmp_path / "my_encoder.py").write_text(ENCODER)
+    text = (ROOT / "benchmark/README.md").read_text()
+    section = text[text.index("## Other features") : text.index("## New recordings")]
+    source, commands = re.findall(r"^```\w*\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    here = f"import os, sys; os.chdir({str(tmp_path)!r}); sys.path.insert(0, '.')\n"
+    polytimbre.python(here + source)
+    lines = [shlex.split(line)[1:] for line in commands.replace("\\\n", "").splitlines()]
+    lines = [[*line, "--workers", "0"] if line[0] == "run" else line for line in lines]
+    results = json.loads(polytimbre.python(here + SEVERAL, json.dumps(lines)))
+    assert [code for code, _ in results] == [0, 0, 0], results
+    assert "on vggish" in results[-1][1] and "on mert.npz[1]" in results[-1][1]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -409,6 +409,35 @@ def test_a_class_in_a_notebook_rests_on_what_its_cells_define(monkeypatch):
     assert first != cells(monkeypatch, a=cell, b=model.replace("(Base)", ""))
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("[1, 2]", "[1, 3]"),
+        ("{'a': [1]}", "{'a': [2]}"),
+        ("{'a', 'b'}", "{'a', 'c'}"),
+        ("np.arange(9)", "np.arange(10)"),
+        ("[np.float32(1)]", "[np.float64(1)]"),
+        ("float('nan')", "float('inf')"),
+        ("Path('a')", "Path('b')"),
+    ],
+)
+def test_constants_of_a_notebook_are_lists_dicts_and_arrays_too(monkeypatch, one, other):
+    model = "import numpy as np\nfrom pathlib import Path\nfrom benchmark.bases.network import "
+    model += "NeuralNetwork\nclass Plugin(NeuralNetwork):\n    def layers(self):\n"
+    model += "        return HELD\n"
+    first = cells(monkeypatch, a=f"{model}HELD = {one}\n")
+    assert first == cells(monkeypatch, a=f"{model}HELD = {one}\nOTHER = {{1: np.zeros(3)}}\n")
+    assert first != cells(monkeypatch, a=f"{model}HELD = {other}\n")
+
+
+@pytest.mark.parametrize("held", ["object()", "[object()]", "lambda: 1"])
+def test_what_has_no_text_in_a_notebook_is_refused_where_it_is_used(monkeypatch, held):
+    model = "from benchmark.bases.network import NeuralNetwork\nclass Plugin(NeuralNetwork):\n"
+    cells(monkeypatch, a=f"{model}    def layers(self):\n        pass\nHELD = {held}\n")
+    with pytest.raises(PluginError, match="so its runs can't be told apart: use constants"):
+        cells(monkeypatch, a=f"{model}    def layers(self):\n        HELD\nHELD = {held}\n")
+
+
 def test_a_class_without_a_file_is_refused():
     with pytest.raises(PluginError, match="define it in a Python file"):
         source_hash(type("Made", (), {"__module__": "nowhere_to_be_found"}))

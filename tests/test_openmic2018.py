@@ -24,7 +24,7 @@ from openmic_replica import (
 )
 
 from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
-from benchmark.datasets import audioset20, openmic2018
+from benchmark.datasets import audioset20, audioset_world, openmic2018
 from benchmark.datasets.openmic2018 import ARCHIVE, OpenMIC2018, SharedArtistWarning
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.reading.npz import NpzReader
@@ -36,15 +36,17 @@ def small_openmic(tmp_path) -> Path:
     return write_small(tmp_path / "data" / "openmic-2018")
 
 
-@pytest.mark.parametrize("module", [audioset20, openmic2018])
+@pytest.mark.parametrize("module", [audioset20, audioset_world, openmic2018])
 def test_one_plugin_a_file(module):
     plugins = [
         item
         for item in vars(module).values()
-        if isinstance(item, type) and issubclass(item, DatasetPlugin) and item is not DatasetPlugin
+        if isinstance(item, type)
+        and issubclass(item, DatasetPlugin)
+        and item.__module__ == module.__name__
     ]
     assert len(plugins) == 1
-    assert plugins[0].name == module.__name__.rpartition(".")[2]
+    assert plugins[0].name.replace("-", "_") == module.__name__.rpartition(".")[2]
 
 
 def test_openmic_small(small_openmic, recwarn):
@@ -57,6 +59,7 @@ def test_openmic_small(small_openmic, recwarn):
     assert dataset.partition.tolist() == ["train"] * 8 + ["test"] * 4
     assert dataset.groups[:4].tolist() == ["100", "track-000001", "101", "101"]
     assert dataset.official and dataset.split == "split01"
+    assert dataset.attributes["genre"][:4].tolist() == ["Folk", "Kid's", "", "Folk"]
     assert dataset.audio_path("000046_3840") == small_openmic / "audio/000/000046_3840.ogg"
     assert OpenMIC2018().load(small_openmic, "split01").fingerprint == dataset.fingerprint
     assert not recwarn.list

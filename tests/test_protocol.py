@@ -11,7 +11,7 @@ from test_contracts import make_dataset
 from benchmark.contracts.dataset import CLASSES, Dataset
 from benchmark.errors import ProtocolError
 from benchmark.plugins.checks import make_auxiliary
-from benchmark.protocol import PARTS, Protocol, divide
+from benchmark.protocol import PARTS, PROTOCOLS, Protocol, divide
 
 
 def masked_data(n, group_size, seed):
@@ -80,3 +80,10 @@ def test_nothing_is_learnt_from_auxiliary_clips_of_groups_that_are_not_trained_o
 def test_too_few_groups_are_refused():
     with pytest.raises(ProtocolError, match="too few to divide"):
         divide(make_dataset(groups=np.array(["a"] * 5 + ["b"] * 3)))
+
+
+def test_what_is_trained_as_published_needs_the_class_whose_clips_are_kept():
+    data = replace(masked_data(300, 1, 0), classes=(*CLASSES[:-1], "harp"))
+    divide(data)
+    with pytest.raises(ProtocolError, match="'made' can't be trained on as published.*'voice'"):
+        divide(data, PROTOCOLS["published"])

@@ -9,6 +9,7 @@ import pytest
 
 from benchmark.contracts.dataset import CLASSES
 from benchmark.datasets import rendered
+from benchmark.datasets.reading import embedded
 from benchmark.datasets.rendering import clips, orchestra, scores, sound
 from benchmark.errors import DataError
 from benchmark.features.logmel import CENTRE, MEAN_STEPS, N_BANDS, logmel
@@ -79,16 +80,28 @@ def test_damaged_file_is_refused(tmp_path, monkeypatch):
 
 def test_missing_file_is_a_data_error(tmp_path):
     with pytest.raises(DataError, match="can't be read"):
-        rendered.read_archive(tmp_path / "rendered.npz")
+        embedded.read_archive(tmp_path / "rendered.npz")
 
 
 def test_archive_bytes_repeat(tmp_path):
     arrays = {"a": np.arange(6, dtype=np.uint8), "b": np.array(["x", "yz"])}
     path = tmp_path / "some.npz"
-    first = clips.write_archive(path, arrays), path.read_bytes()
-    assert (clips.write_archive(path, arrays), path.read_bytes()) == first
-    read = rendered.read_archive(path)
+    first = embedded.write_archive(path, arrays), path.read_bytes()
+    assert (embedded.write_archive(path, arrays), path.read_bytes()) == first
+    read = embedded.read_archive(path)
     assert all(np.array_equal(read[name], array) for name, array in arrays.items())
+
+
+def test_more_features_are_kept_to_the_bit_and_belong_to_their_clips(tmp_path):
+    path, keys = tmp_path / "some-musicnn.npz", np.array(["a", "b", "c"])
+    X = np.random.default_rng(0).integers(0, 256, (3, 4, 5), dtype=np.uint8)
+    first = embedded.write_features(path, keys, X), path.read_bytes()
+    assert (embedded.write_features(path, keys, X), path.read_bytes()) == first
+    assert np.array_equal(embedded.read_features(path, keys), X)
+    with pytest.raises(DataError, match="features of other clips than the data set has"):
+        embedded.read_features(path, keys[::-1])
+    with pytest.raises(DataError, match="must be uint8, one .* for each of 3 keys, got float32"):
+        embedded.write_features(path, keys, X.astype(np.float32))
 
 
 # --- rendering again

@@ -19,7 +19,7 @@ from benchmark.plugins.checks import make_part
 from benchmark.protocol import PARTS, divide
 from benchmark.runs.published import DEFAULT, open_runs
 from benchmark.runs.reading import AmbiguousError, RunError
-from benchmark.runs.record import FORMAT, Record, RunSpec, digest
+from benchmark.runs.record import ADDED, FORMAT, Record, RunSpec, digest
 from benchmark.runs.store import Store
 
 
@@ -161,10 +161,10 @@ def leave_loop(folder):
     ("hinder", "reason"),
     [
         (leave_newer, f"format {FORMAT + 1}, written by a newer polytimbre"),
-        (leave_pipe, "not a regular file"),
-        (leave_device, "not a regular file"),
-        (leave_folder, "not a regular file"),
-        (leave_large, "larger than 16 MiB"),
+        (leave_pipe, "it is a FIFO, not a file"),
+        (leave_device, "it is a device, not a file"),
+        (leave_folder, "it is a folder, not a file"),
+        (leave_large, "more than the 16,777,216 that such a file can have"),
         (leave_loop, "can't be opened"),
     ],
 )
@@ -235,14 +235,26 @@ def test_a_record_is_held_to_its_types(change, sentence):
         Record.from_json(json.dumps({**content, "digest": digest(content)}))
 
 
-def test_records_of_the_format_before_are_read_and_written_as_they_were():
+@pytest.mark.parametrize("number", [3, 4])
+def test_records_of_formats_before_are_read_and_written_as_they_were(number):
     content = json.loads(make_record().to_json())
-    del content["digest"], content["labels"]
-    content["format"] = 3
+    del content["digest"]
+    for name in [name for name, first in ADDED.items() if first > number]:
+        del (content["spec"] if name.startswith("spec.") else content)[name.rpartition(".")[2]]
+    content["format"] = number
     text = json.dumps({**content, "digest": digest(content)}, indent=1) + "\n"
     record = Record.from_json(text)
-    assert record.labels is None
+    assert record.labels is None and record.spec.features is None
     assert record.to_json() == text
+    # its id does not change either: nothing of what came later is asked for
+    assert not record.spec._asked().keys() & {"features", "features_sha256", "order"}
+
+
+def test_a_record_says_what_features_it_is_on():
+    content = json.loads(make_record().to_json())
+    del content["digest"], content["spec"]["features_sha256"]
+    with pytest.raises(StoreError, match=r"lacks the field 'spec\.features_sha256'"):
+        Record.from_json(json.dumps({**content, "digest": digest(content)}))
 
 
 def test_the_stage_that_the_model_stands_at():
@@ -351,14 +363,35 @@ print([r.run_id[0] for r in store.records()])
     assert "['a']" in out.stdout
 
 
-def make_division():
-    part = make_part(40, 5)
-    names = np.array([f"clip{number:02d}" for number in range(40)])
+def make_division(n=40):
+    part = make_part(n, 5)
+    names = np.array([f"clip{number:03d}" for number in range(n)])
     dataset = Dataset(
         name="made", X=part.X, y_true=part.y_true, y_mask=part.y_mask, keys=names, groups=names,
-        partition=np.where(np.arange(40) % 4 < 3, "train", "test"), citation="", licence="",
+        partition=np.where(np.arange(n) % 4 < 3, "train", "test"), citation="", licence="",
     )  # fmt: skip
     return divide(dataset)
+
+
+def test_attributes_are_stored_beside_the_labels_and_follow_the_data(store):
+    division = make_division()
+    store.add_labels(division)
+    assert store.attributes(division.id, "test") == {} and store.holds_attributes(division)
+    genres = np.array(["folk", "jazz"] * 20)
+    path = store.path / "labels" / f"{division.id}-attributes.npz"
+    for values in (genres, genres[::-1]):
+        known = replace(division, dataset=replace(division.dataset, attributes={"genre": values}))
+        assert known.id == division.id and not store.holds_attributes(known)
+        store.add_labels(known)
+        assert store.holds_attributes(known)
+        stored = store.attributes(division.id, "test")["genre"]
+        np.testing.assert_array_equal(stored, values[division.rows["test"]])
+    with np.load(path) as arrays:
+        np.savez(path, **{**arrays, "test_genre": np.array(["rock"] * 10)})
+    with pytest.raises(StoreError, match=r"attributes\.npz can't be used: it does not match"):
+        store.attributes(division.id, "test")
+    store.add_labels(known)
+    assert store.holds_attributes(known)
 
 
 def swap_labels(path):

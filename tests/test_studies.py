@@ -21,6 +21,8 @@ from benchmark.tuning.studies import Study, StudySpec
 SPEC = StudySpec(
     dataset="tiny",
     split="official",
+    features="own",
+    features_sha256="4567",
     fingerprint="0123",
     division_id="4567",
     protocol_id="89ab",

@@ -1,14 +1,17 @@
 """Score stored runs and compare them: what is derived is never stored."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.protocol import PROTOCOLS
+from benchmark.runs.features import features_of, own_features
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
 from benchmark.scoring.evaluation import Evaluation, evaluate
@@ -127,6 +130,7 @@ def compare(
     part: str = "test",
     fraction: float = 1.0,
     protocol: str = "default",
+    features: str | None = None,
 ) -> Comparison:
     """Compare the finished runs of each model setting, of the version last asked for.
 
@@ -142,15 +146,18 @@ def compare(
         Runs that trained on this share of the fit part's groups; others are no rivals.
     protocol : str
         One of :data:`benchmark.protocol.PROTOCOLS`.
+    features : str, optional
+        Runs on these features alone: a name, or a file's; all if None, and named in each label
+        where there are several.
 
     Raises
     ------
     UnknownNameError
-        If there is no run of one of `models`.
+        If there is no run of one of `models`, or on `features`.
     ProtocolError
         If nothing is left to compare, or the runs are of several data sets or splits.
     """
-    groups, notes = _versions(runs, dataset, models, fraction, protocol)
+    groups, notes = _versions(runs, dataset, models, fraction, protocol, features)
     spec = groups[0][1][0].spec
     labels = runs.labels(spec.division_id)
     entries = [_entry(runs, label, group, labels, part) for label, group in groups]
@@ -170,12 +177,19 @@ def compare(
 
 
 def _versions(
-    runs: Runs, dataset: str | None, models: Sequence[str] | None, fraction: float, protocol: str
+    runs: Runs,
+    dataset: str | None,
+    models: Sequence[str] | None,
+    fraction: float,
+    protocol: str,
+    features: str | None,
 ) -> tuple[list[tuple[str, list[Record]]], list[str]]:
     """Return each model setting's runs of the version last asked for, and what is left out."""
     records = [r for r in runs if dataset in (None, r.spec.dataset)]
     records = [r for r in records if r.spec.fraction == fraction]
     records = [r for r in records if r.spec.protocol_id == PROTOCOLS[protocol].id]
+    if features and records:
+        records = _on(records, features)
     if models and records:
         records = _named(records, models)
     finished = [r for r in records if r.finished]
@@ -192,7 +206,26 @@ def _versions(
             "the version that was run or asked for last is shown. `polytimbre forget --older` "
             "removes the others"
         )
-    return groups, notes
+    return groups, [*_features_note(groups), *notes]
+
+
+def _features_note(groups: Sequence[tuple[str, list[Record]]]) -> list[str]:
+    """Say which features the runs are on, unless the data set is loaded with them."""
+    spec = groups[0][1][0].spec
+    shown = {features_of(group[0].spec) for _, group in groups}
+    if len(shown) > 1 or shown == {own_features(spec.dataset)}:
+        return []
+    return [f"features: {shown.pop()}, in place of those that {spec.dataset} is loaded with"]
+
+
+def _on(records: Sequence[Record], features: str) -> list[Record]:
+    """Return the records on some features; a file goes by its name, with its hash or without."""
+    on = {record.run_id: features_of(record.spec) for record in records}
+    wanted = "+".join(Path(part).name for part in features.split("+"))
+    shown = {name for name in on.values() if wanted in (name, re.sub(r":[0-9a-f]{8}", "", name))}
+    if not shown:
+        raise UnknownNameError("features among the stored runs", features, set(on.values()))
+    return [record for record in records if on[record.run_id] in shown]
 
 
 def _named(records: Sequence[Record], models: Sequence[str]) -> list[Record]:
@@ -276,11 +309,11 @@ def newest(records: Sequence[Record], asked: Asked) -> list[tuple[str, list[Reco
     list of (str, list of Record)
         Label and runs, by seed, of each model setting.
     """
-    settings: dict[tuple[str, str], dict[str, list[Record]]] = {}
+    settings: dict[tuple[str, str, str], dict[str, list[Record]]] = {}
     for record in records:
         spec = record.spec
         label = replace(spec, preset=None).label  # a preset is a name for parameters
-        key = label, spec.study or str(sorted(spec.params.items()))
+        key = label, features_of(spec), spec.study or str(sorted(spec.params.items()))
         versions = settings.setdefault(key, {})
         versions.setdefault(record.config_id, []).append(record)
     groups = []
@@ -322,21 +355,26 @@ def superseded(runs: Runs) -> list[Record]:
 
 def _place(record: Record) -> tuple:
     spec = record.spec
-    return spec.dataset, spec.split, spec.protocol_id, spec.label, spec.seed
+    return spec.dataset, spec.split, spec.protocol_id, spec.label, features_of(spec), spec.seed
 
 
 def _labels(groups: Sequence[Sequence[Record]]) -> list[str]:
+    """Name model settings; their features and parameters where two would read alike."""
     labels = []
-    for group in groups:
+    on = [features_of(group[0].spec) for group in groups]
+    names = [group[0].spec.label for group in groups]
+    if len(set(on)) > 1:
+        names = [f"{name} on {features}" for name, features in zip(names, on, strict=True)]
+    for name, group in zip(names, groups, strict=True):
         spec = group[0].spec
-        alike = [g[0].spec.params for g in groups if g[0].spec.label == spec.label]
+        alike = [g[0].spec.params for g, other in zip(groups, names, strict=True) if other == name]
         differing = {
             name: value
             for name, value in spec.params.items()
             if any(_differs(other, name, value) for other in alike)
         }
         shown = ", ".join(f"{name}={value}" for name, value in differing.items())
-        labels.append(f"{spec.label} ({shown})" if shown else spec.label)
+        labels.append(f"{name} ({shown})" if shown else name)
     return labels
 
 

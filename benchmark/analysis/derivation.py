@@ -17,6 +17,8 @@ from benchmark.analysis import (
     ensembles,
     inference,
     learning_curve,
+    promises,
+    slices,
     threshold_gains,
     training_gap,
 )
@@ -29,10 +31,13 @@ from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.analysis.ensembles import Replay
 from benchmark.analysis.inference import Inference
 from benchmark.analysis.learning_curve import LearningCurve
+from benchmark.analysis.promises import Promise
+from benchmark.analysis.slices import Slices
 from benchmark.analysis.threshold_gains import Gains
 from benchmark.analysis.threshold_policies import N_TRIALS
 from benchmark.analysis.training_gap import Gap
-from benchmark.errors import ProtocolError
+from benchmark.contracts.dataset import CLASSES
+from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
@@ -88,6 +93,8 @@ class Analysis:
         Needed where the store holds runs of several.
     models : sequence of str, optional
         Names, or ``name:preset``; all if None.
+    features : str, optional
+        Runs on these features alone; see :func:`benchmark.analysis.comparison.compare`.
     part : {"fit", "stop", "select", "test"}
         Of the comparison.
     n_resamples : int
@@ -98,6 +105,8 @@ class Analysis:
         Of the ensembles; see :func:`benchmark.analysis.ensembles.replay`.
     follow : callable
         Gets the runs that thresholds are searched for and gives them back one by one.
+    by : str, optional
+        The attribute that slices are looked at of; of every attribute if None.
 
     Raises
     ------
@@ -114,6 +123,8 @@ class Analysis:
     methods: Sequence[str] = ensembles.METHODS
     all_seeds: bool = True
     follow: Callable[[list[Record]], Iterable[Record]] = iter
+    by: str | None = None
+    features: str | None = None
 
     def __post_init__(self) -> None:
         self.store = ReadOnce(self.store)
@@ -121,7 +132,9 @@ class Analysis:
     @cached_property
     def comparison(self) -> Comparison:
         """The newest finished runs of each model."""
-        return comparison.compare(self.store, self.dataset, self.models, self.part)
+        return comparison.compare(
+            self.store, self.dataset, self.models, self.part, features=self.features
+        )
 
     @cached_property
     def trained(self) -> Comparison:
@@ -137,6 +150,19 @@ class Analysis:
     def inference(self) -> Inference:
         """Intervals, paired tests and ranks of the comparison."""
         return inference.infer(self.comparison, self.n_resamples)
+
+    @cached_property
+    def promises(self) -> list[Promise]:
+        """What tuning promised on select and kept on test; empty on another part."""
+        if self.part != "test":
+            return []
+        return promises.measure(
+            self.comparison,
+            self.inference,
+            self.labels["select"],
+            self.store,
+            n_resamples=self.n_resamples,
+        )
 
     @cached_property
     def gaps(self) -> list[Gap]:
@@ -177,6 +203,27 @@ class Analysis:
         """Intervals, paired tests and ranks of ensembles and single models."""
         return inference.infer(self.ensembles.comparison, self.n_resamples)
 
+    @cached_property
+    def slices(self) -> list[Slices]:
+        """The models on slices of the clips, by one attribute or by each that has such slices.
+
+        Raises
+        ------
+        UnknownNameError, ProtocolError
+            For one attribute: if there is no such attribute, or no slice is large enough.
+        """
+        attributes = self.store.attributes(self.comparison.division_id, self.part)
+        measured = []
+        for name in sorted(attributes) if self.by is None else [self.by]:
+            try:
+                found = slices.measure(self.comparison, attributes, name, self.n_resamples)
+            except ProtocolError:
+                if self.by is not None:
+                    raise
+                continue
+            measured.append(found)
+        return measured
+
     @property
     def completely_labelled(self) -> bool:
         """Whether every label of the compared part was observed."""
@@ -195,14 +242,27 @@ class Analysis:
         """Models that were trained under the published protocol; empty if there are none."""
         try:
             return comparison.compare(
-                self.store, self.comparison.dataset, protocol="published"
+                self.store,
+                self.comparison.dataset,
+                protocol="published",
+                features=self.features,
             ).entries
-        except ProtocolError:
+        except (ProtocolError, UnknownNameError):
             return []
 
+    @property
+    def why_not_audited(self) -> str | None:
+        """Why there is no :attr:`protocol_audit`; None where there is one."""
+        return protocol_audit.why_not(self.comparison.dataset, self.labels[self.part])
+
     @cached_property
-    def protocol_audit(self) -> ModelAudit:
-        """Every model under the published and under the corrected protocol."""
+    def protocol_audit(self) -> ModelAudit | None:
+        """Every model under the published and under the corrected protocol.
+
+        None for classes that the published protocol can't be followed on.
+        """
+        if self.why_not_audited:
+            return None
         return protocol_audit.audit_models(
             self.comparison,
             self.store,
@@ -215,12 +275,15 @@ class Analysis:
     def mask_audit(self) -> MaskAudit | None:
         """Metrics and rankings on partial labels beside those on all.
 
-        None for a single model, which has no rank, and where labels are known in part only.
+        None for a single model, which has no rank, where labels are known in part only, and for
+        other classes than OpenMIC-2018's, whose rates the masks have.
         """
         models = mask_audit.scored_models(self.comparison.entries, self.store)
         if len(models) < 2:
             return None
         known = self.labels[self.part]
+        if self.completely_labelled and known.classes != CLASSES:
+            return None
         if self.completely_labelled:
             return mask_audit.audit_masks(known, models)
         if self.complete_labels is None:

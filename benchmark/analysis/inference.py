@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.analysis.comparison import Comparison, Entry
+from benchmark.runs.features import features_of
 from benchmark.scoring.bootstrap import Bootstrap, bootstrap
 from benchmark.scoring.ranking import (
     CriticalDifference,
@@ -116,7 +117,7 @@ def tuned_and_default(entries: Sequence[Entry]) -> list[tuple[int, int]]:
     Both are fitted on the fit part, or both on all training clips. A model that was run with
     several sets of parameters of the user's own has no default here, as they look alike.
     """
-    kept: dict[tuple[str, bool], list[int]] = {}
+    kept: dict[tuple[str, str, bool], list[int]] = {}
     tuned = []
     for i, entry in enumerate(entries):
         if not entry.records:
@@ -125,8 +126,8 @@ def tuned_and_default(entries: Sequence[Entry]) -> list[tuple[int, int]]:
         if not entry.label.startswith(spec.label):
             continue  # an ensemble, whose first member says nothing about it
         if spec.study:
-            tuned.append((i, (spec.model, spec.refit)))
+            tuned.append((i, (spec.model, features_of(spec), spec.refit)))
         elif spec.preset is None:
-            kept.setdefault((spec.model, spec.refit), []).append(i)
+            kept.setdefault((spec.model, features_of(spec), spec.refit), []).append(i)
     defaults = {key: numbers[0] for key, numbers in kept.items() if len(numbers) == 1}
     return [(i, defaults[key]) for i, key in tuned if key in defaults]

@@ -9,16 +9,18 @@ for trees and linear models and by 0.01 for networks.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from benchmark.errors import PolytimbreError, ProtocolError, StoreError
+from benchmark.contracts.dataset import Dataset
+from benchmark.errors import DataError, PolytimbreError, ProtocolError, StoreError
 from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PARTS, name_of
 from benchmark.runs import environment
+from benchmark.runs.features import features_of
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.reading import SCORES, Runs
 from benchmark.runs.record import Record
@@ -203,7 +205,12 @@ class Rerun:
     circumstances: tuple[Circumstance, ...]
 
 
-def prepare(record: Record, data_root: Path | None = None) -> Rerun:
+def prepare(
+    record: Record,
+    data_root: Path | None = None,
+    features: tuple[str, ...] = (),
+    layer: int | None = None,
+) -> Rerun:
     """Return the request that runs a recorded run again, and what is not as recorded here.
 
     Raises
@@ -217,16 +224,40 @@ def prepare(record: Record, data_root: Path | None = None) -> Rerun:
         If this code can't make its model.
     """
     request = request_of(record, data_root)
+    data = replace(request.data, features=features or _recorded_features(record), layer=layer)
+    request = replace(request, data=data)
     try:
         model = make_model(request)
     except PolytimbreError as error:
         raise PolytimbreError(f"{record.name} can't be made by this code: {error}") from error
     division = divide_for(request)
     check_data(record, division)
+    _check_features(record, division.dataset)
     spec, identity = specify(request, division, WORKER_THREADS)
     label = f"{spec.label} seed {spec.seed}"
     source = source_hash(type(model))
     return Rerun(request, identity, label, tuple(circumstances(record, source, model.libraries)))
+
+
+def _recorded_features(record: Record) -> tuple[str, ...]:
+    """Return the features to name for a recorded run; refuse where they were read from a file."""
+    names = tuple(features_of(record.spec).split("+"))
+    if files := [name for name in names if ":" in name]:
+        raise DataError(
+            f"{record.name} was made on the features {files[0]}, which were read from a file: name"
+            f" it as in --features {'+'.join(name.partition(':')[0] for name in names)}"
+        )
+    return names
+
+
+def _check_features(record: Record, data: Dataset) -> None:
+    spec = record.spec
+    if spec.features is not None and data.features_sha256 != spec.features_sha256:
+        raise DataError(
+            f"{record.name} was made on the features {spec.features} of another content: their"
+            f" hash is {data.features_sha256[:16]}, that of the run's {spec.features_sha256[:16]}."
+            " Name those that it was made on with --features"
+        )
 
 
 def request_of(record: Record, data_root: Path | None = None) -> RunRequest:
@@ -262,6 +293,7 @@ def request_of(record: Record, data_root: Path | None = None) -> RunRequest:
         protocol=protocol,
         chosen=chosen,
         refit=spec.refit,
+        order=spec.order,
     )
 
 

@@ -27,7 +27,7 @@ from benchmark.plugins import registry
 from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs import request as requests
-from benchmark.runs.published import PublishedSet
+from benchmark.runs.features import features_of, parse
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
 from benchmark.runs.run import execute
@@ -61,8 +61,14 @@ def datasets() -> list[str]:
     return registry.datasets().names()
 
 
-def load(name: str, data_root: str | Path | None = None, split: str | None = None) -> Dataset:
-    """Load a data set by name.
+def load(
+    name: str,
+    data_root: str | Path | None = None,
+    split: str | None = None,
+    features: str | Path | None = None,
+    layer: int | None = None,
+) -> Dataset:
+    """Load a data set by name, on its own features or on others.
 
     Parameters
     ----------
@@ -72,6 +78,11 @@ def load(name: str, data_root: str | Path | None = None, split: str | None = Non
         File or folder of a data set that is not embedded.
     split : str, optional
         Another partition than the official one.
+    features : str or Path, optional
+        A front end whose features come with the data set or were extracted, a file of
+        embeddings, or several joined as in ``"logmel+mert.npz"``; the data set's own if None.
+    layer : int, optional
+        Of a file that holds several, counted from 0.
 
     Raises
     ------
@@ -85,7 +96,7 @@ def load(name: str, data_root: str | Path | None = None, split: str | None = Non
     ((6000, 10, 128), (6000, 20))
     """
     root = None if data_root is None else Path(data_root).resolve()
-    return requests.load(requests.DataRequest(name, root, split))
+    return requests.load(requests.DataRequest(name, root, split, parse(features), layer))
 
 
 def run(
@@ -253,6 +264,10 @@ class Run:
         """Return the labels of each part: ``y_true``, ``y_mask``, ``keys`` and ``groups``."""
         return self._source.labels(self.record.spec.division_id)
 
+    def attributes(self, part: str = "test") -> dict[str, np.ndarray]:
+        """Return what is known of a part's clips, by name: arrays of str, shape (n_clips,)."""
+        return self._source.attributes(self.record.spec.division_id, part)
+
     @cached_property
     def metrics(self) -> dict[str, float]:
         """Return the metrics on the test part by name, macro averages over classes.
@@ -278,16 +293,11 @@ class Run:
         Raises
         ------
         StoreError
-            If the run is published, which ships no models, or the model's code was changed
-            since.
+            If the model is not kept, as with most published runs, or its code was changed since.
         """
         self._check_finished()
         spec = self.record.spec
-        if isinstance(self._source, PublishedSet):
-            raise StoreError(
-                f"run {self.id} is published, without its model: `polytimbre reproduce {self.id}` "
-                "fits it again"
-            )
+        folder = self._source.model_folder(self.record)
         cls = self._class or registry.models().get(spec.model)
         if source_hash(cls) != spec.source:
             raise StoreError(
@@ -296,7 +306,7 @@ class Run:
         if "jax" not in sys.modules:
             os.environ.update(SINGLE_THREAD)  # so that it predicts the bits that were stored
         model = cls(**spec.params)
-        model.load(self._source.model_folder(self.record))
+        model.load(folder)
         return model
 
     def _check_finished(self) -> None:
@@ -306,7 +316,8 @@ class Run:
     def _facts(self) -> dict[str, str]:
         spec = self.record.spec
         facts = {"run": self.id, "model": self.label, "seed": str(spec.seed)}
-        facts |= {"data set": spec.dataset, "status": self.record.error or self.record.status}
+        facts |= {"data set": spec.dataset, "features": features_of(spec)}
+        facts |= {"status": self.record.error or self.record.status}
         if self.record.finished and getattr(self._source, "complete", True):
             facts |= {name: f"{self.metrics[name]:.3f}" for name in ("mAP", "f1_global")}
         return facts

@@ -13,6 +13,7 @@ from benchmark.api.running import Run
 from benchmark.api.tables import ShownTable, plot
 from benchmark.errors import UnknownNameError
 from benchmark.runs import published as published_runs
+from benchmark.runs.features import features_of
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.reading import Runs
 from benchmark.runs.record import Record
@@ -62,6 +63,7 @@ class StoredRuns:
             {
                 "run": record.run_id,
                 "data set": record.spec.dataset,
+                "features": features_of(record.spec),
                 "model": record.spec.label,
                 "seed": record.spec.seed,
                 "status": record.error or record.status,
@@ -181,4 +183,4 @@ def published(name: str, results: str | Path | None = None) -> PublishedRuns:
 
 
 def _results_folder(results: str | Path | None) -> Path:
-    return Path(results or os.environ.get("POLYTIMBRE_RESULTS", published_runs.DEFAULT))
+    return Path(results or os.environ.get("POLYTIMBRE_RESULTS") or published_runs.DEFAULT)

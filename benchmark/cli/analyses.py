@@ -8,8 +8,11 @@ import typer
 
 from benchmark.cli.common import (
     DatasetOption,
+    FeaturesOption,
     FormatOption,
+    LayerOption,
     ModelsOption,
+    OnFeaturesOption,
     ParamOption,
     ResamplesOption,
     RootOption,
@@ -22,12 +25,14 @@ from benchmark.cli.common import (
     WorkersOption,
     check_name,
     compute,
+    data_of,
     open_store,
     parse_params,
     print_result,
     print_table,
     read_runs,
     seeds_of,
+    warn,
 )
 from benchmark.errors import ProtocolError
 
@@ -60,12 +65,18 @@ def _show(analysis: "Analysis", name: str, fmt: str) -> None:
     print_result(one, result, fmt)
 
 
+def _check_one(first: str, is_first: bool, second: str, is_second: bool) -> None:
+    if is_first and is_second:
+        raise ProtocolError(f"{first} and {second} ask for two tables: leave out one of them")
+
+
 def table(
     name: Annotated[
         str | None, typer.Argument(help="Of the table; all are listed without it.")
     ] = None,
     dataset: StoredOption = None,
     model: ModelsOption = None,
+    features: OnFeaturesOption = None,
     resamples: ResamplesOption = 2000,
     fmt: FormatOption = "table",
     store: StoreOption = None,
@@ -82,7 +93,8 @@ def table(
         ]
         print_table(pd.DataFrame(rows, columns=["name", "shows", "command"]), fmt, "tables")
     else:
-        _show(_analysis(store, dataset, model, n_resamples=resamples), name, fmt)
+        settings = {"n_resamples": resamples, "features": features}
+        _show(_analysis(store, dataset, model, **settings), name, fmt)
 
 
 def compare(
@@ -93,6 +105,7 @@ def compare(
         bool, typer.Option("--ranks", help="Average ranks, wins and losses by class.")
     ] = False,
     part: Annotated[str, typer.Option(help="fit, stop, select or test.")] = "test",
+    features: OnFeaturesOption = None,
     resamples: ResamplesOption = 2000,
     fmt: FormatOption = "table",
     store: StoreOption = None,
@@ -101,8 +114,10 @@ def compare(
     from benchmark.protocol import PARTS
 
     check_name("part", part, PARTS)
+    _check_one("--ranks", ranks, "--per-class", per_class)
     name = "ranks" if ranks else "per_class" if per_class else "comparison"
-    _show(_analysis(store, dataset, model, part, n_resamples=resamples), name, fmt)
+    analysis = _analysis(store, dataset, model, part, n_resamples=resamples, features=features)
+    _show(analysis, name, fmt)
 
 
 def gap(
@@ -117,6 +132,7 @@ def gap(
     store: StoreOption = None,
 ) -> None:
     """Show the gap between training and unseen clips, with a verdict for each model."""
+    _check_one("--curves", curves, "--per-class", per_class)
     name = "curves" if curves else "gap_per_class" if per_class else "gap"
     _show(_analysis(store, dataset, model, n_resamples=resamples), name, fmt)
 
@@ -129,24 +145,28 @@ def learning_curve(
     param: ParamOption = None,
     data_root: RootOption = None,
     split: SplitOption = None,
+    features: FeaturesOption = None,
+    layer: LayerOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     resamples: ResamplesOption = 1000,
     fmt: FormatOption = "table",
 ) -> None:
-    """Train on 10, 20, 50 and 100 % of the groups; say whether more data would pay."""
-    from benchmark.analysis.learning_curve import FRACTIONS
+    """Train on 10, 20, 50 and 100 % of the groups; say whether more data would pay.
+
+    Each seed takes the groups in another random order; there are three orders at least.
+    """
+    from benchmark.analysis.learning_curve import FRACTIONS, in_orders
     from benchmark.runs import suite
-    from benchmark.runs.request import DataRequest
 
     chosen = open_store(store)
-    data = DataRequest(dataset, data_root.resolve() if data_root else None, split)
+    data = data_of(dataset, data_root, split, features, layer)
     params, wanted = parse_params(param), []
     for fraction in FRACTIONS:
-        wanted += suite.requests(data, model, seeds_of(seed, seeds), params, fraction)
+        wanted += in_orders(suite.requests(data, model, seeds_of(seed, seeds), params, fraction))
     compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
-    analysis = _analysis(chosen.path, dataset, model, n_resamples=resamples)
+    analysis = _analysis(chosen.path, dataset, model, n_resamples=resamples, features=features)
     _show(analysis, "learning_curve", fmt)
 
 
@@ -167,7 +187,10 @@ def thresholds(
     dataset: StoredOption = None,
     model: ModelsOption = None,
     trials: Annotated[
-        int, typer.Option("--trials", min=1, help="Strengths of shrinking tried a calibration.")
+        int,
+        typer.Option(
+            "--trials", min=1, max=1000, help="Strengths of shrinking tried a calibration."
+        ),
     ] = 30,
     resamples: ResamplesOption = 2000,
     fmt: FormatOption = "table",
@@ -210,6 +233,24 @@ def ensemble(
     _show(analysis, "ensembles", fmt)
 
 
+def slices(
+    by: Annotated[
+        str, typer.Option("--by", help="Attribute of the clips; `data verify` lists them.")
+    ],
+    dataset: StoredOption = None,
+    model: ModelsOption = None,
+    part: Annotated[str, typer.Option(help="fit, stop, select or test.")] = "test",
+    resamples: ResamplesOption = 2000,
+    fmt: FormatOption = "table",
+    store: StoreOption = None,
+) -> None:
+    """Show where models fail: each slice of the clips, by an attribute, against all others."""
+    from benchmark.protocol import PARTS
+
+    check_name("part", part, PARTS)
+    _show(_analysis(store, dataset, model, part, n_resamples=resamples, by=by), "slices", fmt)
+
+
 def audit(
     labels: Annotated[
         Path | None,
@@ -233,9 +274,17 @@ def audit(
     if dataset is not None:
         analysis = _analysis(store, dataset)
         names = ["protocol_audit", "protocol_averages"]
+        if reason := analysis.why_not_audited:
+            warn(reason)
+            names = []
         if analysis.mask_audit is not None:
             names += ["mask_audit", "mask_levels"]
             names += ["mask_preselection"] if analysis.mask_audit.preselected is not None else []
+        if not names:
+            raise ProtocolError(
+                f"there is nothing to audit on data set {dataset!r}: partial labels, too, are "
+                "audited where all of OpenMIC-2018's classes are known, and of two models"
+            )
         for name in names:
             _show(analysis, name, fmt)
 

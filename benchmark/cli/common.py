@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # imported where they are used: `--help` has to be quick
     import pandas as pd
 
     from benchmark.runs.reading import Runs
+    from benchmark.runs.request import DataRequest
     from benchmark.runs.store import Store
     from benchmark.runs.suite import Unit
     from reports.tables.declaration import Result, Table
@@ -20,6 +21,9 @@ if TYPE_CHECKING:  # imported where they are used: `--help` has to be quick
 
 #: Seeds of one command: every run of them is planned before the first is computed.
 MOST_SEEDS = 1000
+LARGEST_SEED = 2**32 - 1
+#: Processes of one command; more than any machine has cores.
+MOST_WORKERS = 4096
 
 
 def check_name(kind: str, name: str, known: Sequence[str]) -> None:
@@ -76,6 +80,23 @@ RootOption = Annotated[
 SplitOption = Annotated[
     str | None, typer.Option("--split", help="Another split than the official one, by name.")
 ]
+FeaturesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--features",
+        metavar="NAME|FILE|A+B",
+        callback=_not_empty,
+        help="Front end, or file of embeddings (.npz, .parquet, folder of .npy); A+B joins two."
+        " [default: the data set's own]",
+    ),
+]
+LayerOption = Annotated[
+    int | None, typer.Option("--layer", help="Of a file of embeddings with several, from 0.")
+]
+OnFeaturesOption = Annotated[
+    str | None,
+    typer.Option("--features", callback=_not_empty, help="Only runs on these. [default: all]"),
+]
 FormatOption = Annotated[
     str,
     typer.Option("--format", help="table, markdown, csv or json.", callback=_check_format),
@@ -90,7 +111,9 @@ ModelsOption = Annotated[
 ]
 SeedOption = Annotated[
     list[int] | None,
-    typer.Option("--seed", min=0, callback=_once, help="One seed; repeat for several."),
+    typer.Option(
+        "--seed", min=0, max=LARGEST_SEED, callback=_once, help="One seed; repeat for several."
+    ),
 ]
 SeedsOption = Annotated[
     int | None,
@@ -104,6 +127,7 @@ WorkersOption = Annotated[
     typer.Option(
         "--workers",
         min=0,
+        max=MOST_WORKERS,
         help="Processes at a time; 0: in this process, for a debugger. [default: the cores]",
     ),
 ]
@@ -168,6 +192,21 @@ def published_at(path: Path | None) -> Path:
     from benchmark.runs.published import DEFAULT
 
     return path or DEFAULT
+
+
+def data_of(
+    dataset: str,
+    data_root: Path | None,
+    split: str | None,
+    features: str | None,
+    layer: int | None,
+) -> "DataRequest":
+    """Return the request for the data set that a command's options name."""
+    from benchmark.runs.features import parse
+    from benchmark.runs.request import DataRequest
+
+    root = data_root.resolve() if data_root else None
+    return DataRequest(dataset, root, split, parse(features), layer)
 
 
 def seeds_of(seed: list[int] | None, seeds: int | None) -> Sequence[int]:

@@ -1,12 +1,20 @@
 """Commands about data sets."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.cli.common import RootOption, SplitOption
 from benchmark.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from benchmark.contracts.dataset import Dataset
+
+#: Sets of clips with the same features that `data verify` names.
+MOST_SETS = 20
 
 data_app = typer.Typer(help="Download, check and render data sets.", no_args_is_help=True)
 
@@ -39,7 +47,7 @@ def data_verify(
     data_root: RootOption = None,
     split: SplitOption = None,
 ) -> None:
-    """Load a data set, check it against its contract and print what it holds."""
+    """Load a data set, check it, print what it holds, and name clips with the same features."""
     from benchmark.protocol import PARTS, divide
     from benchmark.runs.request import DataRequest, load
 
@@ -47,11 +55,31 @@ def data_verify(
     division = divide(data)
     print(f"{data.name} ({data.split}) holds to its contract")
     print(f"fingerprint  {data.fingerprint}\ndivision     {division.id}")
-    print(f"features     {data.X.shape[1]} frames x {data.X.shape[2]}, {data.X.dtype}")
+    shape = f"{data.X.shape[1]} frames x {data.X.shape[2]}"
+    print(f"features     {data.features}, {shape}, {data.X.dtype}")
     print(f"observed     {data.y_mask.mean():.1%} of the labels")
+    for attribute, values in data.attributes.items():
+        print(f"attribute    {attribute}: {len(set(values.tolist()) - {''})} values")
+    for line in _identical(data, division.rows):
+        print(line)
     for part in PARTS:
         labels = division.part(part)
         print(f"{part:<12} {len(labels):>6} clips, {labels.y_positive.sum():>6} observed positives")
+
+
+def _identical(data: "Dataset", rows_of: "dict[str, np.ndarray]") -> list[str]:
+    """Tell of clips with the same features, those in several parts first."""
+    part_of = {row: part for part, rows in rows_of.items() for row in rows.tolist()}
+    told = []
+    for rows in data.identical():
+        parts = [part_of[row] for row in rows.tolist()]
+        names = [f"{data.keys[r]} ({part})" for r, part in zip(rows, parts, strict=True)]
+        told.append((len(set(parts)) == 1, " = ".join(names)))
+    told.sort()
+    lines = [f"identical    {names}" for _, names in told[:MOST_SETS]]
+    if len(told) > MOST_SETS:
+        lines.append(f"identical    {len(told) - MOST_SETS} more sets of clips")
+    return lines
 
 
 @data_app.command("render")
@@ -59,6 +87,9 @@ def data_render(
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("rendered.npz"),
     clips: Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="On several sources, some of them for tests only.")
+    ] = False,
 ) -> None:
     """Render the embedded data set again and compare it bit for bit (extra `render`)."""
     from rich.progress import Progress
@@ -74,7 +105,11 @@ def data_render(
         def advance(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        rendering.build(out, clips=clips, workers=workers, progress=advance)
+        build = rendering.build_held_out if held_out else rendering.build
+        digest = build(out, clips=clips, workers=workers, progress=advance)
+    if held_out:
+        print(f"{out} holds clips with held-out timbres; SHA-256 {digest}")
+        return
     if different := differing_clips(out):
         raise DataError(
             f"{len(different)} clip(s) of {out} differ from the embedded data, first "

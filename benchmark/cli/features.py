@@ -5,8 +5,18 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli.common import (
+    DatasetOption,
+    RootOption,
+    SchedulerOption,
+    SplitOption,
+    WorkersOption,
+    data_of,
+    warn,
+)
+
 features_app = typer.Typer(
-    help="List front ends, fetch their weights, check them.", no_args_is_help=True
+    help="List front ends, fetch weights, compute features, check.", no_args_is_help=True
 )
 
 FrontEndArgument = Annotated[str, typer.Argument(help="Front end; see `list frontends`.")]
@@ -57,6 +67,49 @@ def features_download(
     files.install(name, cls.weights, file)
     for path in files.installed(name, cls.weights):
         print(f"checked and kept: {path}")
+
+
+@features_app.command("extract")
+def features_extract(
+    features: Annotated[str, typer.Option("--features", help="Front end, or several as in A+B.")],
+    dataset: DatasetOption = "rendered",
+    data_root: RootOption = None,
+    split: SplitOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+) -> None:
+    """Compute a data set's features from its audio, once; `run --features` then uses them.
+
+    What is computed is kept in the cache folder (POLYTIMBRE_CACHE), as a file of embeddings. A
+    command that was killed goes on where it stopped.
+    """
+    from contextlib import closing
+
+    from rich.progress import Progress
+
+    from benchmark.cli.screen import console
+    from benchmark.plugins import registry
+    from benchmark.runs import extraction
+    from benchmark.runs.extracted import path_of
+    from benchmark.runs.request import load
+    from benchmark.workers.connect import connect
+
+    front_ends = [registry.frontends().get(name) for name in features.split("+")]
+    data = load(data_of(dataset, data_root, split, None, None))
+    plugin = registry.datasets().get(dataset)()
+    screen = console(stderr=True)
+    progress = Progress(console=screen, transient=True, disable=not screen.is_terminal)
+    try:
+        with connect(workers, scheduler) as executor, progress:
+            for one in front_ends:
+                task = progress.add_task(one.name, total=len(data))
+                with closing(extraction.extract(plugin, data, one, executor)) as steps:
+                    for done in steps:
+                        progress.update(task, completed=done)
+                print(f"{one.name} features of {len(data):,} clips: {path_of(data, one)}")
+    except KeyboardInterrupt:
+        warn("interrupted; what was computed is kept, the same command goes on from here")
+        raise typer.Exit(130) from None
 
 
 @features_app.command("verify")

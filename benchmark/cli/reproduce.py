@@ -2,14 +2,17 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.cli.common import (
+    FeaturesOption,
     FormatOption,
+    LayerOption,
     ResultsOption,
     RootOption,
     StoreOption,
@@ -24,14 +27,21 @@ if TYPE_CHECKING:
 
     from benchmark.analysis.reproduction import Reproduction, Rerun
     from benchmark.runs.reading import Runs
+    from benchmark.runs.record import Record
     from benchmark.runs.store import Store
 
 
 def reproduce(
     run_id: Annotated[str, typer.Argument(help="Stored or published run; may be shortened.")],
     data_root: RootOption = None,
+    features: FeaturesOption = None,
+    layer: LayerOption = None,
     results: ResultsOption = None,
     store: StoreOption = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep the run, with its model, in this store."),
+    ] = None,
     fmt: FormatOption = "table",
 ) -> None:
     """Run a published or stored run again as recorded; show what differs, bit by bit.
@@ -41,7 +51,8 @@ def reproduce(
     machine, packages or code are not as recorded, mAP within 1e-6 (networks: 0.01). 1: not.
     """
     try:
-        reproduced = _reproduce(run_id, data_root, results, store, fmt)
+        rerun = partial(_prepare, data_root, features, layer)
+        reproduced = _reproduce(run_id, rerun, results, store, keep, fmt)
     except KeyboardInterrupt:
         warn("interrupted; nothing was stored")
         raise typer.Exit(130) from None
@@ -50,7 +61,12 @@ def reproduce(
 
 
 def _reproduce(
-    run_id: str, data_root: Path | None, results: Path | None, store: Path | None, fmt: str
+    run_id: str,
+    prepare: "Callable[[Record], Rerun]",
+    results: Path | None,
+    store: Path | None,
+    keep: Path | None,
+    fmt: str,
 ) -> bool:
     import tempfile
 
@@ -59,8 +75,9 @@ def _reproduce(
     from benchmark.runs.store import Store
     from reports.tables import reproduction as report
 
+    kept = Store(keep) if keep else None  # refused before it is computed
     source, record = published.find(run_id, _sources(results, store))
-    rerun = again.prepare(record, data_root)
+    rerun = prepare(record)
     where = f"published set {source.path.name!r}"
     if not isinstance(source, published.PublishedSet):
         where = f"store {source.path}"
@@ -75,9 +92,21 @@ def _reproduce(
             _say([*advice, f"not reproduced: it fails here: {failure}"], fmt)
             return False
         made = fresh.get(rerun.run_id)
+        if kept is not None:  # an empty store is false
+            kept.take(made, fresh)
+            _say([f"kept with its model as run {made.run_id} in {kept.path}"], fmt)
         result = again.compare(source, record, fresh, made, rerun.circumstances)
     _print(result, advice, fmt)
     return result.reproduced
+
+
+def _prepare(
+    data_root: Path | None, features: str | None, layer: int | None, record: "Record"
+) -> "Rerun":
+    from benchmark.analysis.reproduction import prepare
+    from benchmark.runs.features import parse
+
+    return prepare(record, data_root, parse(features), layer)
 
 
 def _sources(results: Path | None, store: Path | None) -> "Iterator[Runs]":

@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,9 @@ CLASSES: tuple[str, ...] = (
     "mallet_percussion", "mandolin", "organ", "piano", "saxophone", "synthesizer", "trombone",
     "trumpet", "ukulele", "violin", "voice",
 )  # fmt: skip
+
+#: What features are called that no front end is named for.
+OWN = "own"
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +116,17 @@ class Dataset:
         ``"train"`` or ``"test"``.
     split : str
         Name of the partition. `official` is False for any but the publisher's own.
+    attributes : mapping of str to ndarray of str, shape (n_clips,), optional
+        What else is known of each clip (genre, region, number of instruments ...), by name: for
+        results on slices of the clips, never shown to a model and no part of `fingerprint`.
+        Empty where it is not known of a clip.
     audio_path : callable, optional
         Maps a key to the clip's audio file.
+    features : str
+        The front end that `X` comes from, or what else these features are called; the engine
+        fills in what the plugin declares.
+    origin : str, optional
+        Fingerprint of the data set whose features :meth:`with_features` has replaced.
     auxiliary : Auxiliary, optional
         Further clips to learn from, none of a group of the test partition.
 
@@ -136,16 +148,24 @@ class Dataset:
     split: str = "official"
     official: bool = True
     classes: tuple[str, ...] = CLASSES
+    attributes: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     audio_path: Callable[[str], Path] | None = field(default=None, repr=False)
+    features: str = OWN
+    origin: str | None = None
     auxiliary: Auxiliary | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("keys", "groups", "partition"):
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        attributes = {name: np.array(values) for name, values in self.attributes.items()}
+        object.__setattr__(self, "attributes", attributes)
         _check_labelled(self, ("keys", "groups", "partition"), self._fail)
         self._check_keys()
         self._check_partition()
+        self._check_attributes()
         _freeze(self)
+        for values in self.attributes.values():
+            values.flags.writeable = False
         if self.auxiliary is not None:
             # a copy: what the data set holds is checked and immutable
             object.__setattr__(self, "auxiliary", replace(self.auxiliary))
@@ -185,6 +205,16 @@ class Dataset:
         if shared := sorted(train & test):
             self._fail(f"{len(shared)} group(s) are in both partitions, first {shared[0]!r}")
 
+    def _check_attributes(self) -> None:
+        for name, values in self.attributes.items():
+            if not isinstance(name, str) or not name or name != name.strip():
+                self._fail(f"an attribute's name must be text, got {name!r}")
+            if values.shape != self.keys.shape or values.dtype.kind != "U":
+                self._fail(
+                    f"attribute {name!r} must be an array of str of shape {self.keys.shape}, "
+                    f"got {values.dtype} of shape {values.shape}"
+                )
+
     def __len__(self) -> int:
         return len(self.X)
 
@@ -194,8 +224,10 @@ class Dataset:
             "split": self.split if self.official else f"{self.split}, NOT OFFICIAL",
             "clips": f"{len(self):,}: {train.sum():,} train, {(~train).sum():,} test",
             "groups": f"{len(set(self.groups.tolist())):,}",
-            "features": f"{self.X.shape[1]} frames x {self.X.shape[2]}, {self.X.dtype}",
+            "features": f"{self.features}, {self.X.shape[1]} frames x {self.X.shape[2]},"
+            f" {self.X.dtype}",
             "classes": f"{len(self.classes)}, {self.y_mask.mean():.1%} of the labels observed",
+            **({"attributes": ", ".join(self.attributes)} if self.attributes else {}),
             **self._auxiliary_facts(),
         }
 
@@ -215,7 +247,13 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the content: features, labels, masks, keys, groups, partition, auxiliary."""
+        """SHA-256 of the content: features, labels, masks, keys, groups, partition, auxiliary.
+
+        Of a data set on other features than its own, that of the data set on its own: so runs
+        on either are divided into the same parts and can be compared.
+        """
+        if self.origin is not None:
+            return self.origin
         digest = hashlib.sha256()
         own = ("X", "y_true", "y_mask", "keys", "groups", "partition")
         _digest(digest, self, own)
@@ -223,6 +261,48 @@ class Dataset:
             digest.update(b"auxiliary")
             _digest(digest, self.auxiliary, ("X", "y_true", "y_mask", "groups"))
         return digest.hexdigest()
+
+    @cached_property
+    def features_sha256(self) -> str:
+        """SHA-256 of the features alone: of dtype, shape and values."""
+        digest = hashlib.sha256(f"{self.X.dtype} {self.X.shape}".encode())
+        digest.update(np.ascontiguousarray(self.X).data)
+        return digest.hexdigest()
+
+    def with_features(self, name: str, X: np.ndarray) -> "Dataset":
+        """Return the same clips and labels with other features.
+
+        Parameters
+        ----------
+        name : str
+            What tables call the features.
+        X : ndarray, shape (n_clips, n_frames, n_features), uint8 or float32
+            In the order of `keys`.
+
+        Raises
+        ------
+        DataError
+            Where shape, dtype or values can't be used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import polytimbre as pt
+        >>> data = pt.load("rendered")
+        >>> loudness = data.X[:, :, :64].mean(axis=2, keepdims=True, dtype=np.float32)
+        >>> data.with_features("loudness", loudness).X.shape
+        (6000, 10, 1)
+        """
+        # auxiliary clips have the data set's own features
+        return replace(self, features=name, X=X, origin=self.fingerprint, auxiliary=None)
+
+    def identical(self) -> list[np.ndarray]:
+        """Return the rows of clips whose features are the same to the last bit, set by set."""
+        rows_of: dict[bytes, list[int]] = {}
+        for row, features in enumerate(self.X):
+            digest = hashlib.sha256(np.ascontiguousarray(features).data).digest()
+            rows_of.setdefault(digest, []).append(row)
+        return [np.array(rows) for rows in rows_of.values() if len(rows) > 1]
 
     def part(self, rows: np.ndarray) -> Part:
         """Return the clips at `rows` (int or bool indices) as a :class:`Part`."""
@@ -301,10 +381,22 @@ class DatasetPlugin(ABC):
     needs_root: ClassVar[bool] = True
     #: Name of the data set that holds the same clips with every label observed, if there is one.
     complete: ClassVar[str | None] = None
+    #: The front end that the features come from which `load` returns.
+    features: ClassVar[str] = OWN
+    #: Files with more features of the same clips, by the front end that they come from; see
+    #: :mod:`benchmark.datasets.reading.embedded`.
+    feature_files: ClassVar[Mapping[str, Path]] = {}
 
     @abstractmethod
     def load(self, root: Path | None, split: str) -> Dataset:
         """Load from `root`; raise DataError where something is missing or damaged."""
+
+    def render(self, key: str) -> tuple[np.ndarray, int]:
+        """Make the audio of a clip, where there is no file of it: float, mono, and its rate."""
+        raise DataError(
+            f"data set {self.name!r} has no audio here: no features can be computed from it. Where"
+            " audio lies in an archive, unpack it and name the folder with --data-root"
+        )
 
     def download(self, root: Path) -> Path:
         """Download into `root` and return the path to pass as ``--data-root``."""

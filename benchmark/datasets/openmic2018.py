@@ -12,6 +12,8 @@ stratifies by label and does not look at artists. The split is kept as published
 both partitions becomes two groups, ``<artist>/train`` and ``<artist>/test``, and a
 :class:`SharedArtistWarning` says how many there are. Any other split must keep artists apart.
 
+The attribute ``genre`` is the first of the genres that the Free Music Archive lists for a track.
+
 Errata, as stated in the README of github.com/cosmir/openmic-2018: the audio of ten source
 tracks was corrupted when the responses were collected (071826, 071827, 087435, 095253, 095259,
 095263, 102144, 113025, 113604, 138485; github.com/mdeff/fma/issues/27). Three responses came
@@ -119,7 +121,7 @@ class OpenMIC2018(DatasetPlugin):
         with _members(source) as folder:
             partition_of = _read_split(split, folder, source)
             _check_class_map(folder / CLASS_MAP)
-            artist_of = _read_artists(folder / METADATA)
+            artist_of, genre_of = _read_metadata(folder / METADATA)
             X, y_true, y_mask, keys = _read_features(folder / FEATURES)
         partition = _partition(keys, partition_of, split)
         groups = _groups(keys, artist_of)
@@ -137,6 +139,9 @@ class OpenMIC2018(DatasetPlugin):
             licence=self.licence,
             split=split,
             official=split in self.splits,
+            attributes={"genre": np.array([genre_of[key] for key in keys], str)}
+            if genre_of
+            else {},
             audio_path=partial(_audio_path, source) if source.is_dir() else None,
         )
 
@@ -234,9 +239,13 @@ def _check_class_map(path: Path) -> None:
         raise DataError(f"{path} does not give the 20 classes of OpenMIC-2018 in their order")
 
 
-def _read_artists(path: Path) -> dict[str, str]:
-    """Return each key's artist, with the artists of a known duplicate pair as one."""
+def _read_metadata(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return each key's artist, those of a known duplicate pair as one, and its first genre.
+
+    No genres where the file has no column ``track_genres``.
+    """
     artist_of: dict[str, str] = {}
+    genre_of: dict[str, str] = {}
     # Free text in the metadata may pass the csv module's limit of 128 KiB a field.
     limit = csv.field_size_limit(1 << 24)
     try:
@@ -250,6 +259,8 @@ def _read_artists(path: Path) -> dict[str, str]:
                 key = row["sample_key"] or ""
                 missing = artist.lower() in ("", "nan")
                 artist_of[key] = f"track-{key.split('_')[0]}" if missing else artist
+                if "track_genres" in rows.fieldnames:
+                    genre_of[key] = _first_genre(row["track_genres"] or "")
                 if len(artist_of) > MAX_CLIPS:
                     raise DataError(f"{path} names more than {MAX_CLIPS:,} clips; {_AGAIN}")
     except csv.Error as error:
@@ -261,7 +272,13 @@ def _read_artists(path: Path) -> dict[str, str]:
             merged = artist_of[other]
             for key, artist in artist_of.items():
                 artist_of[key] = artist_of[kept] if artist == merged else artist
-    return artist_of
+    return artist_of, genre_of
+
+
+def _first_genre(listed: str) -> str:
+    """Return the title of the first genre of FMA's list, a Python literal; empty without one."""
+    first = re.search(r"""'genre_title': (?:'([^']*)'|"([^"]*)")""", listed)
+    return (first[1] or first[2] or "").strip() if first else ""
 
 
 def _read_features(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:

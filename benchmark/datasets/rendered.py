@@ -1,14 +1,13 @@
 """The embedded data set: real scores on sampled instruments, orchestrated at random."""
 
-import hashlib
-import io
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
-from benchmark.errors import DataError, UnknownNameError
+from benchmark.datasets.reading.embedded import read_archive
+from benchmark.errors import UnknownNameError
 
 #: The committed features; ``benchmark/datasets/rendering`` rebuilds them bit for bit.
 FILE = Path(__file__).with_name("rendered.npz")
@@ -24,7 +23,6 @@ class Rendered(DatasetPlugin):
         "6,000 clips of 9.6 s rendered from real scores on General MIDI instruments, 18 of the"
         " 20 classes, about a quarter of the labels observed; embedded"
     )
-    #: The front end that computes these features from audio.
     features: ClassVar[str] = "logmel"
     citation: ClassVar[str] = (
         "Scores: M. S. Cuthbert and C. Ariza, music21: A Toolkit for Computer-Aided Musicology"
@@ -56,7 +54,7 @@ class Rendered(DatasetPlugin):
         -------
         Dataset
             X uint8 (6000, 10, 128), from :func:`benchmark.features.logmel.logmel`; groups are
-            musical works.
+            musical works; the attribute ``instruments`` is how many of the classes sound.
 
         Raises
         ------
@@ -79,7 +77,15 @@ class Rendered(DatasetPlugin):
             citation=self.citation,
             licence=self.licence,
             split=split,
+            attributes={"instruments": labels.sum(axis=1).astype(str)},
         )
+
+    def render(self, key: str) -> tuple[np.ndarray, int]:
+        """Render a clip again, which takes the extra ``render``."""
+        from benchmark.datasets.rendering.clips import render_audio_of
+        from benchmark.datasets.rendering.sound import SAMPLE_RATE
+
+        return render_audio_of(int(key.rpartition("-")[2]))[0], SAMPLE_RATE
 
     @staticmethod
     def _observed(arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -100,31 +106,6 @@ class RenderedFull(Rendered):
     def _observed(arrays: dict[str, np.ndarray]) -> np.ndarray:
         playable = np.array([name not in UNPLAYABLE for name in CLASSES])
         return np.broadcast_to(playable, (len(arrays["keys"]), len(CLASSES))).copy()
-
-
-def read_archive(path: Path) -> dict[str, np.ndarray]:
-    """Read a ``.npz`` after checking it against the ``.sha256`` beside it.
-
-    Raises
-    ------
-    DataError
-        Where either file is missing or they do not agree.
-    """
-    try:
-        content = path.read_bytes()
-        expected = path.with_suffix(".sha256").read_text().split()[0]
-    except (OSError, IndexError) as error:
-        raise DataError(
-            f"the embedded data set can't be read ({error}); reinstall polytimbre"
-        ) from error
-    actual = hashlib.sha256(content).hexdigest()
-    if actual != expected:
-        raise DataError(
-            f"{path} is damaged: its SHA-256 is {actual[:12]}..., {expected[:12]}... was expected;"
-            " reinstall polytimbre or restore the file from the repository"
-        )
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        return dict(archive)
 
 
 def differing_clips(path: Path) -> list[str]:

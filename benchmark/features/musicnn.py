@@ -15,10 +15,14 @@ from benchmark.contracts.frontend import FrontEnd, Weights
 from benchmark.features.pretrained import files
 from benchmark.features.pretrained.checkpoints import read_bundle
 from benchmark.features.pretrained.threads import single_threaded
+from benchmark.features.spectra import MelFilters, mel_power
 
 N_FFT, HOP, N_BANDS = 512, 256, 96
 #: Spectra that the network pools over, 3 s, and those from one frame to the next.
 POOLED, STEP = 187, 60
+#: The last hidden layer is given in 8 bits, in steps of 1/32 from -1 on, up to 6.97: a unit that
+#: is off is at -0.72 or above, and in rendered clips none passes 6.
+LOWEST, STEPS = -1.0, 32
 #: The tags, in the order of the network's last layer.
 TAGS = (
     "guitar", "classical", "slow", "techno", "strings", "drums", "electronic", "rock", "fast",
@@ -54,7 +58,7 @@ class Musicnn(FrontEnd):
     licence: ClassVar[str] = "ISC (weights); trained on MagnaTagATune, whose audio is for research"
     sample_rate: ClassVar[int] = 16_000
     n_features: ClassVar[int] = 200
-    dtype: ClassVar[type] = np.float32
+    dtype: ClassVar[type] = np.uint8
     weights: ClassVar[tuple[Weights, ...]] = (
         Weights(
             source="musicnn==0.1.0",
@@ -67,10 +71,11 @@ class Musicnn(FrontEnd):
 
     def extract(self, signal):
         """See :meth:`benchmark.contracts.frontend.FrontEnd.extract`."""
-        return self._layers(signal)[0]
+        return quantise(self.layers(signal)[0])
 
     @single_threaded
-    def _layers(self, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def layers(self, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the last hidden layer, (n_frames, 200), and the tags, (n_frames, 50), float32."""
         n_frames = self.check_signal(signal)
         network = _network()
         spectra = log_mel(signal[: self.n_samples(n_frames)])[: n_frames * STEP]
@@ -87,10 +92,16 @@ class MusicnnTags(Musicnn):
     name: ClassVar[str] = "musicnn-tags"
     description: ClassVar[str] = "the 50 tags of musicnn, as probabilities; 9.5 MB of weights"
     n_features: ClassVar[int] = len(TAGS)
+    dtype: ClassVar[type] = np.float32
 
     def extract(self, signal):
         """See :meth:`benchmark.contracts.frontend.FrontEnd.extract`."""
-        return self._layers(signal)[1]
+        return self.layers(signal)[1]
+
+
+def quantise(hidden: np.ndarray) -> np.ndarray:
+    """Return the last hidden layer in 8 bits, so that a processor's last bits do not show."""
+    return np.rint((hidden - LOWEST) * STEPS).clip(0, 255).astype(np.uint8)
 
 
 @cache
@@ -118,18 +129,14 @@ def log_mel(signal: np.ndarray) -> np.ndarray:
 
 def mel_spectra(signal: np.ndarray) -> np.ndarray:
     """Compute mel power spectra, centred on every 256th sample, with zeros at both ends."""
-    padded = np.pad(np.asarray(signal, dtype=np.float64), N_FFT // 2)
-    window = np.hanning(N_FFT + 1)[:-1]
-    spectra = np.fft.rfft(sliding_window_view(padded, N_FFT)[::HOP] * window)
-    # Single precision from here on, as in librosa: rounding to 16 bits shows the difference.
-    spectra = spectra.astype(np.complex64)
-    power = spectra.real**2 + spectra.imag**2
-    return power @ _mel_filters()
+    padded = np.pad(np.asarray(signal, dtype=np.float32), N_FFT // 2)
+    window = np.hanning(N_FFT + 1)[:-1].astype(np.float32)
+    return mel_power(padded, window, HOP, N_FFT, _mel_filters())
 
 
 @lru_cache(maxsize=1)
-def _mel_filters() -> np.ndarray:
-    """Return the triangular filters of Slaney's mel scale, of equal area, shape (257, 96)."""
+def _mel_filters() -> MelFilters:
+    """Return the triangular filters of Slaney's mel scale, of equal area."""
     hertz = np.arange(N_FFT // 2 + 1) * Musicnn.sample_rate / N_FFT
     # Linear below 1 kHz (three mels every 200 Hz); then 27 mels for each factor of 6.4.
     mel = np.linspace(0, 15 + 27 * np.log(hertz[-1] / 1000) / np.log(6.4), N_BANDS + 2)
@@ -137,7 +144,8 @@ def _mel_filters() -> np.ndarray:
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rising = (hertz[:, None] - low) / (centre - low)
     falling = (high - hertz[:, None]) / (high - centre)
-    return (np.minimum(rising, falling).clip(0) * 2 / (high - low)).astype(np.float32)
+    weights = np.minimum(rising, falling).clip(0) * 2 / (high - low)
+    return MelFilters.of(weights.astype(np.float32))
 
 
 def pool(layers: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ of their own. The project's tests run them over everything that is registered.
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -18,7 +18,9 @@ import numpy as np
 from benchmark.contracts.dataset import CLASSES, Auxiliary, DatasetPlugin, Part
 from benchmark.contracts.model import History, Model
 from benchmark.contracts.parameters import declared
+from benchmark.datasets.reading.embedded import read_features
 from benchmark.errors import PluginError, PolytimbreError, UnknownNameError
+from benchmark.plugins import registry
 from benchmark.plugins.identity import imported_libraries
 from benchmark.protocol import PARTS, divide
 
@@ -128,6 +130,12 @@ def check_model(cls: type[Model]) -> Iterator[str]:
                 f"model {cls.name!r} broke the rule {_sentence(rule)!r}: {kind}{error}"
             ) from error
         yield _sentence(rule)
+
+
+def report_model(name: str, report: Callable[[str], Any]) -> None:
+    """Hold a registered model against the contract, and report each rule that holds."""
+    for rule in check_model(registry.models().get(name)):
+        report(rule)
 
 
 class _BrokenRule(PluginError):
@@ -354,3 +362,14 @@ def check_dataset(plugin: type[DatasetPlugin], root: Path | None) -> Iterator[st
     shared = set.union(*seen) if sum(map(len, seen)) > len(set.union(*seen)) else set()
     require(not shared, "a group is in two parts")
     yield "it divides into parts that share no group"
+    for name, path in plugin.feature_files.items():
+        width = read_features(path, data.keys).shape[2]
+        wanted = registry.frontends().get(name).n_features
+        require(width == wanted, f"{path} has {width} features, the front end {name} {wanted}")
+        yield f"its {name} features are there, of these clips and as wide as the front end's"
+
+
+def report_dataset(name: str, root: Path | None, report: Callable[[str], Any]) -> None:
+    """Hold a registered data set against the contract, and report each rule that holds."""
+    for rule in check_dataset(registry.datasets().get(name), root):
+        report(rule)

@@ -16,7 +16,18 @@ from functools import cache
 
 from benchmark import contracts, scoring
 from benchmark.errors import PluginError
-from benchmark.plugins.names import WHOLE, Definition, Library, Module, Names, Target, Uses, within
+from benchmark.plugins.names import (
+    HASHED,
+    WHOLE,
+    Definition,
+    Library,
+    Module,
+    Names,
+    Target,
+    Uses,
+    within,
+)
+from benchmark.plugins.source import check_known
 
 #: Raised by hand when the engine computes something else from the same plugin.
 ENGINE_FORMAT = 1
@@ -25,8 +36,14 @@ ENGINE_FORMAT = 1
 Place = tuple[str, int]
 
 
-def source_hash(cls: type) -> str:
+def source_hash(cls: type, packages: tuple[str, ...] = HASHED) -> str:
     """Hash what a plugin's class computes with.
+
+    Parameters
+    ----------
+    cls : type
+    packages : tuple of str
+        Of the engine: those whose definitions count by content, where the class uses them.
 
     Returns
     -------
@@ -39,14 +56,17 @@ def source_hash(cls: type) -> str:
         If the source can't be read.
     """
     # what a notebook has defined changes while it runs
-    return _hashed.__wrapped__(cls) if cls.__module__ == "__main__" else _hashed(cls)
+    hashed = _hashed.__wrapped__ if cls.__module__ == "__main__" else _hashed
+    return hashed(cls, packages)
 
 
 @cache
-def _hashed(cls: type) -> str:
-    walk = _Walk(cls)
+def _hashed(cls: type, packages: tuple[str, ...]) -> str:
+    walk = _Walk(cls, packages)
     of_contracts = sorted(_digest(walk.text(one)) for one in walk.used_by_contracts)
-    return _digest("\n\n".join([str(ENGINE_FORMAT), walk.text(walk.start), *of_contracts]))[:16]
+    text = walk.text(walk.start)
+    check_known(text)
+    return _digest("\n\n".join([str(ENGINE_FORMAT), text, *of_contracts]))[:16]
 
 
 def imported_libraries(cls: type) -> set[str]:
@@ -73,8 +93,8 @@ class _Walk:
         What the contracts that it uses take from the scoring code.
     """
 
-    def __init__(self, cls: type) -> None:
-        self.names = Names(cls.__module__.partition(".")[0])
+    def __init__(self, cls: type, packages: tuple[str, ...] = HASHED) -> None:
+        self.names = Names(cls.__module__.partition(".")[0], packages)
         source = self.names.source(cls.__module__)
         name = cls.__qualname__.partition(".")[0]
         known = source is not None and "<locals>" not in cls.__qualname__ and name in source.bound

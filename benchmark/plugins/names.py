@@ -12,6 +12,8 @@ from benchmark.plugins.source import FUNCTIONS, Position, Source, imports_in, is
 
 #: The public API's module: its names are classes and functions that live elsewhere.
 API = "polytimbre"
+#: The engine's packages that a model's plugin rests on.
+HASHED = (bases.__name__, scoring.__name__)
 #: In place of a name: everything that the module defines.
 WHOLE = "*"
 IMPORTERS = ("import_module", "__import__")
@@ -54,10 +56,12 @@ class Names:
     ----------
     own : str
         The plugin's top-level package or module.
+    hashed : tuple of str
+        The engine's packages whose definitions are part of the plugin's identity.
     """
 
-    def __init__(self, own: str) -> None:
-        self.own = own
+    def __init__(self, own: str, hashed: tuple[str, ...] = HASHED) -> None:
+        self.own, self.hashed = own, hashed
         self._sources: dict[str, Source | None] = {}
 
     def source(self, module: str) -> Source | None:
@@ -74,7 +78,7 @@ class Names:
     def is_hashed(self, module: str) -> bool:
         """Say whether a module's definitions are part of a plugin's identity."""
         if within(module, "benchmark"):
-            return within(module, bases.__name__, scoring.__name__)
+            return within(module, *self.hashed)
         return within(module, "models", self.own)
 
     def member(self, module: str, name: str) -> list[Target]:

@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from benchmark.errors import StoreError
 from benchmark.runs.files import is_inside
 
-FORMAT = 4
-#: Fields by the first format that holds them; those not named were there in format 3, the
-#: oldest that is read.
-ADDED = {"labels": 4}
+FORMAT = 5
+#: Fields by the first format that holds them, those of the spec with its name before theirs;
+#: what is not named was there in format 3, the oldest that is read.
+ADDED = {"labels": 4, "spec.features": 5, "spec.features_sha256": 5, "spec.order": 5}
 OLDEST = 3
 
 #: What some mappings of a record hold, where they hold it.
@@ -20,7 +20,14 @@ HELD = {
     "history": {"unit": str, "best": int, "stages": dict[str, list[float]]},
     "git": {"commit": str | None, "dirty": bool | None},
     "machine": {"processor": str, "platform": str, "python": str, "memory_gib": float},
-    "tuning": {"tried": int, "seconds": float, "select_mAP": float | None, "storage": str},
+    "tuning": {
+        "tried": int,
+        "seconds": float,
+        "select_mAP": float | None,
+        "storage": str,
+        "cross_validated_mAP": float | None,
+        "cross_validation_seconds": float,
+    },
 }
 
 
@@ -60,6 +67,14 @@ class RunSpec:
     refit : bool
         Fitted once more, on all training clips, for as many epochs or rounds as the run
         without it stands at.
+    order : int
+        Which random order the groups of the fit part were taken in, where `fraction` is below 1.
+    features : str or None
+        What tables call the features: the front end that they come from, the file that they were
+        read from with the beginning of its hash, or several of these joined by ``+``. None in
+        records of format 4 and before: those that the data set is loaded with.
+    features_sha256 : str or None
+        Of their content; None where `features` is.
     """
 
     dataset: str
@@ -77,12 +92,19 @@ class RunSpec:
     study: str | None = None
     trial: int | None = None
     refit: bool = False
+    order: int = 0
+    features: str | None = None
+    features_sha256: str | None = None
 
     def _asked(self) -> dict[str, Any]:
         asked = asdict(self)
         # a preset is a name for parameters, and these are all in `params`
         for name in ("preset", "official"):
             del asked[name]
+        if self.features is None:  # an id from before there was a choice
+            del asked["features"], asked["features_sha256"]
+            if not self.order:
+                del asked["order"]
         return asked
 
     @property
@@ -92,8 +114,8 @@ class RunSpec:
 
     @property
     def config_id(self) -> str:
-        """Hash of what was asked but for the seed."""
-        return digest({**self._asked(), "seed": None})
+        """Hash of what was asked but for the seed and the order of the groups."""
+        return digest({**replace(self, order=0)._asked(), "seed": None})
 
     @property
     def setting(self) -> str:
@@ -211,7 +233,8 @@ class Record:
         """Return the record as JSON with a digest over all of it."""
         content = asdict(self)
         for name in _absent(self.format):
-            del content[name]
+            outer, _, inner = name.rpartition(".")
+            del (content[outer] if outer else content)[inner]
         return json.dumps({**content, "digest": digest(content)}, indent=1) + "\n"
 
     @classmethod
@@ -243,7 +266,7 @@ class Record:
 
 
 def _absent(number: int) -> list[str]:
-    """Return the fields that a record of an older format does not have."""
+    """Return the fields that a record of an older format does not have; see `ADDED`."""
     return [name for name, first in ADDED.items() if first > number]
 
 
@@ -267,23 +290,20 @@ def _check(content: dict[str, Any], number: int) -> None:
     if not isinstance(content.get("spec"), dict):
         raise StoreError("the field 'spec' of its record must be a mapping")
     kinds = get_type_hints(Record)
+    kinds |= {f"spec.{name}": kind for name, kind in get_type_hints(RunSpec).items()}
     for name in _absent(number):
         del kinds[name]
-    spec_kinds = get_type_hints(RunSpec)
+    values = {**content, **{f"spec.{name}": value for name, value in content["spec"].items()}}
     # a field with a default must be there like any other
-    there = {*content, *(f"spec.{name}" for name in content["spec"])}
-    wanted = {*kinds, *(f"spec.{name}" for name in spec_kinds)}
+    there, wanted = set(values), set(kinds)
     if missing := sorted(wanted - there):
         raise StoreError(f"its record lacks the field {missing[0]!r}")
     if unknown := sorted(there - wanted):
         raise StoreError(f"its record has a field {unknown[0]!r}, which format {number} has not")
-    held = [(name, content[name], kind) for name, kind in kinds.items() if name != "spec"]
-    held += [(f"spec.{name}", content["spec"][name], kind) for name, kind in spec_kinds.items()]
+    held = [(name, values[name], kind) for name, kind in kinds.items() if name != "spec"]
     for name, inner in HELD.items():
-        values = content[name] or {}
-        held += [
-            (f"{name}.{key}", values[key], kind) for key, kind in inner.items() if key in values
-        ]
+        some = content[name] or {}
+        held += [(f"{name}.{key}", some[key], kind) for key, kind in inner.items() if key in some]
     for name, value, kind in held:
         if not _is(value, kind):
             raise StoreError(f"the field {name!r} of its record must be {_in_words(kind)}")

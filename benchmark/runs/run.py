@@ -109,7 +109,7 @@ def _compute(
 ) -> None:
     """Fit, score all parts, and write scores and model into `folder`."""
     model = make_model(request)
-    rows = training_rows(division, request.fraction)
+    rows = training_rows(division, request.fraction, request.order)
     record.clips["trained"] = len(rows)
     with _noting_failure(record):
         history, seconds = _fit(model, division, rows, record.spec.seed, report)

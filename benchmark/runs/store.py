@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 from benchmark.errors import StoreError
 from benchmark.protocol import Division
 from benchmark.runs import files
+from benchmark.runs.attributes import attribute_arrays, packed_attributes
 from benchmark.runs.reading import ASKED, Runs, Warn, label_arrays
 from benchmark.runs.record import Record
 
@@ -139,6 +140,17 @@ class Store(Runs):
             folder.rename(target)
             _sync(target.parent)
 
+    def take(self, record: Record, source: Runs) -> None:
+        """Put a copy of another store's run into this one, with its model and labels."""
+        with self.lock(record.run_id), self.staging(record.run_id) as folder:
+            with self.writing():
+                for name in record.files:
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source._folder(record.run_id) / name, folder / name)
+                labels = source._labels_path(record.spec.division_id)
+                shutil.copyfile(labels, self.path / "labels" / labels.name)
+            self.add(record, folder)
+
     def set_aside(self, run_id: str) -> None:
         """Move a run, if there is one, to where it is kept but no longer looked at."""
         if self._folder(run_id).exists():
@@ -163,26 +175,36 @@ class Store(Runs):
             shutil.rmtree(gone)
 
     def add_labels(self, division: Division) -> str:
-        """Store a division's labels, so that scores can be scored without the data.
+        """Store a division's labels and attributes: scores can then be scored without the data.
 
-        What is stored already stays, unless it is damaged: then it is set aside.
+        What is stored already stays, unless it is damaged or another: then it is set aside.
 
         Returns
         -------
         str
             Their SHA-256, for the records of the runs that are scored with them.
         """
-        arrays, target = label_arrays(division), self._labels_path(division.id)
-        if self.holds_labels(division):
-            return files.hash_arrays(arrays)
-        with self.lock(f"labels-{division.id}"):
-            if self.holds_labels(division):  # written while this process waited
-                return files.hash_arrays(arrays)
+        arrays = label_arrays(division)
+        path = self._labels_path(division.id)
+        self._add_beside(path, arrays, lambda: self.holds_labels(division))
+        path = self._attributes_path(division.id)
+        known = packed_attributes(attribute_arrays(division))
+        self._add_beside(path, known, lambda: self.holds_attributes(division))
+        return files.hash_arrays(arrays)
+
+    def _add_beside(
+        self, target: Path, arrays: dict[str, np.ndarray], there: Callable[[], bool]
+    ) -> None:
+        """Write arrays into a file unless they are there; what is there instead is set aside."""
+        if there():
+            return
+        with self.lock(f"labels-{target.stem}"):
+            if there():  # written while this process waited
+                return
             temporary = self.path / "tmp" / f"labels-{uuid.uuid4().hex}.npz"
             with self.writing():
                 np.savez_compressed(temporary, **arrays)
                 _sync(temporary)
                 with suppress(FileNotFoundError):
-                    target.rename(self._place_aside(f"labels-{division.id}"))
+                    target.rename(self._place_aside(f"labels-{target.stem}"))
                 temporary.rename(target)
-        return files.hash_arrays(arrays)

@@ -10,7 +10,8 @@ a basic interval takes the bias away. On simulated clips with 60 positives a cla
 of mAP cover it in 94 % of cases (percentile ones: 77 to 83 %). One class with some ten positives
 is another matter: its average precision is far from normal and basic intervals cover it in 84 % of
 cases. The interval of a class is therefore symmetric in log odds, around the value less its
-bootstrap bias; it covers in 92 to 94 %.
+bootstrap bias; it covers in 91 to 94 %. Half-sampling was weighed for macro values and left: on
+parts like a test part it covers as often (tables of simulations: ``benchmark/README.md``).
 
 A model's training seeds are weighted at random (:func:`seed_weights`), as widely as so few seeds
 leave their mean uncertain: with three seeds that is Student's t with two degrees of freedom.
@@ -415,7 +416,7 @@ def _resample(
             weights = seed_weights(len(runs), seeds[1], block, m)
             class_values[rows, m] = (values * weights[:, None]).sum(axis=0).T
 
-    with ThreadPoolExecutor(n_threads or _n_processors()) as pool:
+    with ThreadPoolExecutor(n_threads or n_processors()) as pool:
         list(pool.map(evaluate, range(n_blocks)))
     return Bootstrap(
         metric,
@@ -441,7 +442,7 @@ def _mean_and_sd(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt((squares - number * mean**2).clip(0) / (number - 1))
 
 
-def _n_processors() -> int:
+def n_processors() -> int:
     """Return the number of processors this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))

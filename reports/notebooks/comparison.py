@@ -29,6 +29,15 @@ published = {name: pt.published(name) for name in pt.published_sets()}
 compared = {name: runs for name, runs in published.items() if "comparison" in runs.tables}
 print("Compared on:", ", ".join(compared))
 
+
+def draw(runs, name):
+    """Show a figure, unless these runs have nothing for it."""
+    try:
+        display(runs.plot(name))
+    except pt.ProtocolError as error:
+        print(error)
+
+
 # %% [markdown]
 # Where scores are published as well, the same tables can be computed again, with models added
 # or left out, and held against a run of your own:
@@ -56,13 +65,16 @@ for runs in compared.values():
 
 # %%
 for name, runs in compared.items():
+    if "pairs" not in runs.tables:  # a single model
+        continue
     frame, pairs = runs.tables["comparison"].frame, runs.tables["pairs"].frame
     best, first = frame.iloc[0], frame[frame["rank"] == 1]["model"]
     better = pairs[pairs["better"].astype(bool)]["difference"]
     print(f"{name}: {best['model']} has the highest mAP, {best['mAP']:.3f}.")
     print(f"  Rank 1 is held by {', '.join(first)}.")
-    print(f"  Of {len(pairs)} pairs of models, {len(better)} differ significantly,")
-    print(f"  the smallest of these differences being {better.min():.3f}.")
+    print(f"  Of {len(pairs)} pairs of models, {len(better)} differ significantly.")
+    if len(better):
+        print(f"  The smallest of these differences is {better.min():.3f}.")
 
 # %% [markdown]
 # ## Does the order hold on both data sets?
@@ -98,8 +110,10 @@ else:
 networks = ("attention", "cnn")
 for name, runs in compared.items():
     models = runs.tables["comparison"].frame["model"]
-    network = next(model for model in models if model.startswith(networks))
-    other = next(model for model in models if not model.startswith((*networks, "ensemble")))
+    network = next((m for m in models if m.startswith(networks)), None)
+    other = next((m for m in models if not m.startswith((*networks, "ensemble"))), None)
+    if network is None or other is None:
+        continue
     by_class = runs.tables["per_class"].frame.set_index(["model", "class"])
     ours, theirs = by_class.loc[network], by_class.loc[other]
     gain = (ours["AP"] - theirs["AP"]).dropna().sort_values(ascending=False)
@@ -108,7 +122,23 @@ for name, runs in compared.items():
     print(f"  behind in {(theirs['AP'] > ours['AP high']).sum()};")
     print(f"  it gains most on {gain.index[0]} ({gain.iloc[0]:+.3f})")
     print(f"  and least on {gain.index[-1]} ({gain.iloc[-1]:+.3f}).")
-    display(runs.plot("per-class-pair"))
+    draw(runs, "per-class-pair")
+
+# %% [markdown]
+# ## Where it fails
+#
+# Each slice of the clips, by what is known of them, against all other clips: paired, and with
+# Holm's correction over the slices of a model. Shown is the best model.
+
+# %%
+for runs in compared.values():
+    if "slices" not in runs.tables:
+        continue
+    table = runs.tables["slices"]
+    frame = table.frame[table.frame["model"] == runs.tables["comparison"].frame["model"][0]]
+    columns = ("attribute", "slice", "positives", "mAP", "difference", "p", "ROC-AUC difference")
+    display(pt.ShownTable(table.title, frame, table.notes).keep(*columns, "ROC-AUC p"))
+    display(runs.plot("slices"))
 
 # %% [markdown]
 # ## Ranks over classes
@@ -118,6 +148,8 @@ for name, runs in compared.items():
 
 # %%
 for name, runs in compared.items():
+    if "ranks" not in runs.tables:  # fewer than three models
+        continue
     display(runs.plot("critical-difference"))
     print(name, *runs.tables["ranks"].notes, sep="\n  ")
 
@@ -128,7 +160,7 @@ for name, runs in compared.items():
 
 # %%
 for name, runs in compared.items():
-    display(runs.plot("cost"))
+    draw(runs, "cost")
     frame = runs.tables["comparison"].frame
     best, cheapest = frame.iloc[0], frame[frame["rank"] == 1].sort_values("fit (s)").iloc[0]
     print(f"{name}: {best['model']} trains for {best['fit (s)']:.1f} s.")
@@ -138,7 +170,8 @@ for name, runs in compared.items():
 # %% [markdown]
 # ## Ensembles
 #
-# Combined from stored scores, with weights fitted on *select*.
+# Combined from stored scores, with weights fitted on *select*, and held against each model's own
+# average over its seeds.
 
 # %%
 for name, runs in published.items():

@@ -95,8 +95,10 @@ def model_table(audit: ModelAudit) -> pd.DataFrame:
     return frame
 
 
-def _protocol_audit(analysis: Analysis) -> Content:
+def _protocol_audit(analysis: Analysis) -> Content | None:
     audit = analysis.protocol_audit
+    if audit is None:
+        return None
     return Content(model_table(audit), tuple(model_sentences(audit)), _facts(analysis))
 
 
@@ -117,6 +119,11 @@ PROTOCOL_AUDIT = Table(
 )
 
 
+def _averages(analysis: Analysis) -> Content | None:
+    audit = analysis.protocol_audit
+    return audit and Content(averages_table(audit), facts=_facts(analysis))
+
+
 def averages_table(audit: ModelAudit) -> pd.DataFrame:
     """Return one row a model: one set of decisions, averaged in three ways."""
     return pd.DataFrame(
@@ -129,9 +136,7 @@ PROTOCOL_AVERAGES = Table(
     name="protocol_averages",
     title="the same decisions, averaged in three ways",
     keys=("model",),
-    derive=lambda analysis: Content(
-        averages_table(analysis.protocol_audit), facts=_facts(analysis)
-    ),
+    derive=_averages,
     columns={
         "positive P": "precision of the positive class, mean over classes",
         "positive R": "recall of the positive class, mean over classes",
@@ -146,8 +151,10 @@ PROTOCOL_AVERAGES = Table(
 )
 
 
-def _kept(analysis: Analysis) -> Content:
+def _kept(analysis: Analysis) -> Content | None:
     audit = analysis.protocol_audit
+    if audit is None:
+        return None
     values = {
         "clips": audit.n_clips,
         "clips kept": audit.n_kept,

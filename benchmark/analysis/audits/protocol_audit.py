@@ -14,8 +14,10 @@ import numpy as np
 from benchmark.analysis.audits.masks import mask_labels, openmic_like_mask
 from benchmark.analysis.audits.openmic_labels import OpenMICLabels, read_labels
 from benchmark.analysis.comparison import Comparison, Entry
+from benchmark.contracts.dataset import CLASSES
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
+from benchmark.protocol import FILTER_CLASS
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.metrics import macro
@@ -23,8 +25,6 @@ from benchmark.scoring.thresholds import decide
 
 Parts = Mapping[str, StoredLabels]
 
-#: The published protocol keeps the clips whose label of this class was observed.
-FILTER_CLASS = "voice"
 #: The published protocol's candidate thresholds: 0.10 to 0.99 by 0.01.
 GRID = np.arange(10, 100) / 100
 
@@ -311,6 +311,22 @@ class ModelAudit:
             return float("nan")
         pair = (self.values("published", name), self.values("corrected", "mAP"))
         return float(kendalltau(*pair).statistic)
+
+
+def why_not(dataset: str, labels: StoredLabels) -> str | None:
+    """Say why models can't be audited on a data set's classes; None where they can."""
+    problem = None
+    if FILTER_CLASS not in labels.classes:
+        problem = (
+            f"the published protocol keeps the clips whose label {FILTER_CLASS!r} was observed, "
+            f"and data set {dataset!r} has no such class"
+        )
+    elif labels.y_mask.all() and labels.classes != CLASSES:
+        problem = (
+            "labels are hidden at the rates of OpenMIC-2018's 20 classes, and data set "
+            f"{dataset!r} has others"
+        )
+    return problem and f"the protocol audit is left out: {problem}"
 
 
 def audit_models(

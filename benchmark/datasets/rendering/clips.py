@@ -5,12 +5,9 @@ each draw from a seed of their own. Nothing counts on the order or the process i
 clips are made, so any of them can be checked without the others.
 """
 
-import hashlib
-import io
 import multiprocessing
-import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +15,7 @@ import numpy as np
 
 from benchmark.contracts.dataset import CLASSES
 from benchmark.contracts.seeds import derive_seed
+from benchmark.datasets.reading.embedded import write_archive
 from benchmark.datasets.rendering import scores
 from benchmark.datasets.rendering.orchestra import PROGRAMS, plan_clip
 from benchmark.datasets.rendering.sound import SAMPLE_RATE, render_audio
@@ -42,13 +40,14 @@ class _Rendered(NamedTuple):
     labels: np.ndarray
 
 
-def _rng(index: int, purpose: str) -> np.random.Generator:
+def clip_rng(index: int, purpose: str) -> np.random.Generator:
+    """Return the generator of one of a clip's draws."""
     return np.random.default_rng(derive_seed(ROOT_SEED, "rendered", purpose, index))
 
 
 def score_of(index: int) -> str:
     """Return the score file of a clip, relative to music21's corpus."""
-    rng = _rng(index, "work")
+    rng = clip_rng(index, "work")
     shares = np.array([share for share, _ in scores.COLLECTIONS.values()])
     name = list(scores.COLLECTIONS)[int(rng.choice(len(shares), p=shares))]
     files = scores.collections()[name]
@@ -75,20 +74,28 @@ def render_clip(index: int) -> tuple[np.ndarray, np.ndarray]:
     DataError
         Where music21, pretty_midi or midirenderer is not installed.
     """
-    stems = plan_clip(scores.read_voices(score_of(index)), _rng(index, "orchestra"))
-    audio = render_audio(stems, _rng(index, "sound"))
+    audio, labels = render_audio_of(index)
+    return logmel(audio, SAMPLE_RATE), labels
+
+
+def render_audio_of(index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Render one clip's audio, 9.6 s at 24 kHz in [-1, 1], and its complete labels."""
+    stems = plan_clip(scores.read_voices(score_of(index)), clip_rng(index, "orchestra"))
+    audio = render_audio(stems, clip_rng(index, "sound"))
     present = {stem.label for stem in stems}
-    return logmel(audio, SAMPLE_RATE), np.array([name in present for name in CLASSES])
+    return audio, np.array([name in present for name in CLASSES])
 
 
-def observation_mask(index: int, labels: np.ndarray) -> np.ndarray:
+def observation_mask(
+    index: int, labels: np.ndarray, playable: Collection[str] = tuple(PROGRAMS)
+) -> np.ndarray:
     """Draw which labels of a clip are observed, shape (20,), bool.
 
-    Mandolin and ukulele, which General MIDI does not have, never are.
+    Classes that no source plays (General MIDI has neither mandolin nor ukulele) never are.
     """
     chance = np.where(labels, OBSERVED_POSITIVE, OBSERVED_NEGATIVE)
-    playable = np.array([name in PROGRAMS for name in CLASSES])
-    return (_rng(index, "mask").random(len(CLASSES)) < chance) & playable
+    observed = clip_rng(index, "mask").random(len(CLASSES)) < chance
+    return observed & np.array([name in playable for name in CLASSES])
 
 
 def build(
@@ -208,18 +215,3 @@ def partition(groups: Iterable[str]) -> np.ndarray:
             taken[book] += counts[i]
             test.add(names[i])
     return np.array([group in test for group in groups])
-
-
-def write_archive(path: Path, arrays: dict[str, np.ndarray]) -> str:
-    """Write arrays as a compressed ``.npz`` with fixed dates, and its SHA-256 beside it."""
-    path = Path(path)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, array in arrays.items():
-            content = io.BytesIO()
-            np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, content.getvalue(), compresslevel=9)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    path.with_suffix(".sha256").write_text(f"{digest}  {path.name}\n")
-    return digest

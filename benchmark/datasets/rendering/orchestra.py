@@ -4,6 +4,7 @@ Nothing here knows about sound: a clip is planned as :class:`Stem` records, one 
 instrument, whose notes are seconds, MIDI pitches and velocities.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,25 +105,25 @@ def plan_clip(voices: tuple[np.ndarray, ...], rng: np.random.Generator) -> list[
         Those that really sound: at least two notes and 0.6 s. At least one has a label.
     """
     while True:
-        excerpt, beat = _excerpt(voices, rng)
-        stems = [_stem(label, excerpt, beat, rng) for label in _choose_classes(rng)]
+        excerpt, beat = cut_excerpt(voices, rng)
+        stems = [_stem(label, excerpt, beat, rng) for label in choose_classes(PROGRAMS, rng)]
         if rng.random() < BYSTANDER_RATE:
             stems.append(_pitched(None, excerpt, rng))
-        stems = [stem for stem in stems if _sounds(stem.notes)]
+        stems = [stem for stem in stems if sounds(stem.notes)]
         if any(stem.label for stem in stems):
             return stems
 
 
-def _choose_classes(rng: np.random.Generator) -> list[str]:
+def choose_classes(classes: Collection[str], rng: np.random.Generator) -> list[str]:
     """Draw 1 to 7 classes, with drums and cymbals together more often than by chance."""
     size = 1 + int(rng.choice(len(SIZES), p=SIZES))
-    chosen = [str(name) for name in rng.permutation(list(PROGRAMS))[:size]]
+    chosen = [str(name) for name in rng.permutation(list(classes))[:size]]
     if "drums" in chosen and "cymbals" not in chosen and size > 2 and rng.random() < 0.4:
         chosen[chosen[0] == "drums"] = "cymbals"
     return chosen
 
 
-def _excerpt(
+def cut_excerpt(
     voices: tuple[np.ndarray, ...], rng: np.random.Generator
 ) -> tuple[list[np.ndarray], float]:
     """Cut a window out of the voices; return them in seconds, and the beat in seconds.
@@ -151,9 +152,9 @@ def _excerpt(
 
 def _stem(label: str, excerpt: list[np.ndarray], beat: float, rng: np.random.Generator) -> Stem:
     if label == "drums":
-        return Stem(label, None, _perform(_drum_hits(beat, rng), rng))
+        return Stem(label, None, perform(drum_hits(beat, rng), rng))
     if label == "cymbals":
-        return Stem(label, None, _perform(_cymbal_hits(beat, rng), rng))
+        return Stem(label, None, perform(cymbal_hits(beat, rng), rng))
     return _pitched(label, excerpt, rng)
 
 
@@ -166,11 +167,11 @@ def _pitched(label: str | None, excerpt: list[np.ndarray], rng: np.random.Genera
     else:
         index = len(excerpt) - 1 if label == "bass" else int(rng.integers(len(excerpt)))
         part = line(excerpt[index], highest=label != "bass")
-    part[:, 2] = _into_range(part[:, 2], low, high, rng)
-    return Stem(label, program, _perform(part, rng))
+    part[:, 2] = into_range(part[:, 2], low, high, rng)
+    return Stem(label, program, perform(part, rng))
 
 
-def _into_range(pitches: np.ndarray, low: int, high: int, rng: np.random.Generator) -> np.ndarray:
+def into_range(pitches: np.ndarray, low: int, high: int, rng: np.random.Generator) -> np.ndarray:
     """Move a part by octaves into a range, and fold back the notes that still leave it."""
     middle = np.median(pitches)
     octaves = [k for k in range(-6, 7) if low <= middle + 12 * k <= high]
@@ -179,7 +180,7 @@ def _into_range(pitches: np.ndarray, low: int, high: int, rng: np.random.Generat
     return pitches - 12 * np.ceil(np.maximum(pitches - high, 0) / 12)
 
 
-def _perform(part: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def perform(part: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Turn (onset, duration, pitch) into played notes, in the whole clip or a part of it."""
     entry, leave = 0.0, CLIP_SECONDS
     if rng.random() < PARTIAL_RATE:
@@ -195,7 +196,8 @@ def _perform(part: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return notes[(start >= entry) & (notes[:, 1] - notes[:, 0] > 0.03) & (start < leave)]
 
 
-def _sounds(notes: np.ndarray) -> bool:
+def sounds(notes: np.ndarray) -> bool:
+    """Tell whether notes count as present: two of them at least, and 0.6 s of sound."""
     covered, until = 0.0, 0.0
     for start, end in sorted(notes[:, :2].tolist()):
         covered += max(0.0, end - max(start, until))
@@ -203,7 +205,7 @@ def _sounds(notes: np.ndarray) -> bool:
     return len(notes) >= LEAST_NOTES and covered >= LEAST_SECONDS
 
 
-def _drum_hits(beat: float, rng: np.random.Generator) -> np.ndarray:
+def drum_hits(beat: float, rng: np.random.Generator) -> np.ndarray:
     """Return hits of a drum kit or of hand drums, shape (n_hits, 3), without cymbals."""
     grid = 16
     hits = []
@@ -219,7 +221,7 @@ def _drum_hits(beat: float, rng: np.random.Generator) -> np.ndarray:
     return _repeat(hits, beat, rng)
 
 
-def _cymbal_hits(beat: float, rng: np.random.Generator) -> np.ndarray:
+def cymbal_hits(beat: float, rng: np.random.Generator) -> np.ndarray:
     """Return hits of a hi-hat or ride pattern or of single crashes, shape (n_hits, 3)."""
     kind = rng.random()
     if kind < 0.75:

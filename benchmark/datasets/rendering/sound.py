@@ -51,9 +51,9 @@ def render_audio(stems: list[Stem], rng: np.random.Generator) -> np.ndarray:
     """
     spectrum = np.zeros(N_FFT // 2 + 1, dtype=np.complex128)
     for bus in _play(stems, rng):
-        spectrum += np.fft.rfft(bus, N_FFT) * _curve(BUS_CURVE, rng)
-    spectrum *= _room(rng) * _curve(CLIP_CURVE, rng) * _band_limit(rng)
-    mix = np.fft.irfft(spectrum + _noise(spectrum, rng), N_FFT)[:N_SAMPLES]
+        spectrum += np.fft.rfft(bus, N_FFT) * curve(BUS_CURVE, rng)
+    spectrum *= _room(rng) * curve(CLIP_CURVE, rng) * band_limit(rng)
+    mix = np.fft.irfft(spectrum + noise(spectrum, rng), N_FFT)[:N_SAMPLES]
     mix /= np.abs(mix).max()
     if rng.random() < 0.15:
         drive = rng.uniform(1.0, 4.0)
@@ -152,13 +152,13 @@ def _octaves() -> np.ndarray:
     return np.log2(np.maximum(hertz, 1.0) / 60)
 
 
-def _curve(spread: float, rng: np.random.Generator) -> np.ndarray:
+def curve(spread: float, rng: np.random.Generator) -> np.ndarray:
     """Return a random smooth gain over frequency, with anchors from 60 Hz to 12 kHz."""
     decibels = rng.normal(0, spread, 7)
     return 10 ** (np.interp(_octaves(), np.linspace(0, 7.6, 7), decibels) / 20)
 
 
-def _band_limit(rng: np.random.Generator) -> np.ndarray:
+def band_limit(rng: np.random.Generator) -> np.ndarray:
     """Return a low-pass gain, as of old recordings or lossy codecs, in some of the clips."""
     if rng.random() < 0.7:
         return np.ones(1)
@@ -180,8 +180,8 @@ def _room(rng: np.random.Generator) -> np.ndarray:
     return np.fft.rfft(tail, N_FFT)
 
 
-def _noise(spectrum: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def noise(spectrum: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the spectrum of hiss, between white and pink, 20 to 60 dB below the mix."""
-    noise = rng.normal(0, 1, (2, len(spectrum))) * 2.0 ** (-_octaves() * rng.uniform(0, 0.5))
-    ratio = (np.abs(spectrum) ** 2).sum() / (noise**2).sum()
-    return (noise[0] + 1j * noise[1]) * np.sqrt(ratio) * 10 ** (-rng.uniform(20, 60) / 20)
+    hiss = rng.normal(0, 1, (2, len(spectrum))) * 2.0 ** (-_octaves() * rng.uniform(0, 0.5))
+    ratio = (np.abs(spectrum) ** 2).sum() / (hiss**2).sum()
+    return (hiss[0] + 1j * hiss[1]) * np.sqrt(ratio) * 10 ** (-rng.uniform(20, 60) / 20)

@@ -1,0 +1,198 @@
+"""One slice of the clips against the rest: both scored on the same resamples of groups.
+
+Average precision depends on the share of positives, which differs between slices: among clips with
+many instruments a random ranking scores better. A slice and the rest are therefore compared at
+equal shares. At each positive, precision is computed from the share of positives and of negatives
+ranked at or above it, as if the class had the same share of positives in both:
+``share * tpr / (share * tpr + (1 - share) * fpr)``.
+
+A class with one or two positives in a slice has no average precision worth looking at. What can be
+pooled over classes without that weakness is ROC-AUC: how often a positive is ranked above a
+negative of the same class, mean over all positives of the slice. It depends neither on the share
+nor on the number of positives. The rest is given the slice's own mixture of classes: each of its
+classes counts by the slice's positives.
+
+References
+----------
+W. Siblini, J. Fréry, L. He-Guelton, F. Oblé and Y.-Q. Wang, "Master your metrics with
+calibration", *Advances in Intelligent Data Analysis XVIII*, 2020: precision at a given share.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from benchmark.scoring.bootstrap import BLOCK, clip_draws, n_processors, seed_weights
+from benchmark.scoring.counting import ObservedColumns, count_draws
+
+#: Quantities of a slice, in the order of the first axis of :class:`SliceValues`.
+QUANTITIES = ("mAP", "equal-share mAP", "mAP difference", "ROC-AUC", "ROC-AUC difference")
+
+
+@dataclass(frozen=True, eq=False)
+class SliceValues:
+    """What a slice is worth to several models.
+
+    Attributes
+    ----------
+    estimate : ndarray, shape (5, n_models)
+        Of each of `QUANTITIES`, mean over seeds; NaN where no class is scored.
+    values : ndarray, shape (5, n_resamples, n_models)
+        The same resampled, seeds resampled too.
+    """
+
+    estimate: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """The ranking of one run on a slice or on the rest, as sums of counts.
+
+    As :class:`benchmark.scoring.counting.RankingPlan`, with the negatives above a run of ties
+    apart from those in it.
+    """
+
+    matrix: sparse.csr_array
+    start: np.ndarray
+    share: np.ndarray
+
+    @classmethod
+    def of(cls, observed: ObservedColumns, score: np.ndarray, share: np.ndarray) -> "_Side":
+        segments, start = [], [0]
+        for (clips, hit), column in zip(observed.columns, score.T, strict=True):
+            segment, n = _segments(hit, column[clips])
+            segments.append(segment + start[-1])
+            start.append(start[-1] + n)
+        segment = np.concatenate(segments)
+        rows = np.concatenate([segment, segment[observed.hit] + start[-1]])
+        return cls(observed.matrix(rows, 2 * start[-1]), np.array(start), share)
+
+    def evaluate(self, counts: np.ndarray) -> np.ndarray:
+        """Return average precision, that at equal shares, ROC-AUC and positives of each class.
+
+        Returns
+        -------
+        ndarray, shape (4, n_classes, BLOCK)
+            NaN, but for the positives, where a class has no positive or no negative.
+        """
+        sums, n = (self.matrix @ counts).astype(np.float64), self.start[-1]
+        result = np.full((4, len(self.share), counts.shape[1]), np.nan)
+        result[3] = 0
+        for c, (first, last) in enumerate(zip(self.start, self.start[1:], strict=False)):
+            if first == last:
+                continue
+            gained, clips = sums[n + first : n + last], sums[first:last]
+            hits, seen = np.cumsum(gained, axis=0), np.cumsum(clips, axis=0)
+            false, positives = seen - hits, hits[-1]
+            negatives = false[-1]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                tpr, fpr = hits / positives, false / negatives
+                yes = self.share[c] * tpr
+                balanced = yes / (yes + (1 - self.share[c]) * fpr)
+                plain = hits / seen
+                below = 1 - fpr + (clips - gained) / negatives / 2
+            for row, each in enumerate((plain, balanced, below)):
+                total = np.where(gained > 0, each, 0) * gained
+                result[row, c] = np.where(
+                    (positives > 0) & (negatives > 0),
+                    total.sum(axis=0) / np.maximum(positives, 1),
+                    np.nan,
+                )
+            result[3, c] = positives
+        return result
+
+
+def _segments(hit: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the segment of each clip of one class, and their number."""
+    if not hit.size:
+        return np.zeros(0, np.int64), 0
+    order = np.argsort(-score, kind="stable")
+    score, hit = score[order], hit[order]
+    run = np.zeros(len(score), np.int64)
+    run[1:] = np.cumsum(score[1:] != score[:-1])
+    # a segment ends before and behind each run of ties that holds a positive
+    ends = np.zeros(run[-1] + 2, np.int64)
+    ends[run[hit]] = 1
+    ends[run[hit] + 1] = 1
+    segment = np.empty_like(run)
+    segment[order] = np.cumsum(ends)[run]
+    return segment, int(ends.sum()) + 1
+
+
+def resample_slice(
+    y_positive: np.ndarray,
+    y_mask: np.ndarray,
+    scores: Sequence[np.ndarray],
+    inside: np.ndarray,
+    *,
+    groups: np.ndarray,
+    scored: np.ndarray,
+    pooled: np.ndarray,
+    n_resamples: int,
+    seed: int = 0,
+) -> SliceValues:
+    """Score models on a slice and on the rest, on the clips as they are and resampled by group.
+
+    Parameters
+    ----------
+    y_positive, y_mask : ndarray of bool, shape (n_clips, n_classes)
+    scores : sequence of ndarray, shape (n_seeds, n_clips, n_classes)
+        One a model.
+    inside : ndarray of bool, shape (n_clips,)
+        The slice; the other clips are the rest.
+    groups : ndarray of int, shape (n_clips,)
+        Numbers of the groups that are drawn together, from 0. Slices of the same clips are
+        paired.
+    scored, pooled : ndarray of bool, shape (n_classes,)
+        Classes that count into mAP, and into ROC-AUC.
+    n_resamples, seed : int
+        See :func:`benchmark.scoring.bootstrap.bootstrap`.
+    """
+    share = y_positive.sum(axis=0) / np.maximum(y_mask.sum(axis=0), 1)
+    masks = [y_mask & (scored | pooled) & side[:, None] for side in (inside, ~inside)]
+    sides = [ObservedColumns.of(y_positive, mask, groups) for mask in masks]
+    plans = [
+        [[_Side.of(labels, run, share) for labels in sides] for run in score] for score in scores
+    ]
+    once = np.ones((sides[0].n_groups, 1), sides[0].dtype)
+
+    def evaluate(counts: np.ndarray, runs: list[list[_Side]]) -> np.ndarray:
+        """Return the quantities of each run, shape (n_seeds, 5, n_resamples)."""
+        pairs = [[side.evaluate(counts) for side in run] for run in runs]
+        return np.stack([_quantities(own, rest, scored, pooled) for own, rest in pairs])
+
+    def block(number: int) -> np.ndarray:
+        counts = count_draws(clip_draws(sides[0].n_groups, seed, number), sides[0].dtype)
+        drawn = []
+        for m, runs in enumerate(plans):
+            weights = seed_weights(len(runs), seed, number, m)
+            drawn.append((evaluate(counts, runs) * weights[:, None]).sum(axis=0))
+        return np.stack(drawn, axis=-1)
+
+    with ThreadPoolExecutor(n_processors()) as pool:
+        blocks = list(pool.map(block, range(-(-n_resamples // BLOCK))))
+    estimate = np.stack([evaluate(once, runs).mean(axis=0)[:, 0] for runs in plans], axis=-1)
+    return SliceValues(estimate, np.concatenate(blocks, axis=1)[:, :n_resamples])
+
+
+def _quantities(
+    own: np.ndarray, rest: np.ndarray, scored: np.ndarray, pooled: np.ndarray
+) -> np.ndarray:
+    """Return the values of `QUANTITIES` from those of each class, shape (5, n_resamples)."""
+    nothing = np.full(own.shape[2], np.nan)
+    plain = balanced = difference = area = behind = nothing
+    if scored.any():
+        plain, balanced = own[0, scored].mean(axis=0), own[1, scored].mean(axis=0)
+        difference = balanced - rest[1, scored].mean(axis=0)
+    if pooled.any():
+        positives = own[3, pooled]
+        # a class whose positives were not drawn counts nothing
+        values, others = (np.where(positives > 0, one[2, pooled], 0) for one in (own, rest))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            area = (values * positives).sum(axis=0) / positives.sum(axis=0)
+            behind = area - (others * positives).sum(axis=0) / positives.sum(axis=0)
+    return np.stack([plain, balanced, difference, area, behind])

@@ -1,0 +1,128 @@
+"""How models fare on slices of the clips, each against all others."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis.derivation import Analysis
+from benchmark.analysis.slices import (
+    LEAST_A_CLASS,
+    LEAST_CLASSES,
+    LEAST_CLIPS,
+    LEAST_POSITIVES,
+    Slices,
+)
+from reports.tables.declaration import Content, Table
+from reports.tables.text import FLOOR, HIGH, LOW
+from reports.tables.words import count
+
+#: Columns that a terminal leaves out first.
+_DETAILS = ("attribute", "equal-share mAP")
+
+
+def _slices(analysis: Analysis) -> Content | None:
+    measured = analysis.slices
+    if not measured:
+        return None
+    frame = pd.DataFrame([row for one in measured for row in _rows(one)])
+    notes = [note for one in measured for note in _said(one)]
+    level = measured[0].level
+    n_resamples = measured[0].slices[0].measured.values.shape[1]
+    notes += [
+        "mAP is over the classes with at least "
+        f"{LEAST_A_CLASS} positives and negatives both in the slice and in the other clips, where "
+        f"these are {LEAST_CLASSES} classes or all that there are; ROC-AUC is pooled over all "
+        "classes, mean over the slice's positives",
+        "differences: the slice minus all other clips whose attribute is known, on the same "
+        "classes; of mAP at equal shares of positives, of ROC-AUC with the slice's own mixture of "
+        f"classes; {level:.0%} basic bootstrap intervals, {n_resamples:,} resamples by group, "
+        "paired, seeds resampled too; p: Holm's correction over the slices of a model",
+    ]
+    facts = {
+        "significant": _significant(frame, level),
+        "left_out": {one.attribute: one.left_out for one in measured},
+    }
+    shown = frame.drop(columns=list(_DETAILS)) if len(measured) == 1 else None
+    return Content(frame, tuple(notes + analysis.comparison.notes), facts, shown)
+
+
+def _rows(measured: Slices) -> list[dict[str, Any]]:
+    """Return one row a slice and model."""
+    quantities = {
+        "mAP": "mAP", "equal-share mAP": "equal-share mAP", "difference": "mAP difference",
+        "ROC-AUC": "ROC-AUC", "ROC-AUC difference": "ROC-AUC difference",
+    }  # fmt: skip
+    spans = {name: measured.interval(one) for name, one in quantities.items()}
+    tests = {name: measured.tests(quantities[name]) for name in quantities if "diff" in name}
+    rows = []
+    for s, one in enumerate(measured.slices):
+        for m, model in enumerate(measured.models):
+            row: dict[str, Any] = {
+                "attribute": measured.attribute, "slice": one.value, "model": model,
+                "clips": one.clips, "positives": one.positives, "classes": len(one.classes),
+            }  # fmt: skip
+            for name, spanned in spans.items():
+                row |= dict(zip((name, name + LOW, name + HIGH), _at(spanned, s, m), strict=True))
+                if name in tests:
+                    p = "p" if name == "difference" else "ROC-AUC p"
+                    row |= dict(zip((p, p + FLOOR), _at(tests[name], s, m), strict=True))
+            rows.append(row)
+    return rows
+
+
+def _at(arrays: Sequence[np.ndarray], s: int, m: int) -> list[Any]:
+    return [array[s, m].item() for array in arrays]
+
+
+def _said(measured: Slices) -> list[str]:
+    """Say which slices are left out of an attribute, and how many clips it knows nothing of."""
+    notes = []
+    if measured.left_out:
+        told = "; ".join(f"{value}, {why}" for value, why in measured.left_out.items())
+        notes.append(
+            f"too small for a slice of {measured.attribute!r} ({LEAST_CLIPS} clips and "
+            f"{LEAST_POSITIVES} positives are needed): {told}"
+        )
+    if measured.unknown:
+        notes.append(
+            f"{measured.attribute!r} is not known of {count(measured.unknown, 'clip')}: they are "
+            "in no slice, and not among the other clips"
+        )
+    return notes
+
+
+def _significant(frame: pd.DataFrame, level: float) -> list[list[str]]:
+    """Return the attribute, slice, model and quantity of each significant difference."""
+    found = []
+    for quantity, p in (("mAP", "p"), ("ROC-AUC", "ROC-AUC p")):
+        rows = frame[frame[p] <= 1 - level + 1e-12]
+        found += [[*key, quantity] for key in rows[["attribute", "slice", "model"]].to_numpy()]
+    return found
+
+
+SLICES = Table(
+    name="slices",
+    title="models on slices of the clips",
+    keys=("attribute", "slice", "model"),
+    derive=_slices,
+    columns={
+        "attribute": "what is known of the clips",
+        "slice": "its value, of the clips of this slice",
+        "clips": "of the slice",
+        "positives": "observed positives of all classes in the slice",
+        "classes": "that count into mAP there",
+        "equal-share mAP": "the same if each class had the share of positives that it has among "
+        "all clips whose attribute is known",
+        "difference": "of mAP, at equal shares of positives: the slice minus all other clips",
+        "p": "p-value of that difference",
+        "ROC-AUC": "how often a positive is ranked above a negative of the same class",
+        "ROC-AUC difference": "the slice minus all other clips, with the slice's mixture of "
+        "classes",
+        "ROC-AUC p": "p-value of that difference",
+    },
+    command="slices --dataset {} --by ATTRIBUTE",
+    optional=True,
+    order=14,
+)
