@@ -17,7 +17,8 @@ STEP = 10
 class HistGradientBoosting(BinaryRelevance):
     """scikit-learn's histogram gradient boosting, after LightGBM (Ke et al., NIPS 2017).
 
-    All classes stop at one common round, as with XGBoost.
+    Nothing is stopped early by default, as with XGBoost; where it is, all classes stop at one
+    common round.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ class HistGradientBoosting(BinaryRelevance):
         min_samples_leaf: Count = 20,
         l2_regularization: NotNegative = 1.0,
         max_features: Fraction = 0.3,
-        stop_on: StopOn = "loss",
+        stop_on: StopOn = "none",
         patience: Count = 3,
         pooling: Pooling = "mean",
     ) -> None:

