@@ -28,12 +28,12 @@ class PretrainedCNN(PretrainedNetwork, CNN):
     filters: Sequence[Count] = (384,)
     conv_dropout: Share = 0.2
     dropout: Share = 0.4
-    learning_rate: Positive = 7e-4
+    learning_rate: Positive = 1e-3
     weight_decay: NotNegative = 1e-3
     batch_size: Count = 128
-    epochs: Count = 25
+    epochs: Count = 40
     stop_on: StopOn = "mAP"
-    patience: Count = 6
+    patience: Count = 8
     mixup: NotNegative = 0.5
     feature_masking: Share = 0.2
     noise: NotNegative = 0.2

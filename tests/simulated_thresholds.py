@@ -75,7 +75,7 @@ def _true_f1(thresholds: np.ndarray, offset: np.ndarray) -> float:
 
 
 def measured_gains(
-    division: Division, make: Any, n_draws: int = 5, n_resamples: int = 2000
+    division: Division, make: Any, n_draws: int, n_resamples: int = 2000
 ) -> dict[str, tuple[float, ...]]:
     """Return what thresholds of a few and of all training clips gain on the test part.
 

@@ -161,10 +161,10 @@ def leave_loop(folder):
     ("hinder", "reason"),
     [
         (leave_newer, f"format {FORMAT + 1}, written by a newer polytimbre"),
-        (leave_pipe, "not a regular file"),
-        (leave_device, "not a regular file"),
-        (leave_folder, "not a regular file"),
-        (leave_large, "larger than 16 MiB"),
+        (leave_pipe, "it is a FIFO, not a file"),
+        (leave_device, "it is a device, not a file"),
+        (leave_folder, "it is a folder, not a file"),
+        (leave_large, "more than the 16,777,216 that such a file can have"),
         (leave_loop, "can't be opened"),
     ],
 )

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.audio.resampling import Resampler
 from benchmark.errors import DataError
-from benchmark.reading.files import read_text
+from benchmark.reading.files import open_binary, read_text
 
 #: Files of a folder that are taken for audio.
 LIBSNDFILE_SUFFIXES = (
@@ -25,6 +25,8 @@ SUFFIXES = (*LIBSNDFILE_SUFFIXES, *FFMPEG_SUFFIXES)
 #: Text files that name audio files, and bytes that one can have at most.
 LISTS = (".txt", ".m3u", ".m3u8")
 LARGEST_LIST = 16 * 2**20
+#: Bytes of the largest file that is opened; what is read is never held whole.
+LARGEST = 1 << 40
 #: Seconds of audio that are in memory at a time.
 BLOCK_SECONDS = 5.0
 #: Shorter ones are refused: no instrument can be told from them.
@@ -87,11 +89,8 @@ def open_recording(path: Path) -> Recording:
     path = Path(path)
     if path.is_dir():
         raise DataError(f"{path} is a folder, not an audio file")
-    try:
-        with path.open("rb") as file:
-            start = file.read(12)
-    except OSError as error:
-        raise DataError(f"{path} can't be read ({error.strerror})") from error
+    with open_binary(path, LARGEST, "name an audio file, or a folder of them") as file:
+        start = file.read(12)
     if not start:
         raise DataError(f"{path} is empty (0 bytes)")
     if path.suffix.lower() in FFMPEG_SUFFIXES or start[4:8] == b"ftyp":

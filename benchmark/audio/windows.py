@@ -73,8 +73,8 @@ def cut(
     sample_rate: float,
     front_ends: tuple[FrontEnd, ...],
     n_frames: int,
-    heard_frames: int,
     hop_seconds: float | None = None,
+    heard_frames: int | None = None,
 ) -> Iterator[Window]:
     """Cut a signal into windows of `n_frames` frames, as soon as each is complete.
 
@@ -89,10 +89,10 @@ def cut(
         Each gets the window at its own rate.
     n_frames : int
         Frames of a window: as many as the clips have that the model learnt from.
-    heard_frames : int
-        How many of them are taken from the signal; they are repeated to `n_frames`.
     hop_seconds : float, optional
         From the start of a window to that of the next; its length unless told.
+    heard_frames : int, optional
+        Frames that are taken from the signal and repeated to `n_frames`; all unless told.
 
     Yields
     ------
@@ -102,6 +102,7 @@ def cut(
         repeated.
     """
     frame_seconds = front_ends[0].frame_seconds
+    heard_frames = heard_frames or n_frames
     length = heard_frames * frame_seconds
     hop = length if hop_seconds is None else hop_seconds
     tracks = [_Track(sample_rate, front_end, n_frames, heard_frames) for front_end in front_ends]

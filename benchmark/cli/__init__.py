@@ -6,7 +6,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from benchmark.cli import analyses, publishing, runs, tuning
 from benchmark.cli.data import data_app
@@ -19,6 +19,7 @@ from benchmark.cli.paper import paper
 from benchmark.cli.predict import predict
 from benchmark.cli.report import report
 from benchmark.cli.reproduce import reproduce
+from benchmark.cli.visible import Visible
 from benchmark.errors import PolytimbreError
 
 #: The commands, in groups, as ``--help`` lists them.
@@ -61,6 +62,19 @@ class Grouped(TyperGroup):
                 formatter.write_dl(rows)
 
 
+class Once(TyperCommand):
+    """A command that refuses an option's second value, where only one counts."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as ever, after looking for options that are given twice."""
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for one in given:
+            single = one.param_type_name == "option" and not (one.multiple or one.is_flag)
+            if single and given.count(one) > 1:
+                raise typer.BadParameter("it is given twice: leave one out", ctx=ctx, param=one)
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
     name="polytimbre",
     cls=Grouped,
@@ -77,6 +91,15 @@ for title, commands in GROUPS.items():
         else:
             app.command(command.__name__.replace("_", "-"), rich_help_panel=title)(command)
 
+
+def _once(group: typer.Typer) -> None:
+    for registered in group.registered_commands:
+        registered.cls = Once
+    for below in group.registered_groups:
+        _once(below.typer_instance)
+
+
+_once(app)
 _debug = False
 
 
@@ -90,11 +113,16 @@ def _options(
 
 def main() -> None:
     """Run the command; expected errors are one sentence and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):
+    streams = sys.stdout, sys.stderr
+    for stream in streams:
         if isinstance(stream, io.TextIOWrapper):  # not every encoding has a check mark
             stream.reconfigure(errors="replace")
+    sys.stdout, sys.stderr = map(Visible, streams)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # what a full disk says is heard here
     except PolytimbreError as error:
         if _debug:
             raise
@@ -108,3 +136,5 @@ def main() -> None:
         place = error.filename or "the output"
         print(f"error: {place} can't be used: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        sys.stdout, sys.stderr = streams

@@ -92,12 +92,11 @@ def _reproduce(
             _say([*advice, f"not reproduced: it fails here: {failure}"], fmt)
             return False
         made = fresh.get(rerun.run_id)
-        if kept:
+        if kept is not None:  # an empty store is false
             kept.take(made, fresh)
+            _say([f"kept with its model as run {made.run_id} in {kept.path}"], fmt)
         result = again.compare(source, record, fresh, made, rerun.circumstances)
     _print(result, advice, fmt)
-    if kept:
-        _say([f"kept with its model as run {made.run_id} in {kept.path}"], fmt)
     return result.reproduced
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.common import (
+    LARGEST_SEED,
     DatasetOption,
     FeaturesOption,
     FormatOption,
@@ -53,7 +54,9 @@ def tune(
     max_parameters: Annotated[
         int, typer.Option(min=1, help="Networks with more weights are not tried.")
     ] = 3_000_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sampler and of every fit.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="Of the sampler and of every fit.")
+    ] = 0,
     param: ParamOption = None,
     study: StudyOption = None,
     storage: StorageOption = None,

@@ -7,7 +7,7 @@ of their own. The project's tests run them over everything that is registered.
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -130,6 +130,12 @@ def check_model(cls: type[Model]) -> Iterator[str]:
                 f"model {cls.name!r} broke the rule {_sentence(rule)!r}: {kind}{error}"
             ) from error
         yield _sentence(rule)
+
+
+def report_model(name: str, report: Callable[[str], Any]) -> None:
+    """Hold a registered model against the contract, and report each rule that holds."""
+    for rule in check_model(registry.models().get(name)):
+        report(rule)
 
 
 class _BrokenRule(PluginError):
@@ -361,3 +367,9 @@ def check_dataset(plugin: type[DatasetPlugin], root: Path | None) -> Iterator[st
         wanted = registry.frontends().get(name).n_features
         require(width == wanted, f"{path} has {width} features, the front end {name} {wanted}")
         yield f"its {name} features are there, of these clips and as wide as the front end's"
+
+
+def report_dataset(name: str, root: Path | None, report: Callable[[str], Any]) -> None:
+    """Hold a registered data set against the contract, and report each rule that holds."""
+    for rule in check_dataset(registry.datasets().get(name), root):
+        report(rule)

@@ -117,7 +117,8 @@ def discover(kind: str, folder: ModuleType, group: str, base: type) -> Registry:
             where = f"{folder.__name__}.{info.name}"
             registry.attempt(where, lambda: registry.add_module(importlib.import_module(where)))  # noqa: B023
     for point in entry_points(group=group):
-        registry.attempt(point.name, lambda: registry.add(point.load(), point.value))  # noqa: B023
+        where = f"{point.name} ({point.value})"
+        registry.attempt(where, lambda: registry.add(point.load(), where))  # noqa: B023
     return registry
 
 

@@ -15,7 +15,7 @@ from benchmark.plugins.identity import source_hash
 from benchmark.predict.knowledge import Knowledge, knowledge
 from benchmark.predict.recogniser import Recogniser, front_ends
 from benchmark.protocol import PROTOCOLS
-from benchmark.runs import features as run_features
+from benchmark.runs.features import features_of
 from benchmark.runs.published import DEFAULT, LIST, find, open_runs
 from benchmark.runs.published import sets as published_sets
 from benchmark.runs.reading import Runs, StoredLabels
@@ -165,7 +165,7 @@ def _described(record: Record) -> dict[str, tuple[str | None, ...]]:
     return {
         "model": (spec.model, spec.label),
         "data set": (spec.dataset,),
-        "features": (features_of(record),),
+        "features": (features_of(record.spec),),
     }
 
 
@@ -173,13 +173,18 @@ def _is_candidate(source: Runs, record: Record, wanted: dict[str, str]) -> bool:
     default = record.spec.protocol_id == PROTOCOLS["default"].id
     if not (record.finished and default and record.spec.fraction == 1 and source.has_model(record)):
         return False
-    features = features_of(record)
-    if features is None or not getattr(source, "complete", True):
+    features = features_of(record.spec)
+    if not (are_heard(features) and getattr(source, "complete", True)):
         return False
     found = _described(record)
     if wanted:
         return all(name in found[what] for what, name in wanted.items())
     return not any(front_end.caveat for front_end in front_ends(features))
+
+
+def are_heard(features: str) -> bool:
+    """Whether features are those of front ends, which compute them from audio."""
+    return all(name in registry.frontends().plugins for name in features.split("+"))
 
 
 def _quality(source: Runs, record: Record) -> float:
@@ -201,13 +206,6 @@ def _nothing_fits(wanted: dict[str, str]) -> str:
     )
 
 
-def features_of(record: Record) -> str | None:
-    """Return the front ends of a run's features, as in ``"A+B"``; None if no audio gives them."""
-    features = run_features.features_of(record.spec)
-    known = registry.frontends().plugins
-    return features if all(name in known for name in features.split("+")) else None
-
-
 def load_run(source: Runs, record: Record) -> HearingRun:
     """Load a run's model, its thresholds, and what it knows.
 
@@ -220,13 +218,9 @@ def load_run(source: Runs, record: Record) -> HearingRun:
     """
     if not record.finished:
         raise StoreError(f"run {record.run_id} failed ({record.error}): it has no model")
-    spec, features = record.spec, features_of(record)
-    if features is None:
-        raise DataError(
-            f"run {record.run_id} was trained on features {run_features.features_of(spec)!r} of the"
-            f" data set {spec.dataset!r}, which no front end computes from audio"
-        )
-    folder, ends = source.model_folder(record), front_ends(features)
+    spec = record.spec
+    ends = front_ends(features_of(spec))
+    folder = source.model_folder(record)
     for front_end in ends:
         installed(front_end.name, front_end.weights)
     cls = registry.models().get(spec.model)

@@ -178,8 +178,9 @@ class Recogniser:
             raise ParameterError(
                 f"from window to window are at least {LEAST_HOP} seconds, not {hop_seconds:g}"
             )
-        frames = self.n_frames, self.heard_frames or self.n_frames
-        windows = cut(blocks, sample_rate, self.front_ends, *frames, hop_seconds)
+        windows = cut(
+            blocks, sample_rate, self.front_ends, self.n_frames, hop_seconds, self.heard_frames
+        )
         while batch := list(islice(windows, together)):
             yield from zip(batch, self.model.predict_proba(self._features(batch)), strict=True)
 

@@ -195,6 +195,9 @@ class PublishedSet(Runs):
         self._verify(file)
         return super().attributes(division_id, part)
 
+    def _bad_labels(self, division_id: str, problem: str) -> StoreError:
+        return DamagedError(self.path, f"labels/{division_id}.npz", f"can't be used: {problem}")
+
     def _check_complete(self) -> None:
         if not self.complete:
             raise StoreError(
@@ -209,8 +212,11 @@ class PublishedSet(Runs):
             tables = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise DamagedError(self.path, "results.json", f"is not valid JSON ({error})") from error
-        if not isinstance(tables, dict):
-            raise DamagedError(self.path, "results.json", "does not hold tables by name")
+        try:
+            _check_tables(tables)
+        except (ValueError, KeyError, TypeError) as error:
+            problem = f"does not hold tables by name ({error})"
+            raise DamagedError(self.path, "results.json", problem) from error
         return tables
 
 
@@ -248,6 +254,21 @@ def _check_list(content: dict[str, Any]) -> None:
         raise ValueError("`complete` must be true or false")
 
 
+def _check_tables(tables: Any) -> None:
+    """Raise ValueError, KeyError or TypeError where something isn't tables by name."""
+    if not isinstance(tables, dict):
+        raise ValueError("it is no mapping")
+    for name, one in tables.items():
+        columns, rows = one["columns"], one["rows"]
+        texts = [one["title"], *columns, *one["notes"]]
+        if not all(isinstance(text, str) for text in texts) or len({*columns}) < len(columns):
+            raise ValueError(f"title, columns and notes of {name!r} must be text")
+        if not isinstance(one.get("facts", {}), dict):
+            raise ValueError(f"the facts of {name!r} must be a mapping")
+        if not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
+            raise ValueError(f"each row of {name!r} must be a list with a cell for each column")
+
+
 def open_runs(path: Path, warn: Warn = lambda sentence: None) -> Runs:
     """Open the runs in a folder to look at them: a store's, or a published set's.
 
@@ -265,11 +286,11 @@ def open_runs(path: Path, warn: Warn = lambda sentence: None) -> Runs:
     path = Path(path)
     try:
         names = {one.name for one in path.iterdir()}
+        published = sorted(one for one in names if (path / one / LIST).is_file())
     except OSError:
         return Runs(path, warn)  # says why not
     if LIST in names:
         return PublishedSet(path)
-    published = sorted(one for one in names if (path / one / LIST).is_file())
     if "runs" not in names and published:
         raise StoreError(
             f"{path} holds published sets: name one of them, {', '.join(published)}, as in "

@@ -271,7 +271,7 @@ class Runs:
                 continue  # named where runs are listed
             if record.spec.division_id == division_id and record.labels not in (None, stored):
                 problem = f"they are not those that run {run_id} was made with"
-                raise _bad(self._labels_path(division_id), "labels", problem)
+                raise self._bad_labels(division_id, problem)
         classes = tuple(arrays["classes"].tolist())
         return {
             name: StoredLabels(
@@ -310,8 +310,10 @@ class Runs:
         try:
             arrays = self._attribute_arrays(division_id) or {}
         except ValueError as error:
-            path = self._attributes_path(division_id)
-            raise _bad(path, "attributes", str(error)) from error
+            raise StoreError(
+                f"the attributes {self._attributes_path(division_id)} can't be used: {error}. Run "
+                "`polytimbre run` on that data set again: it stores them anew"
+            ) from error
         prefix = f"{part}_"
         return {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
 
@@ -382,12 +384,18 @@ class Runs:
             arrays = files.read_arrays(files.read_bytes(path))
             _check_labels(arrays)
         except FileNotFoundError as error:
-            raise _bad(path, "labels", "the file is missing") from error
+            raise self._bad_labels(division_id, "the file is missing") from error
         except ValueError as error:
-            raise _bad(path, "labels", str(error)) from error
+            raise self._bad_labels(division_id, str(error)) from error
         except OSError as error:
             raise StoreError(f"the labels {path} can't be opened ({error.strerror})") from error
         return arrays
+
+    def _bad_labels(self, division_id: str, problem: str) -> StoreError:
+        return StoreError(
+            f"the labels {self._labels_path(division_id)} can't be used: {problem}. Run "
+            "`polytimbre run` on that data set again: it stores them anew and keeps finished runs"
+        )
 
 
 def checked_scores(content: bytes, record: Record, expected: str | None) -> dict[str, np.ndarray]:
@@ -426,13 +434,6 @@ def checked_scores(content: bytes, record: Record, expected: str | None) -> dict
     if len({scores.shape[1] for scores in arrays.values()}) > 1:
         raise ValueError("holds scores of different numbers of classes")
     return arrays
-
-
-def _bad(path: Path, what: str, problem: str) -> StoreError:
-    return StoreError(
-        f"the {what} {path} can't be used: {problem}. Run `polytimbre run` on that data set "
-        "again: it stores them anew and keeps finished runs"
-    )
 
 
 def label_arrays(division: Division) -> dict[str, np.ndarray]:

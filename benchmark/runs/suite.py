@@ -33,13 +33,16 @@ class Unit:
         Model, preset, share trained on, features other than the data set's own, and seed, as in
         ``cnn:published 10 % on musicnn seed 1``.
     cached : bool
-        Whether a finished record is stored.
+        Whether a finished record is stored, with its labels.
+    unlabelled : bool
+        Whether a finished record is stored, but not its labels: they are stored again.
     """
 
     request: RunRequest
     run_id: str
     label: str
     cached: bool
+    unlabelled: bool = False
 
 
 def requests(
@@ -125,14 +128,15 @@ def plan(wanted: Sequence[RunRequest], stored: Runs | None, force: bool = False)
                 and stored.holds_attributes(division)
             )
         record = None
-        # without its labels a stored run is of no use: asking a worker for it adds what lacks
-        if stored is not None and labelled[division.id] and not force:
+        if stored is not None and not force:
             record = stored.usable(identity)
-        cached = record is not None and record.finished
+        finished = record is not None and record.finished
+        # without its labels a stored run is of no use: asking a worker for it mends them
+        there = labelled[division.id]
         on = f" on {spec.features}" if division.dataset.origin else ""
         order = f" order {spec.order}" if spec.order else ""
         label = f"{spec.label}{on} seed {spec.seed}{order}"
-        units[identity] = Unit(request, identity, label, cached)
+        units[identity] = Unit(request, identity, label, finished and there, finished and not there)
     return list(units.values())
 
 

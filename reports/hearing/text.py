@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmark.predict.choosing import HearingRun
 from benchmark.predict.recogniser import Heard
+from benchmark.reading.spreadsheets import inert
 
 FORMATS = ("table", "json", "csv", "audacity")
 
@@ -69,13 +70,13 @@ def as_csv(run: HearingRun, results: Iterable[Heard], windows: bool = True) -> s
     """Return a row a window, or a row a file, and a column a class."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["file", *(("start", "end") if windows else ()), *run.classes])
+    writer.writerow(["file", *(("start", "end") if windows else ()), *map(inert, run.classes)])
     for heard in results:
         if not windows:
-            writer.writerow([heard.file, *map(str, heard.clip)])
+            writer.writerow([inert(str(heard.file)), *map(str, heard.clip)])
             continue
         for start, end, row in zip(heard.starts, heard.ends, heard.scores, strict=True):
-            writer.writerow([heard.file, f"{start:.3f}", f"{end:.3f}", *map(str, row)])
+            writer.writerow([inert(str(heard.file)), f"{start:.3f}", f"{end:.3f}", *map(str, row)])
     return out.getvalue()
 
 

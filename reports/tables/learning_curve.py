@@ -54,8 +54,8 @@ LEARNING_CURVE = Table(
     derive=_learning_curve,
     columns={
         "fraction": "of the training groups",
-        "clips": "trained on, mean over orders",
-        "orders": "random orders in which the groups were taken",
+        "clips": "trained on",
+        "orders": "random orders in which the groups were taken; clips are their mean",
         "training mAP": "on the clips trained on",
         "select mAP": "on the select part, mean over seeds",
         "gain": "select mAP minus that of the fraction before",

@@ -13,6 +13,7 @@ from benchmark.protocol import divide
 from benchmark.runs.request import DataRequest, RunRequest, load, make_model
 
 N_REPETITIONS = 200
+N_DRAWS = 3
 
 
 def test_table_of_simulated_gains():
@@ -30,7 +31,7 @@ def test_table_of_measured_gains():
     for name in ("rendered", "audioset20"):
         root = Path(os.environ["POLYTIMBRE_DATA"], "audioset") if name == "audioset20" else None
         request = RunRequest(DataRequest(name, root), "logistic_regression")
-        found = measured_gains(divide(load(request.data)), partial(make_model, request))
+        found = measured_gains(divide(load(request.data)), partial(make_model, request), N_DRAWS)
         for size in ("few", "all"):
             clips, positives = found[f"clips, {size}"]
             gains = [found.get(f"{policy}, {size}") for policy in ("global", *POLICIES)]
