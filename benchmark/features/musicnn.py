@@ -76,14 +76,18 @@ class Musicnn(FrontEnd):
     @single_threaded
     def layers(self, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the last hidden layer, (n_frames, 200), and the tags, (n_frames, 50), float32."""
+        return _network().tail(self.pooled(signal))
+
+    @single_threaded
+    def pooled(self, signal: np.ndarray) -> np.ndarray:
+        """Return maximum and mean of all layers over 3 s, (n_frames, 1506), float32."""
         n_frames = self.check_signal(signal)
-        network = _network()
         spectra = log_mel(signal[: self.n_samples(n_frames)])[: n_frames * STEP]
-        layers = network.layers(spectra)
+        layers = _network().layers(spectra)
         last = max(0, len(layers) - POOLED)
         # Around the middle of each frame; inside the clip, so that all are as long.
         starts = [min(max(0, i * STEP + (STEP - POOLED) // 2), last) for i in range(n_frames)]
-        return network.tail(np.stack([pool(layers[s : s + POOLED]) for s in starts]))
+        return np.stack([pool(layers[s : s + POOLED]) for s in starts])
 
 
 class MusicnnTags(Musicnn):
@@ -97,6 +101,22 @@ class MusicnnTags(Musicnn):
     def extract(self, signal):
         """See :meth:`benchmark.contracts.frontend.FrontEnd.extract`."""
         return self.layers(signal)[1]
+
+
+class MusicnnPooled(Musicnn):
+    """All layers of musicnn below its last hidden one, for each 0.96 s with its surroundings."""
+
+    name: ClassVar[str] = "musicnn-pooled"
+    description: ClassVar[str] = (
+        "maximum and mean over 3 s of musicnn's convolutions, more than its last layer keeps;"
+        " 9.5 MB of weights"
+    )
+    n_features: ClassVar[int] = 1506
+    dtype: ClassVar[type] = np.float32
+
+    def extract(self, signal):
+        """See :meth:`benchmark.contracts.frontend.FrontEnd.extract`."""
+        return self.pooled(signal)
 
 
 def quantise(hidden: np.ndarray) -> np.ndarray:
