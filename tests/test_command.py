@@ -310,3 +310,13 @@ def test_debug_shows_the_traceback(polytimbre):
 
 def test_info_names_the_store(polytimbre):
     assert str(polytimbre.store) in polytimbre("info")
+
+
+def test_the_version_is_shown():
+    from typer.testing import CliRunner
+
+    from benchmark import __version__
+    from benchmark.cli import app
+
+    shown = CliRunner().invoke(app, ["--version"])
+    assert (shown.exit_code, shown.output) == (0, f"polytimbre {__version__}\n")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from benchmark import __version__
 from benchmark.cli import analyses, publishing, runs, tuning
 from benchmark.cli.data import data_app
 from benchmark.cli.evaluate import evaluate
@@ -103,9 +104,21 @@ _once(app)
 _debug = False
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"polytimbre {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
     global _debug
     _debug = debug

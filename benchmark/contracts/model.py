@@ -104,8 +104,8 @@ class Model(ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     #: Named parameter settings, asked for as ``model:preset``.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    #: What `search_space` has to be told, under the names that it suggests and that are no
-    #: parameters', to give the defaults: tuning then learns from its first trial, the default.
+    #: The values with which `search_space` gives the default parameters, for each suggested name
+    #: that is not itself a parameter. Tuning needs them to enter the default as its first trial.
     default_point: ClassVar[Mapping[str, Any]] = {}
     #: False for a model that ignores its seed: it runs once.
     seeded: ClassVar[bool] = True
