@@ -389,6 +389,8 @@ class DatasetPlugin(ABC):
     #: Files with more features of the same clips, by the front end that they come from; see
     #: :mod:`benchmark.datasets.reading.embedded`.
     feature_files: ClassVar[Mapping[str, Path]] = {}
+    #: Whether `load` gives auxiliary clips: where not, models that want some run only by name.
+    offers_auxiliary: ClassVar[bool] = False
 
     @abstractmethod
     def load(self, root: Path | None, split: str) -> Dataset:

@@ -362,6 +362,8 @@ def check_dataset(plugin: type[DatasetPlugin], root: Path | None) -> Iterator[st
     shared = set.union(*seen) if sum(map(len, seen)) > len(set.union(*seen)) else set()
     require(not shared, "a group is in two parts")
     yield "it divides into parts that share no group"
+    said = "offers_auxiliary must say whether load gives auxiliary clips"
+    require(plugin.offers_auxiliary == (data.auxiliary is not None), said)
     for name, path in plugin.feature_files.items():
         width = read_features(path, data.keys).shape[2]
         wanted = registry.frontends().get(name).n_features

@@ -60,7 +60,8 @@ def requests(
     Parameters
     ----------
     models : sequence of str, optional
-        Names, or ``name:preset``; every registered model if None.
+        Names, or ``name:preset``; every registered model if None, but for those that learn from
+        auxiliary clips where the data set has none.
     seeds : sequence of int
         A model that ignores its seed runs once.
     params : dict, optional
@@ -80,7 +81,7 @@ def requests(
         Before anything is computed.
     """
     wanted = []
-    for spec in models or registry.models().names():
+    for spec in models or _all_models(data):
         name, _, preset = spec.partition(":")
         own = params or {}
         first = RunRequest(data, name, seeds[0], preset or None, own, fraction, protocol)
@@ -91,6 +92,12 @@ def requests(
         model = make_model(first)
         wanted += [replace(first, seed=s) for s in (seeds if model.seeded else seeds[:1])]
     return wanted
+
+
+def _all_models(data: DataRequest) -> list[str]:
+    known = registry.models()
+    offered = registry.datasets().get(data.name).offers_auxiliary
+    return [name for name in known.names() if offered or not known.get(name).uses_auxiliary]
 
 
 def plan(wanted: Sequence[RunRequest], stored: Runs | None, force: bool = False) -> list[Unit]:

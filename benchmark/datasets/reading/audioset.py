@@ -104,6 +104,7 @@ class AudioSetPlugin(DatasetPlugin):
     class_labels: ClassVar[Mapping[str, Sequence[str]]]
     #: The front end that computes these features from audio.
     features = "vggish"
+    offers_auxiliary = True
     citation = (
         "J. F. Gemmeke, D. P. W. Ellis, D. Freedman, A. Jansen, W. Lawrence, R. C. Moore, "
         "M. Plakal and M. Ritter: Audio Set: An ontology and human-labeled dataset for audio "
