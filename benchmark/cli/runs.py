@@ -31,7 +31,7 @@ from benchmark.cli.common import (
     read_runs,
     seeds_of,
 )
-from benchmark.errors import PluginError, ProtocolError
+from benchmark.errors import PluginError, ProtocolError, UnknownNameError
 from benchmark.workers.jobs import Job
 
 if TYPE_CHECKING:
@@ -159,8 +159,12 @@ def check(
         features_verify(name)
     elif name in registry.datasets().plugins:
         _check("data set", name, Job(name, checks.report_dataset, (name, data_root)))
-    else:  # no plugin of that name: its failure to load, or the nearest model
-        registry.models().get(name)
+    else:  # its failure to load, or the nearest of all names
+        kinds = (registry.models(), registry.frontends(), registry.datasets())
+        for known in kinds:
+            known.refuse_broken(name)
+        names = [one for known in kinds for one in known.plugins]
+        raise UnknownNameError("model, front end or data set", name, names)
 
 
 def _check(kind: str, name: str, job: Job) -> None:

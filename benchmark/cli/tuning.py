@@ -163,7 +163,7 @@ def study(
 
     address = studies.address_of(storage, read_runs(store))
     if name is None:
-        print("\n".join(studies.names(address)))
+        print("\n".join(studies.names(address)) or "no study yet: `polytimbre tune` makes one")
         return
     with studies.reachable(address):
         history = study_history.read(name, address)
