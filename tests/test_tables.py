@@ -285,7 +285,7 @@ def test_a_fact_that_differs_is_named(derived):
 
 
 def test_runs_are_compared_and_read_once_however_many_tables_ask(derived, source):
-    assert derived.compared == [{}, {"protocol": "published"}]
+    assert derived.compared == [{"features": None}, {"features": None, "protocol": "published"}]
     assert sorted(derived.read) == sorted(source.runs)
 
 

@@ -80,11 +80,11 @@ def test_it_plays_and_the_cursor_follows(opened):
     opened.click("#play")
     before = opened.js(TIME)
     wait(opened, f"{TIME} > {before} + 0.2")
-    assert opened.js("document.getElementById('play').textContent") == "Pause"
+    wait(opened, "document.getElementById('play').textContent == 'Pause'")
     assert float(opened.js("document.getElementById('at').value")) >= before
     opened.click("#play")
     wait(opened, "document.querySelector('audio').paused")
-    assert opened.js("document.getElementById('play').textContent") == "Play"
+    wait(opened, "document.getElementById('play').textContent == 'Play'")
 
 
 def test_it_can_be_used_by_keyboard_alone(opened):

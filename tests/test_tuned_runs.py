@@ -25,7 +25,7 @@ REFUSED = {
     "timeout": (("tune", "--timeout", -5), "Invalid value for '--timeout'"),
     "trial-seconds": (("tune", "--trial-seconds", -1), "Invalid value for '--trial-seconds'"),
     "model": ((*TUNE, "dail"), "unknown model 'dail'. Did you mean 'dial'?"),
-    "second": ((*TUNE, "dial", "--model", "dail", "--trials", 3), "Did you mean 'dial'?"),
+    "second": ((*TUNE, "dial", "--model", "dail"), "Did you mean 'dial'?"),
     "param": ((*TUNE, "dial", "--param", "qualty=1"), "Did you mean 'quality'?"),
     "no space": ((*TUNE, "guess"), "model 'guess' has no search space: nothing to tune"),
     "one study": ((*TUNE, "dial", "--model", "cnn", "--study", "x"), "--study names one study"),
@@ -112,7 +112,7 @@ print(np.mean(values))
 def test_tuned_runs_and_refits_are_stored_with_what_they_cost(polytimbre):
     runs = ("run", *TINY, "--model", "dial", "--seeds", 2, "--workers", 0)
     found = polytimbre.several(
-        (*TUNE, "dial", "--trials", 8),
+        ("tune", *TINY, "--workers", 0, "--trials", 8, "--model", "dial"),
         runs,
         (*runs, "--tuned"),
         (*runs, "--tuned", "--refit"),

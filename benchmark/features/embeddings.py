@@ -138,6 +138,10 @@ def _check(path: Path, keys: np.ndarray, X: np.ndarray, layer: int | None) -> np
 def _read_npz(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
     with NpzReader(path) as npz:
         npz.require("key", "X")
+        try:
+            _check_claim(path, npz.claimed)
+        except ValueError as error:
+            npz.fail(f"{error}, more than such a file can")
         shapes = {name: npz.shape(name) for name in ("key", "X")}
         for name, shape in shapes.items():
             if math.prod(shape) > MAX_VALUES:

@@ -149,8 +149,9 @@ def log_mel(signal: np.ndarray) -> np.ndarray:
 
 def mel_spectra(signal: np.ndarray) -> np.ndarray:
     """Compute mel power spectra, centred on every 256th sample, with zeros at both ends."""
-    padded = np.pad(np.asarray(signal, dtype=np.float32), N_FFT // 2)
-    window = np.hanning(N_FFT + 1)[:-1].astype(np.float32)
+    # in 64 bits: differences in the last of 32 would move values across a step of 16
+    padded = np.pad(np.asarray(signal, dtype=np.float64), N_FFT // 2)
+    window = np.hanning(N_FFT + 1)[:-1]
     return mel_power(padded, window, HOP, N_FFT, _mel_filters())
 
 
@@ -165,7 +166,7 @@ def _mel_filters() -> MelFilters:
     rising = (hertz[:, None] - low) / (centre - low)
     falling = (high - hertz[:, None]) / (high - centre)
     weights = np.minimum(rising, falling).clip(0) * 2 / (high - low)
-    return MelFilters.of(weights.astype(np.float32))
+    return MelFilters.of(weights)
 
 
 def pool(layers: np.ndarray) -> np.ndarray:

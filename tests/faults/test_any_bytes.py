@@ -23,8 +23,7 @@ from test_reading import write_clip
 from test_store import make_record
 
 from benchmark.audio import files as audio
-from benchmark.datasets import audioset20
-from benchmark.datasets.reading import archive
+from benchmark.datasets.reading import archive, audioset
 from benchmark.datasets.reading.tfrecord import read_records
 from benchmark.errors import PolytimbreError
 from benchmark.features import embeddings
@@ -61,10 +60,10 @@ def of_archive(path: Path) -> None:
 
 def of_table(path: Path) -> None:
     """Read a shard as AudioSet's clips."""
-    audioset20.read_tfrecords(path.parent, TABLE)
+    audioset.read_tfrecords(path.parent, TABLE)
 
 
-TABLE = audioset20.LabelTable(("/m/0000", "/m/0001"), {"Music": "/m/0000", "Speech": "/m/0001"})
+TABLE = audioset.LabelTable(("/m/0000", "/m/0001"), {"Music": "/m/0000", "Speech": "/m/0001"})
 
 #: Each reader, by the file that it is given: a name, and a real one's.
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
@@ -76,7 +75,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "keys": ("a.pickle", lambda path: parse_pickled_strings(path.read_bytes())),
     "shard": ("a.tfrecord", lambda path: list(read_records(path))),
     "shards of clips": ("a.tfrecord", of_table),
-    "table of labels": ("a.csv", audioset20.read_label_table),
+    "table of labels": ("a.csv", audioset.read_label_table),
     "archive": ("a.tgz", of_archive),
     "JSON": ("a.json", partial(read_json, limit=10_000, advice="look")),
     "text": ("a.json", partial(read_text, limit=10_000, advice="look")),
@@ -101,7 +100,7 @@ def real_files(folder: Path) -> None:
     (folder / "a.pickle").write_bytes(keys.getvalue()[128:])
     write_clip(folder / "a.tfrecord", {}, {})
     write_labels(folder, label_names())
-    (folder / audioset20.LABELS).rename(folder / "a.csv")
+    (folder / audioset.LABELS).rename(folder / "a.csv")
     with tarfile.open(folder / "a.tgz", "w:gz") as made:
         made.add(folder / "a.csv", "top/a.csv")
     (folder / "a.json").write_text(json.dumps({"a": [1, {"b": None}]}))
