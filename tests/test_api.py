@@ -116,7 +116,11 @@ def test_the_wheel_holds_every_file(wheel):
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    packed = {path.relative_to(wheel) for path in wheel.rglob("*") if path.is_file()}
+    packed = {
+        path.relative_to(wheel)
+        for path in wheel.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     assert ours | {Path("polytimbre.py")} <= packed
     assert {path.parts[0] for path in packed if "dist-info" not in path.parts[0]} == {
         "polytimbre.py", *packages,

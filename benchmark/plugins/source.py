@@ -20,8 +20,6 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path, PurePath
 from types import FunctionType, ModuleType
 
-import numpy as np
-
 from benchmark.errors import PluginError
 
 #: Types whose values are written as they are shown.
@@ -103,6 +101,8 @@ def _notebook_text(main: ModuleType) -> str:
 
 def _constant(value: object) -> str | None:
     """Return a constant's text, in which an array's content is a hash; None if it is none."""
+    import numpy as np  # here alone, so that files are hashed where no library is installed
+
     if isinstance(value, np.ndarray | np.generic):
         if value.dtype.hasobject:
             return None

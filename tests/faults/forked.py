@@ -34,6 +34,8 @@ class Server:
 
     def __init__(self, site: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(site), "COLUMNS": "200"}
+        # a command on a full disk would leave half of what it compiled beside the libraries
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
         environment.pop("POLYTIMBRE_STORE", None)
         self._process = subprocess.Popen(
             [sys.executable, __file__], env=environment, text=True,

@@ -38,7 +38,7 @@ RUNS = [
     fails("opens a file that isn't there", "open('/nowhere/at/all')", "/nowhere/at/all"),
     fails("imports what isn't there", "import not_there", "No module named 'not_there'"),
     fails("takes all memory", "raise MemoryError('too much')", "MemoryError"),
-    fails("recurses for ever", "return self.fit()", "RecursionError"),
+    fails("recurses for ever", "return self.fit(*parts, **rest)", "RecursionError"),
     fails("returns nothing", "return None", "fit must return a History, got None"),
     fails("raises a name with escape sequences", "raise ValueError('\\x1b[2J\\x1b]0;a\\x07')",
           "\\x1b[2J"),
