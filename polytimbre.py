@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against
     from benchmark import __version__ as __version__
     from benchmark.api.comparing import Result as Result
     from benchmark.api.comparing import compare as compare
+    from benchmark.api.hearing import Prediction as Prediction
+    from benchmark.api.hearing import predict as predict
     from benchmark.api.running import Run as Run
     from benchmark.api.running import datasets as datasets
     from benchmark.api.running import load as load
@@ -35,6 +37,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against
     from benchmark.bases.network import NeuralNetwork as NeuralNetwork
     from benchmark.bases.per_class import BinaryRelevance as BinaryRelevance
     from benchmark.contracts.dataset import CLASSES as CLASSES
+    from benchmark.contracts.dataset import Auxiliary as Auxiliary
     from benchmark.contracts.dataset import Dataset as Dataset
     from benchmark.contracts.dataset import DatasetPlugin as DatasetPlugin
     from benchmark.contracts.dataset import Part as Part
@@ -62,8 +65,9 @@ EXPORTS = {
     ),
     "benchmark.api.comparing": ("compare", "Result"),
     "benchmark.api.tables": ("ShownTable",),
+    "benchmark.api.hearing": ("predict", "Prediction"),
     "benchmark.protocol": ("divide",),
-    "benchmark.contracts.dataset": ("Dataset", "Part", "DatasetPlugin", "CLASSES"),
+    "benchmark.contracts.dataset": ("Dataset", "Part", "Auxiliary", "DatasetPlugin", "CLASSES"),
     "benchmark.contracts.model": ("Model", "History"),
     "benchmark.contracts.parameters": ("Within",),
     "benchmark.contracts.seeds": ("derive_seed",),

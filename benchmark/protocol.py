@@ -3,11 +3,13 @@
 The official partition stays. Its training clips are divided by group, stratified over
 labels, into *fit*, *stop* (early stopping and pruning) and *select* (model choice and
 thresholds). Early stopping and selection never share clips: with some 60 positives a class,
-choosing both on one part rewards luck. Test is touched once.
+choosing both on one part rewards luck. The test part chooses nothing, but it is not unseen: see
+``benchmark/README.md``.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from benchmark.contracts.dataset import Dataset, Part
+from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.scoring.metrics import POSITIVE_RELEVANCE
 
 PARTS = ("fit", "stop", "select", "test")
 
-#: Folds that the select part is cut into where something is fitted and judged on it.
+#: Folds that clips are cut into where something is fitted on some and judged on the others.
 N_FOLDS = 5
 
 #: The published project keeps the clips whose label of this class was observed.
@@ -99,9 +102,48 @@ class Division:
         """Return the same division without its test part, for what chooses."""
         return replace(self, rows={name: self.rows[name] for name in PARTS[:3]})
 
-    def training(self) -> Part:
-        """Return all training clips: fit, stop and select together."""
-        return self.dataset.part(np.sort(np.concatenate([self.rows[n] for n in PARTS[:3]])))
+    def training_rows(self) -> np.ndarray:
+        """Return the rows of all training clips: fit, stop and select together."""
+        return np.sort(np.concatenate([self.rows[name] for name in PARTS[:3]]))
+
+    def train_on(self, rows: np.ndarray, auxiliary: bool) -> Part:
+        """Return clips to train on, as :meth:`Protocol.view` shows them to a model.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Rows of the data set.
+        auxiliary : bool
+            With the data set's auxiliary clips, if it has any: those whose group has no clip
+            on any other row, so that nothing of another part is learnt from.
+        """
+        part = self.protocol.view(self.dataset.part(rows))
+        extra = self.dataset.auxiliary
+        if not auxiliary or extra is None:
+            return part
+        return replace(part, auxiliary=extra.without(np.delete(self.dataset.groups, rows)))
+
+    def held_out(self, fold: int) -> "Division":
+        """Divide the training clips anew, by group: one fold of `N_FOLDS` is *select*.
+
+        The others are *fit* and *stop*, in their usual proportion. There is no test part: this is
+        for choosing.
+
+        Parameters
+        ----------
+        fold : int
+            From 0.
+        """
+        protocol = self.protocol
+        seed = derive_seed(protocol.seed, "cross-validation")
+        alike = dict.fromkeys(range(N_FOLDS), 1 / N_FOLDS)
+        select = _shared_out(self.dataset, self.training_rows(), alike, seed)[fold]
+        whole = protocol.fit + protocol.stop
+        shares = {"fit": protocol.fit / whole, "stop": protocol.stop / whole}
+        rest = np.setdiff1d(self.training_rows(), select)
+        rows = {**_shared_out(self.dataset, rest, shares, seed), "select": select}
+        _check_filled(self.dataset, rows, f" of fold {fold}")
+        return replace(self, rows=rows)
 
     @cached_property
     def id(self) -> str:
@@ -139,19 +181,31 @@ def divide(dataset: Dataset, protocol: Protocol | None = None) -> Division:
             "class. Leave out --protocol"
         )
     train = np.flatnonzero(dataset.partition == "train")
-    part, groups = dataset.part(train), dataset.groups[train]
-    shares = np.array([protocol.fit, protocol.stop, protocol.select])
-    rng = np.random.default_rng(protocol.seed)
-    part_of = stratify_clips(groups, part.y_positive, part.y_mask, shares, rng)
-    rows = {name: train[part_of == i] for i, name in enumerate(PARTS[:3])}
+    shares = {"fit": protocol.fit, "stop": protocol.stop, "select": protocol.select}
+    rows = _shared_out(dataset, train, shares, protocol.seed)
     rows["test"] = np.flatnonzero(dataset.partition == "test")
-    for name in PARTS:
-        if not len(rows[name]):
-            raise ProtocolError(
-                f"data set {dataset.name!r}: no clip is left for the {name} part; "
-                f"{len(np.unique(groups))} training group(s) are too few to divide"
-            )
+    _check_filled(dataset, rows, "")
     return Division(dataset, protocol, rows)
+
+
+def _shared_out(
+    dataset: Dataset, rows: np.ndarray, shares: Mapping[Any, float], seed: int
+) -> dict[Any, np.ndarray]:
+    """Share out clips by group, stratified over labels; return the rows of each part."""
+    part, wanted = dataset.part(rows), np.array(list(shares.values()))
+    rng = np.random.default_rng(seed)
+    part_of = stratify_clips(dataset.groups[rows], part.y_positive, part.y_mask, wanted, rng)
+    return {name: rows[part_of == i] for i, name in enumerate(shares)}
+
+
+def _check_filled(dataset: Dataset, rows: Mapping[str, np.ndarray], where: str) -> None:
+    train = dataset.partition == "train"
+    for name, kept in rows.items():
+        if not len(kept):
+            raise ProtocolError(
+                f"data set {dataset.name!r}: no clip is left for the {name} part{where}; "
+                f"{len(np.unique(dataset.groups[train]))} training group(s) are too few to divide"
+            )
 
 
 def folds(labels: Any, n_folds: int = N_FOLDS, seed: int = 0) -> np.ndarray:

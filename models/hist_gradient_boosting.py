@@ -7,16 +7,18 @@ from typing import Annotated, Any
 import numpy as np
 
 from benchmark.bases.per_class import POOLINGS, BinaryRelevance, Pooling
+from benchmark.bases.stopping import StopOn, looks
 from benchmark.contracts.parameters import Count, Fraction, NotNegative, Positive, Within
 
-#: Boosting rounds between two looks at the stopping loss.
+#: Boosting rounds between two looks at the stop part, where it is watched.
 STEP = 10
 
 
 class HistGradientBoosting(BinaryRelevance):
     """scikit-learn's histogram gradient boosting, after LightGBM (Ke et al., NIPS 2017).
 
-    All classes stop at one common round, as with XGBoost.
+    Nothing is stopped early by default, as with XGBoost; where it is, all classes stop at one
+    common round.
 
     Parameters
     ----------
@@ -24,9 +26,11 @@ class HistGradientBoosting(BinaryRelevance):
         Boosting rounds at most.
     learning_rate, max_leaf_nodes, min_samples_leaf, l2_regularization, max_features
         As in :class:`sklearn.ensemble.HistGradientBoostingClassifier`.
-    patience : int or None
-        Looks (every 10 rounds) without a better stopping loss before fitting stops; None:
-        never early.
+    stop_on : {"loss", "mAP", "none"}
+        What ends fitting early, and says which round is kept: the masked loss on the stop part,
+        macro mAP there, or nothing.
+    patience : int
+        Looks (every 10 rounds) without a better round before fitting stops.
     pooling : {"mean", "mean_std", "mean_max", "all"}
         How a clip's frames become one vector.
     """
@@ -44,7 +48,8 @@ class HistGradientBoosting(BinaryRelevance):
         min_samples_leaf: Count = 20,
         l2_regularization: NotNegative = 1.0,
         max_features: Fraction = 0.3,
-        patience: Count | None = 3,
+        stop_on: StopOn = "none",
+        patience: Count = 3,
         pooling: Pooling = "mean",
     ) -> None:
         self.max_iter = max_iter
@@ -53,12 +58,13 @@ class HistGradientBoosting(BinaryRelevance):
         self.min_samples_leaf = min_samples_leaf
         self.l2_regularization = l2_regularization
         self.max_features = max_features
+        self.stop_on = stop_on
         self.patience = patience
         self.pooling = pooling
 
     def stages(self) -> Sequence[int]:
-        """Return the rounds at which the stopping loss is looked at."""
-        return [*range(STEP, self.max_iter, STEP), self.max_iter]
+        """Return the rounds at which the stop part is looked at."""
+        return looks(self.max_iter, STEP, self.stop_on)
 
     def estimator(self, seed: int) -> Any:
         """Return an empty estimator that keeps its trees when it grows."""
@@ -93,7 +99,7 @@ class HistGradientBoosting(BinaryRelevance):
 
     def at_best(self, best: int) -> dict[str, Any]:
         """Return the parameters that stop at round `best`; see :class:`Model`."""
-        return {"max_iter": best, "patience": None}
+        return {"max_iter": best, "stop_on": "none"}
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Publish finished runs: the set that report and paper are built from."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from benchmark.analysis.audits.protocol_audit import LabelAudit
@@ -28,6 +28,7 @@ def publish(
     store: Runs,
     target: Path,
     *,
+    with_models: Collection[str] = (),
     storage: str,
     data_root: Path | None = None,
     follow: Follow = iter,
@@ -45,6 +46,8 @@ def publish(
         Holds them.
     target : Path
         Folder of the published sets.
+    with_models : collection of str
+        Ids of the runs whose models are shipped, too.
     storage : str
         Address of the studies that tuned runs come from.
     data_root : Path, optional
@@ -64,6 +67,11 @@ def publish(
     check(runs, audit)
     spec = runs[0].spec
     plugin = registry.datasets().get(spec.dataset)()
+    if with_models and plugin.needs_root:
+        raise ProtocolError(
+            f"scores on {spec.dataset!r} are not ours to ship, and a model's thresholds come from"
+            " them: publish it without --with-model"
+        )
     if data_root is not None or not plugin.needs_root:
         verify.division_of(runs[0], data_root if plugin.needs_root else None)
     target.mkdir(parents=True, exist_ok=True)
@@ -71,7 +79,7 @@ def publish(
     shutil.rmtree(folder, ignore_errors=True)
     try:
         for record in (*runs, *audit):
-            verify.copy_run(record, store, folder)
+            verify.copy_run(record, store, folder, record.run_id in with_models)
         ids = [[record.run_id for record in some] for some in (runs, audit)]
         made = verify.seal(folder, *ids, complete=True)
         studies = sorted({r.spec.study for r in runs if r.spec.study})

@@ -20,7 +20,7 @@ from benchmark.protocol import PROTOCOLS, Division
 from benchmark.runs import record as records
 from benchmark.runs.files import sha256
 from benchmark.runs.published import FORMAT, DamagedError, PublishedSet, sets
-from benchmark.runs.reading import Runs
+from benchmark.runs.reading import MODEL, Runs
 from benchmark.runs.record import Record
 from benchmark.runs.request import check_data, divide_for
 from benchmark.runs.store import Store
@@ -255,8 +255,11 @@ def _against_data(
         return results.different(derived, stored)
 
 
-def copy_run(record: Record, store: Runs, folder: Path) -> None:
-    """Copy what is published of a run: record, scores, and its division's labels and attributes."""
+def copy_run(record: Record, store: Runs, folder: Path, with_model: bool = False) -> None:
+    """Copy what is published of a run: record, scores, and its division's labels and attributes.
+
+    `with_model` copies what its model saved, too, so that it can be pointed at recordings.
+    """
     run = folder / "runs" / record.run_id
     run.mkdir(parents=True)
     (run / "record.json").write_text(record.to_json(), encoding="utf-8")
@@ -265,6 +268,8 @@ def copy_run(record: Record, store: Runs, folder: Path) -> None:
     np.savez_compressed(
         run / "scores.npz", **{name: scores[name] for name in (PARTS if whole else FEWER_PARTS)}
     )
+    if with_model:
+        shutil.copytree(store.model_folder(record), run / MODEL)
     (folder / "labels").mkdir(exist_ok=True)
     for known in (store.path / "labels").glob(f"{record.spec.division_id}*.npz"):
         copy = folder / "labels" / known.name

@@ -16,6 +16,25 @@ from postgres import Server
 # a shell that starts the tests in the background has them, and what they start, ignore Ctrl-C
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--report", action="store_true", help="Print what tests/faults did.")
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """Print the table of faults: what was done, and what was said."""
+    if not config.getoption("--report"):
+        return
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    for report in reports:
+        told = dict(report.user_properties)
+        if "fault" in told and report.when == "call":
+            cause, kind, done, code = told["fault"]
+            outcome = "holds" if report.passed else "FAILS"
+            terminalreporter.write_line(f"{outcome}  {cause:>2}  {kind:<9}  {done}")
+            terminalreporter.write_line(f"{'':>22}exit {code}: {told.get('told', '')}")
+
+
 TINY = '''
 """A tiny data set and models that misbehave, for the tests."""
 

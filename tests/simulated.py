@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import stats
 
-from benchmark.scoring.bootstrap import BLOCK, bootstrap, p_value, seed_weights
+from benchmark.scoring.bootstrap import BLOCK, basic_interval, bootstrap, p_value, seed_weights
+from benchmark.scoring.counting import ObservedColumns, RankingPlan
 
 #: Clips are resampled so often in a paired test: Holm's level for 78 pairs lies below 1 / 1,500.
 N_RESAMPLES = 10_000
@@ -111,8 +112,9 @@ def population_average_precision(separation: np.ndarray, prevalence: np.ndarray)
 def coverage(regime: str, n_repetitions: int, n_resamples: int = 399) -> dict[str, float]:
     """Return how often intervals of 95 % hold the truth, how long they are, and the bias.
 
-    Keys: ``macro``, ``class`` (mean over classes), ``length`` of a class's interval, ``bias`` of
-    the macro value and ``bias found`` by the bootstrap.
+    Keys: ``macro`` and its ``macro length``, ``half`` and ``half length`` of the macro interval by
+    half-sampling, ``class`` (mean over classes) and ``class length``, ``bias`` of the macro value
+    and ``bias found`` by the bootstrap.
     """
     true = true_average_precision(regime)
     rows = []
@@ -127,13 +129,34 @@ def coverage(regime: str, n_repetitions: int, n_resamples: int = 399) -> dict[st
         class_low, class_high = found.class_interval()
         held = (class_low[0] <= true) & (true <= class_high[0])
         macro = true[known].mean()
+        half_low, half_high = basic_interval(
+            found.estimate[0], half_samples(truth, scores, groups, n_resamples, seed)
+        )
         rows.append(
             {
                 "macro": low[0] <= macro <= high[0],
+                "macro length": high[0] - low[0],
+                "half": half_low <= macro <= half_high,
+                "half length": half_high - half_low,
                 "class": held[known].mean(),
-                "length": (class_high - class_low)[0, known].mean(),
+                "class length": (class_high - class_low)[0, known].mean(),
                 "bias": found.estimate[0] - macro,
                 "bias found": found.bias[0],
             }
         )
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def half_samples(
+    truth: np.ndarray, scores: np.ndarray, groups: np.ndarray, n_resamples: int, seed: int
+) -> np.ndarray:
+    """Return mAP on random halves of the groups, shape (n_resamples,); NaN where a class is lost.
+
+    Half of the groups, drawn without replacement, let a mean vary as much as as many groups as
+    there are, drawn with replacement. No positive stands next to itself in such a half.
+    """
+    labels = ObservedColumns.of(truth, np.ones_like(truth), groups)
+    rng = np.random.default_rng(seed)
+    drawn = rng.random((labels.n_groups, n_resamples)).argsort(axis=0) < labels.n_groups // 2
+    values = RankingPlan.of(labels, scores).evaluate(drawn.astype(labels.dtype))
+    return values.mean(axis=0)

@@ -148,7 +148,7 @@ def bad(tmp_path, kind):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("missing", r"bad\.wav can't be read \(No such file"),
+        ("missing", r"bad\.wav is missing; name an audio file"),
         ("folder", "is a folder, not an audio file"),
         ("empty", r"is empty \(0 bytes\)"),
         ("text", "is not audio that can be read"),

@@ -11,14 +11,15 @@ import pytest
 from benchmark.contracts.dataset import CLASSES
 from benchmark.datasets import audioset_world
 from benchmark.datasets.audioset20 import CLASS_LABELS, AudioSet20
-from benchmark.datasets.reading import audioset, genres
+from benchmark.datasets.reading import audioset, genres, tags
 from benchmark.errors import DataError, UnknownNameError
+from benchmark.runs.request import DataRequest, load
 
 
 def label_names() -> list[str]:
     known = CLASS_LABELS, audioset_world.CLASS_LABELS, *genres.ATTRIBUTES.values()
     named = [name for labels in known for names in labels.values() for name in names]
-    return ["Music", "Speech", *dict.fromkeys((*named, *genres.OTHERS))]
+    return ["Music", "Speech", *dict.fromkeys((*named, *genres.OTHERS, *tags.TAGS))]
 
 
 def write_labels(root: Path, names: list[str]) -> list[str]:
@@ -106,6 +107,14 @@ def test_small_audioset_both_layouts(small_audioset):
     ]  # fmt: skip
     assert npz.partition.tolist() == ["train"] * 4 + ["test"] * 4
     assert npz.y_true[2].nonzero()[0].tolist() == [CLASSES.index("accordion")]
+    # Auxiliary are all ten-frame clips of the training segment, with every label of AudioSet.
+    assert npz.auxiliary.groups.tolist() == [
+        f"{c}0-video00{i}" for c, i in zip("uwxyz", (5, 3, 2, 1, 0))
+    ]
+    assert npz.auxiliary.y_true.shape == (5, len(label_names())) and npz.auxiliary.y_mask.all()
+    assert [np.flatnonzero(row).tolist() for row in npz.auxiliary.y_true] == [
+        [1, 30], [0, 5], [2], [1], [0],
+    ]  # fmt: skip
     assert "torch" not in sys.modules and "tensorflow" not in sys.modules
 
 
@@ -198,3 +207,17 @@ def test_what_genre_labels_say_of_a_clip(small_audioset):
     assert regions.tolist() == ["", "Africa", "Africa", "other", "other"]
     styles = genres.values(labels, table, genres.STYLES)
     assert styles.tolist() == ["", "other", "jazz", "several", "other"]
+
+
+def test_tags_are_features_that_are_joined_by_name(small_audioset):
+    data = load(DataRequest("audioset20", small_audioset[0], features=("vggish", "tags")))
+    assert data.features == "vggish+tags" and data.X.shape == (8, 10, 128 + len(tags.TAGS))
+    assert data.fingerprint == AudioSet20().load(small_audioset[0]).fingerprint
+    with pytest.raises(UnknownNameError, match="Did you mean 'tags'"):
+        load(DataRequest("audioset20", small_audioset[0], features=("vggish", "tag")))
+    table = audioset.read_label_table(small_audioset[0] / audioset.LABELS)
+    labels = np.zeros((2, len(table.mids)), bool)
+    labels[1, table.columns("Jazz")] = True
+    assert np.argwhere(tags.features(labels, table) == 255).tolist() == [
+        [1, 0, tags.TAGS.index("Jazz")]
+    ]

@@ -14,14 +14,15 @@ from benchmark.contracts.dataset import Dataset
 from benchmark.contracts.model import Model
 from benchmark.errors import DataError, PluginError, UnknownNameError
 from benchmark.plugins import registry
-from benchmark.plugins.checks import check_dataset, check_model, make_part
+from benchmark.plugins.checks import check_dataset, check_model, make_auxiliary, make_part
 
-ROOTS = {"audioset20": "audioset"}
+ROOTS = {"audioset20": "audioset", "audioset-world": "audioset"}
 
 
 @pytest.mark.parametrize("name", registry.models().names())
 def test_model_contract(name):
-    assert len(list(check_model(registry.models().get(name)))) == 12
+    cls = registry.models().get(name)
+    assert len(list(check_model(cls))) == 12 + cls.uses_auxiliary
 
 
 @pytest.mark.parametrize("name", registry.datasets().names())
@@ -71,6 +72,9 @@ def broken(name, message):
         broken("forgets", "the loaded model scores differently"),
         broken("pickles", "looks like a pickle"),
         broken("params", "Parameters have defaults"),
+        broken("wasteful", "scores the same with train.auxiliary and without"),
+        broken("needy", "fitted without too': AttributeError"),
+        broken("nosy", "unobserved labels reach the model"),
     ],
 )
 def test_each_broken_rule_is_named(name, message):
@@ -127,7 +131,21 @@ def _breakers(Guess):
     def pickles(self, folder):
         (folder / "model.bin").write_bytes(b"\x80\x04.")
 
+    def needy(self, train, stop, seed, report):
+        history = Guess.fit(self, train, stop, seed=seed, report=report)
+        self.weight_ = self.weight_ * train.auxiliary.y_mask.mean()
+        return history
+
+    def nosy(self, train, stop, seed, report):
+        history = Guess.fit(self, train, stop, seed=seed, report=report)
+        if train.auxiliary is not None:
+            self.weight_ = self.weight_ + train.auxiliary.y_true.mean()
+        return history
+
     bodies = {
+        "wasteful": {"uses_auxiliary": True},
+        "needy": {"uses_auxiliary": True, "fit": fit_with(needy)},
+        "nosy": {"uses_auxiliary": True, "fit": fit_with(nosy)},
         "shape": late(lambda s: s[:, :3]),
         "nan": late(lambda s: s * np.float32("nan")),
         "range": late(lambda s: s * np.float32(3)),
@@ -202,6 +220,42 @@ ON = np.ones_like(M)
 def test_dataset_refuses(changes, message):
     with pytest.raises(DataError, match=message):
         make_dataset(**changes)
+
+
+A = make_auxiliary(6, 1)
+
+
+def with_groups(*groups):
+    return replace(A, groups=np.array(groups))
+
+
+@pytest.mark.parametrize(
+    ("auxiliary", "message"),
+    [
+        (replace(A, X=A.X[:, 0]), "auxiliary clips: X must have shape"),
+        (replace(A, X=A.X[:, :9]), r"must have the frames and features of X, \(10, 16\), got \(9"),
+        (replace(A, X=A.X.astype(np.float32)), "must have the type of X, uint8, got float32"),
+        (replace(A, y_mask=A.y_mask[:, :2]), r"auxiliary clips: y_mask must have shape \(6, 3\)"),
+        (with_groups("a", "b", "c", "d", "e"), r"auxiliary clips: groups must have shape \(6,\)"),
+        (with_groups("a", "b", "c", "d", "g7", "g6"), r"2 test group\(s\) have .* first 'g6'"),
+    ],
+)
+def test_dataset_refuses_auxiliary_clips(auxiliary, message):
+    with pytest.raises(DataError, match=message):
+        make_dataset(auxiliary=auxiliary)
+
+
+def test_auxiliary_clips_are_checked_hashed_and_immutable():
+    plain, data = make_dataset(), make_dataset(auxiliary=A)
+    assert (
+        len({d.fingerprint for d in (plain, data, make_dataset(auxiliary=make_auxiliary(6, 2)))})
+        == 3
+    )
+    hidden = replace(A, y_true=np.where(A.y_mask, A.y_true, np.float32(0.5)))
+    assert make_dataset(auxiliary=hidden).fingerprint == data.fingerprint
+    with pytest.raises(ValueError, match="read-only"):
+        data.auxiliary.X[0] = 0
+    assert "6 clips of 3 classes" in repr(data) and "auxiliary" not in repr(plain)
 
 
 def test_dataset_hides_unobserved_labels_and_is_immutable():

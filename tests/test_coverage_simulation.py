@@ -6,7 +6,9 @@ integral. Larger simulations, with tables: ``pytest tests/simulations -s -o addo
 
 import numpy as np
 import pytest
+import simulated_tables
 from simulated import REGIMES, coverage, population_average_precision
+from simulated_thresholds import simulated_gains
 
 from benchmark.scoring.bootstrap import bootstrap, p_value
 
@@ -59,3 +61,17 @@ def test_intervals_of_classes_cover_with_few_positives_and_unequal_groups(regime
     found = coverage(regime, 60, n_resamples=199)
     assert 0.88 <= found["class"] <= 0.98
     assert found["macro"] >= 0.8  # 60 repetitions have a standard error of 0.03
+    (told,) = (row for row in simulated_tables.read("coverage") if row["part"] == regime)
+    assert found["macro"] == pytest.approx(float(told["mAP"]), abs=0.12)
+    assert found["class"] == pytest.approx(float(told["class"]), abs=0.03)
+
+
+def test_thresholds_gain_with_more_clips_what_the_page_tells():
+    told = {
+        (row["clips"], row["log odds off by"]): row for row in simulated_tables.read("thresholds")
+    }
+    for n_clips, n_repetitions in ((300, 40), (1103, 20)):
+        for name, gain in simulated_gains(n_clips, 0.5, n_repetitions).items():
+            expected = float(told[f"{n_clips:,}", "0.5"][name].split()[0])
+            error = gain.std(ddof=1) / np.sqrt(n_repetitions)
+            assert gain.mean() == pytest.approx(expected, abs=4 * error + 0.001)

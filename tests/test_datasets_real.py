@@ -4,7 +4,9 @@ They need POLYTIMBRE_DATA, the folder that holds those files, and are skipped wi
 can be tested on small made files is in test_audioset20.py and test_openmic2018*.py.
 """
 
+import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from benchmark.datasets.audioset20 import AudioSet20
 from benchmark.datasets.audioset_world import AudioSetWorld
 from benchmark.datasets.openmic2018 import OpenMIC2018, SharedArtistWarning
 from benchmark.datasets.reading import audioset as release
-from benchmark.datasets.reading import genres
+from benchmark.datasets.reading import genres, tags
 
 DATA = Path(os.environ.get("POLYTIMBRE_DATA") or "missing")
 pytestmark = pytest.mark.skipif(
@@ -69,6 +71,27 @@ def test_audioset_world_keeps_every_ten_frame_clip_of_its_classes():
         positives = data.y_true[data.partition == partition].sum(axis=0)
         np.testing.assert_array_equal(positives, expected)
         assert positives.min() >= 56 and positives.max() <= 66
+
+
+TELLS = re.compile(
+    r"\b(accordion|banjo|bass|cello|clarinet|cymbals?|hi-hat|drums?|flute|guitars?|marimba|organ|"
+    r"mandolin|xylophone|piano|saxophone|synth\w*|trombone|trumpet|ukulele|violin|fiddle|strings?|"
+    r"voices?|vocals?|sing|singers?|singing|sung|songs?|lyrics?|choir|chant\w*|rap\w*|percussi\w+)\b",
+    re.IGNORECASE,
+)
+
+
+def test_no_tag_s_definition_nor_one_above_it_tells_an_instrument_or_singing():
+    known = json.loads((DATA / "audioset/ontology.json").read_text())
+    by_name = {one["name"]: one for one in known}
+    above = {child: one["name"] for one in known for child in one["child_ids"]}
+    assert TELLS.search(by_name["Heavy metal"]["description"])
+    for tag in tags.TAGS:
+        name, told = tag, ""
+        while name and name not in ("Music genre", "Music mood", "Music role"):
+            told += f"{name}. {by_name[name]['description']} "
+            name = above.get(by_name[name]["id"])
+        assert not TELLS.search(told), tag
 
 
 @pytest.mark.parametrize("segment", ["bal_train", "eval"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import simulated_tables
 import typer.main
 from conftest import SEVERAL, Command
 from openmic_replica import write_folder
@@ -60,6 +61,26 @@ def test_a_model_in_the_documents_holds_to_the_contract_and_runs(polytimbre: Com
     for code, output in polytimbre.several(("check", name), run, ("compare",)):
         assert code == 0, output
     assert name in output
+
+
+def test_what_people_saw_of_the_test_part_is_said_in_the_same_words_everywhere():
+    page, paper = ((ROOT / name).read_text() for name in ("benchmark/README.md", "paper/paper.typ"))
+    for text in (page, paper):
+        said = " ".join(text.split())
+        assert "people saw test scores of earlier versions while they built the benchmark" in said
+        assert "no protocol can make a developer forget" in said
+    for name in (*DOCUMENTS, "CHANGELOG.md", "benchmark/protocol.py"):
+        assert "touched once" not in (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_what_the_paper_says_of_many_clips_to_fit_thresholds_on_is_what_was_measured():
+    rows = simulated_tables.read("thresholds of training clips")
+    (row,) = (
+        r for r in rows if r["data set"] == "audioset20" and float(r["positives a class"]) > 100
+    )
+    paper = (ROOT / "paper/paper.typ").read_text()
+    for number in re.findall(r"[0-9.]+", row["one a class"]):
+        assert f'#given("{number}", "benchmark/README.md, thresholds")' in paper
 
 
 def test_every_model_in_the_documents_is_tested():

@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.contracts.dataset import Dataset, DatasetPlugin
+from benchmark.errors import UnknownNameError
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.random((60, 3)) < 0.5
@@ -39,6 +40,8 @@ class Sung(DatasetPlugin):
     feature_files = {"logmel": FOLDER / "logmel.npz"}
 
     def load(self, root, split):
+        if split != "official":
+            raise UnknownNameError("split", split, self.splits)
         files = (FOLDER / "files").is_dir()
         return Dataset(
             name=self.name, X=np.ones((60, 10, 1), np.uint8), y_true=LABELS.astype(np.float32),
@@ -101,11 +104,11 @@ def test_extracted_features_score_as_the_embedded_ones(sung: Command):
     expected = np.stack([LogMel().extract(np.resize(s, 230_400)) for s in signals])
     keys = np.array([f"s{i:02d}" for i in range(60)])
     write_features(sung.site / "sung" / "logmel.npz", keys, expected)
-    (code, printed), embedded = sung.several(
-        (*EXTRACT, "--workers", 0),
-        run_on("logmel", dataset="sung"),
+    (code, printed), embedded, checked = sung.several(
+        (*EXTRACT, "--workers", 0), run_on("logmel", dataset="sung"), ("check", "sung")
     )
-    assert code == 0 and embedded[0] == 0, (printed, embedded)
+    assert code == embedded[0] == checked[0] == 0, (printed, embedded, checked)
+    assert "its logmel features are there, of these clips" in checked[1]
     path = Path(printed.split()[-1])
     with np.load(path) as found:
         assert np.array_equal(found["X"], expected) and np.array_equal(found["key"], keys)

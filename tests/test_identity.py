@@ -20,7 +20,7 @@ from benchmark.plugins import registry
 from benchmark.plugins.identity import imported_libraries, source_hash
 
 ROOT = Path(__file__).parent.parent
-NETWORKS = {"attention", "cnn"}
+NETWORKS = {"attention", "cnn", "cnn_pretrained", "probe"}
 PER_CLASS = {"hist_gradient_boosting", "logistic_regression", "random_forest", "xgboost"}
 ALL = NETWORKS | PER_CLASS | {"constant"}
 
@@ -107,6 +107,8 @@ def test_moving_and_renaming_modules_leaves_every_identity_alone(tree, before):
     text = network.read_text().replace("import augmentation", "import changes as chg")
     network.write_text(re.sub(r"\baugmentation\.(roll|mix|mask_frames)\(", r"chg.\1(", text))
     (moved / "models/cnn.py").rename(moved / "models/convolutional.py")
+    pretrained = moved / "models/cnn_pretrained.py"
+    pretrained.write_text(pretrained.read_text().replace("models.cnn", "models.convolutional"))
     assert ids(moved) == before
 
 
@@ -121,7 +123,7 @@ def test_moving_and_renaming_modules_leaves_every_identity_alone(tree, before):
         ("benchmark/scoring/metrics.py", "1 - 1e-7)", "1 - 1e-6)", ALL),
         ("benchmark/scoring/metrics.py", "RELEVANCE = 0.5", "RELEVANCE = 0.4", ALL),
         ("benchmark/plugins/identity.py", "ENGINE_FORMAT = 1", "ENGINE_FORMAT = 2", ALL),
-        ("models/cnn.py", "MaxPooling2D(2)", "MaxPooling2D(3)", {"cnn"}),
+        ("models/cnn.py", "MaxPooling2D(2)", "MaxPooling2D(3)", {"cnn", "cnn_pretrained"}),
         ("models/xgboost.py", "nthread=1)", "nthread=2)", {"xgboost"}),
     ],
 )  # fmt: skip
@@ -405,6 +407,35 @@ def test_a_class_in_a_notebook_rests_on_what_its_cells_define(monkeypatch):
         assert first != cells(monkeypatch, a=cell.replace(old, new), b=model)
     assert first != cells(monkeypatch, a=cell, b=model.replace("double(1)", "double(2)"))
     assert first != cells(monkeypatch, a=cell, b=model.replace("(Base)", ""))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("[1, 2]", "[1, 3]"),
+        ("{'a': [1]}", "{'a': [2]}"),
+        ("{'a', 'b'}", "{'a', 'c'}"),
+        ("np.arange(9)", "np.arange(10)"),
+        ("[np.float32(1)]", "[np.float64(1)]"),
+        ("float('nan')", "float('inf')"),
+        ("Path('a')", "Path('b')"),
+    ],
+)
+def test_constants_of_a_notebook_are_lists_dicts_and_arrays_too(monkeypatch, one, other):
+    model = "import numpy as np\nfrom pathlib import Path\nfrom benchmark.bases.network import "
+    model += "NeuralNetwork\nclass Plugin(NeuralNetwork):\n    def layers(self):\n"
+    model += "        return HELD\n"
+    first = cells(monkeypatch, a=f"{model}HELD = {one}\n")
+    assert first == cells(monkeypatch, a=f"{model}HELD = {one}\nOTHER = {{1: np.zeros(3)}}\n")
+    assert first != cells(monkeypatch, a=f"{model}HELD = {other}\n")
+
+
+@pytest.mark.parametrize("held", ["object()", "[object()]", "lambda: 1"])
+def test_what_has_no_text_in_a_notebook_is_refused_where_it_is_used(monkeypatch, held):
+    model = "from benchmark.bases.network import NeuralNetwork\nclass Plugin(NeuralNetwork):\n"
+    cells(monkeypatch, a=f"{model}    def layers(self):\n        pass\nHELD = {held}\n")
+    with pytest.raises(PluginError, match="so its runs can't be told apart: use constants"):
+        cells(monkeypatch, a=f"{model}    def layers(self):\n        HELD\nHELD = {held}\n")
 
 
 def test_a_class_without_a_file_is_refused():

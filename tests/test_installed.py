@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODELS = {
-    "attention", "cnn", "constant", "hist_gradient_boosting", "logistic_regression",
-    "random_forest", "xgboost",
+    "attention", "cnn", "cnn_pretrained", "constant", "hist_gradient_boosting",
+    "logistic_regression", "probe", "random_forest", "xgboost",
 }  # fmt: skip
 
 #: Prints where the packages come from, in a spawned process too.

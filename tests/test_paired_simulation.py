@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import simulated_tables
 from simulated import LEVELS, rejected
 
 from benchmark.scoring.bootstrap import Bootstrap
@@ -15,6 +16,19 @@ def test_equal_models_are_told_apart_no_more_often_than_promised(n_seeds, seed_s
     found = rejected(n_seeds, seed_sd, both, 0.0, n_repetitions=4000)
     # a test that is right on the spot has a standard error of 0.07 and 0.6 of the levels here
     assert (found <= [1.3, 3] * LEVELS).all()
+    case = ["both" if both else "one", str(n_seeds), f"{seed_sd:g}"]
+    (told,) = (row for row in TOLD if list(row.values())[:3] == case)
+    assert found[0] == pytest.approx(float(told["error at .05"]), abs=0.01)
+
+
+#: What benchmark/README.md says, row by row.
+TOLD = simulated_tables.read("paired tests")
+
+
+def test_the_errors_that_the_page_tells_are_as_few_as_promised():
+    assert len(TOLD) == 18
+    assert max(float(row["error at .05"]) for row in TOLD) <= 1.3 * 0.05
+    assert max(float(row["error at .05 / 78, times nominal"]) for row in TOLD) <= 3
 
 
 def test_seeds_that_agree_cost_no_power():

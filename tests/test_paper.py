@@ -467,10 +467,21 @@ def test_pairs_read_in_either_order_and_ensembles_rest_on_all_runs(desk):
         ("{a} != {a}", False),
         ("{w} == '{a} and'", False),
         ("{a} > 0 and\n    {b} > 0", True),
+        # a value with an interval counts with its worse end: i is 0.5 (0.4 to 0.7)
+        ("{i} > 0.39 and {i} < 0.71", True),
+        ("{i} > 0.4", False),
+        ("{i} >= 0.4", True),
+        ("{i} < 0.69", False),
+        ("-{i} < -0.39 and 1 - {i} > 0.29", True),
+        ("1 - {i} > 0.31", False),
+        ("{i} - {b} > -0.2 and {i} + {i} < 1.41", True),
+        ("{a} > {i}", False),
+        ("{i} == 0.5", True),
     ],
 )
 def test_claims(assertion, expected):
-    stored = {"a": 0.6, "b": 0.5, "w": "fitted", "t": True}
+    span = claims.Spanned(0.5, 0.4, 0.7)
+    stored = {"a": 0.6, "b": 0.5, "w": "fitted", "t": True, "i": span}
     assert claims.holds(assertion, stored.__getitem__)[0] is expected
 
 

@@ -146,7 +146,7 @@ def test_a_plugin_that_cannot_be_used_is_listed_and_stops_no_other(polytimbre: C
         "parses .*FAILED: it ended the command when it was imported .exit code 2.",
         "breaks .*FAILED: OSError: no such device",
         "half .*FAILED: SyntaxError",
-        "number:thing .*FAILED: it is no subclass of Model but 3",
+        "number .number:thing. .*FAILED: it is no subclass of Model but 3",
         "itself.* .*FAILED: it is no subclass of Model but <module",
         "twice in first:First .*FAILED: several models have the name 'twice'",
         "twice in second:Second .*FAILED: several models have the name 'twice'",

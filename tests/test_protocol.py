@@ -1,5 +1,7 @@
 """The division into parts: whole groups, stratified, repeatable; and who may be compared."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,8 @@ from test_contracts import make_dataset
 
 from benchmark.contracts.dataset import CLASSES, Dataset
 from benchmark.errors import ProtocolError
-from benchmark.protocol import PARTS, Protocol, divide
+from benchmark.plugins.checks import make_auxiliary
+from benchmark.protocol import PARTS, PROTOCOLS, Protocol, divide
 
 
 def masked_data(n, group_size, seed):
@@ -55,6 +58,32 @@ def test_division_repeats_and_its_id_tells_protocols_apart():
     assert divide(data, Protocol(fit=0.7, select=0.2)).id != divide(data).id
 
 
+def test_nothing_is_learnt_from_auxiliary_clips_of_groups_that_are_not_trained_on():
+    part = make_auxiliary(200, 1)
+    groups = np.array([f"g{i}" if i % 4 < 3 else f"new{i}" for i in range(200)])
+    data = masked_data(400, 2, 0)
+    extra = replace(part, X=np.zeros((200, 2, 3), np.uint8), groups=groups)
+    division = divide(replace(data, auxiliary=extra)).sealed()
+    assert division.train_on(division.rows["fit"], auxiliary=False).auxiliary is None
+    everything = division.training_rows()
+    for rows in (division.rows["fit"], division.rows["fit"][:20], everything):
+        train = division.train_on(rows, auxiliary=True)
+        np.testing.assert_array_equal(train.X, data.X[rows])
+        trained = set(data.groups[rows].tolist())
+        expected = [g for g in groups if g.startswith("new") or g in trained]
+        assert train.auxiliary.groups.tolist() == expected
+        assert len(train.auxiliary) == len(expected) > 50
+        assert train.auxiliary.y_true.shape == (len(expected), 3)
+    assert len(train.auxiliary) == 200
+
+
 def test_too_few_groups_are_refused():
     with pytest.raises(ProtocolError, match="too few to divide"):
         divide(make_dataset(groups=np.array(["a"] * 5 + ["b"] * 3)))
+
+
+def test_what_is_trained_as_published_needs_the_class_whose_clips_are_kept():
+    data = replace(masked_data(300, 1, 0), classes=(*CLASSES[:-1], "harp"))
+    divide(data)
+    with pytest.raises(ProtocolError, match="'made' can't be trained on as published.*'voice'"):
+        divide(data, PROTOCOLS["published"])

@@ -34,7 +34,9 @@ def first(tmp_path_factory):
     polytimbre("run", "--dataset", "tiny", "--model", "dial", "--seeds", 2, "--workers", 0)
     polytimbre("run", "--dataset", "tiny", "--model", "constant", "--workers", 0)
     rewrite(polytimbre)
-    assert "published 3 runs on tiny" in publish(polytimbre, "--dataset", "tiny")
+    constant = next(r for r in Store(polytimbre.store) if r.spec.model == "constant")
+    shipped = ("--with-model", constant.run_id[:8])
+    assert "published 3 runs on tiny" in publish(polytimbre, "--dataset", "tiny", *shipped)
     return polytimbre
 
 
@@ -67,6 +69,7 @@ def test_a_set_holds_what_its_tables_are_derived_from(polytimbre, runs, made):
         assert copy.to_json() == record.to_json()
         theirs, ours = runs.scores(record), made.scores(copy)
         assert set(ours) == {"fit", "select", "test"}
+        assert made.has_model(copy) == (copy.spec.model == "constant")
         assert all((ours[part] == theirs[part]).all() for part in ours)
     tables = results.read(made.results())
     shown = json.loads(polytimbre("compare", "--resamples", 10_000, "--format", "json"))["rows"]

@@ -53,7 +53,7 @@ def test_a_changed_digit_names_the_sentences(tmp_path):
     path.write_text(path.read_text().replace(f'"fit": {fit}', f'"fit": {changed}'))
     problems = "\n".join(map(str, paper.check(copy, SOURCE).problems))
     assert cnn.run_id[:8] in problems
-    assert "paper.typ:" in problems and "the tuned cnn gains" in problems
+    assert "paper.typ:" in problems and "the tuned cnn is ahead" in problems
 
 
 def test_documents_are_as_the_published_sets_make_them():

@@ -165,7 +165,7 @@ def test_a_special_file_in_the_place_of_features(tmp_path):
     os.mkfifo(path)
     with pytest.raises(DataError, match="holds neither openmic-2018.npz nor"):
         OpenMIC2018().load(tmp_path / "data")
-    with pytest.raises(DataError, match="is a FIFO, not a file"):
+    with pytest.raises(DataError, match="it is a FIFO, not a file"):
         protocol_audit.read_labels(path)
 
 

@@ -23,6 +23,7 @@ from benchmark.runs.record import Record, RunSpec, digest, run_id
 from reports import html, verify
 from reports.figures.style import Figure, family
 from reports.html import content, notebooks
+from reports.html import pages as pages_
 from reports.tables import results
 from reports.tables.declaration import facts_of
 from reports.tables.runs import RUNS
@@ -431,6 +432,69 @@ def test_without_scripts_all_is_readable(browser, report):
     assert browser.js("document.querySelector('tr.detail summary').offsetHeight > 0")
     assert browser.js("document.querySelector('form.controls').offsetHeight") == 0
     assert browser.js("document.querySelectorAll('table.headline button').length") == 0
+
+
+HOSTILE = (
+    "<script>window.hit = 1</script><img src=x onerror='window.hit = 2'>"
+    "<a href='javascript:window.hit = 3' id='here'>here</a>"
+)
+
+
+#: Shows a set's tables in every way that a notebook has.
+SHOWS = """# %%
+from IPython.display import display
+import polytimbre as pt
+
+runs = pt.published("rendered")
+table = runs.tables["comparison"]
+print(table.title, *table.notes)
+display(runs, table, table.frame, runs.plot("comparison"))
+"""
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A report of a set whose notes, titles, models and records are markup, by the notebooks."""
+    folder = tmp_path_factory.mktemp("hostile")
+    stored = {
+        name: replace(one, title=one.title + HOSTILE, notes=(*one.notes, HOSTILE))
+        for name, one in tables().items()
+    }
+    for one in stored.values():
+        for column in {"model", "against", "class", "parameters"} & {*one.frame.columns}:
+            one.frame[column] = [f"{value}{HOSTILE}" for value in one.frame[column]]
+    made_of = records("rendered")
+    for record in made_of:
+        record.machine["processor"] = record.git["commit"] = HOSTILE
+    publish(folder / "sets" / "rendered", stored, made_of)
+    (folder / "comparison.py").write_text(SHOWS)
+    found = [notebooks.execute(folder / "comparison.py", folder / "sets")]
+    found.append(notebooks.Executed("tuning", "Live", f"<h1>Live</h1>{HOSTILE}"))
+    (folder / "report").mkdir()
+    pages_.write(sets(folder / "sets"), folder / "report", {"rendered": [], "": []}, found)
+    return folder / "report"
+
+
+def test_what_a_published_set_holds_is_text(window, hostile):
+    window.scripts(True)
+    for name in ("index", "comparison"):
+        window.errors.clear()
+        window.go(f"{hostile.as_uri()}/{name}.html")
+        assert HOSTILE in window.js("document.body.textContent")
+        assert window.js("document.querySelectorAll('#here, main script').length") == 0
+        assert window.js("window.hit === undefined")
+        assert window.errors == []
+
+
+def test_what_were_live_would_not_run(window, hostile):
+    window.go(f"{hostile.as_uri()}/tuning.html")
+    assert window.js("document.querySelectorAll('#here').length") == 1
+    assert window.js("window.hit || 'nothing'") == "nothing"
+    window.click("#here")
+    assert window.js("window.hit || 'nothing'") == "nothing"
+    assert any("Content Security Policy" in error for error in window.errors)
+    window.errors.clear()
+    assert window.js("document.querySelector('button.theme').hidden") is False  # ours does run
 
 
 def test_the_first_tab_stop_skips_to_the_content(browser):

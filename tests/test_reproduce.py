@@ -88,9 +88,10 @@ def test_stored_runs_come_out_to_the_last_bit_and_nothing_is_touched(polytimbre)
     before = content(polytimbre.store)
     runs = records(polytimbre)
     assert runs.keys() == {"guess", "dial tuned", "dial tuned refit"}
+    kept = polytimbre.store.parent / "kept"
     plain, refit = polytimbre.several(
         ("reproduce", runs["guess"].run_id[:6]),
-        ("reproduce", runs["dial tuned refit"].run_id, "--store", polytimbre.store),
+        ("reproduce", runs["dial tuned refit"].run_id, "--store", polytimbre.store, "--keep", kept),
     )
     for code, out in (plain, refit):
         assert (code, "environment" in out) == (0, False), out
@@ -100,6 +101,10 @@ def test_stored_runs_come_out_to_the_last_bit_and_nothing_is_touched(polytimbre)
     assert f"of the store {polytimbre.store}: dial tuned refit seed 1 on tiny" in refit[1]
     assert "two-class F1, per-class thresholds" in plain[1]
     assert content(polytimbre.store) == before
+    (copy,) = Store(kept)
+    assert copy.run_id == runs["dial tuned refit"].run_id in refit[1]
+    assert [p.name for p in Store(kept).model_folder(copy).iterdir()] == ["weight.json"]
+    assert Store(kept).labels(copy.spec.division_id)["test"].keys.size
 
 
 def test_what_differs_is_counted_and_said(polytimbre):
@@ -155,7 +160,7 @@ def test_published_runs(polytimbre, tmp_path):
     polytimbre(*RUN, "--model", "guess")
     polytimbre("learning-curve", *TINY, "--model", "guess", "--seeds", 1)
     store = Store(polytimbre.store)
-    runs = [r for r in store.records() if r.spec.fraction in (0.1, 1)]
+    runs = [r for r in store.records() if (r.spec.fraction, r.spec.order) in ((0.1, 1), (1, 0))]
     whole, part = sorted(runs, key=lambda r: -r.spec.fraction)
     publish(tmp_path / "scores", store, runs, ("select", "test"))
     publish(tmp_path / "metrics", store, runs, ())

@@ -150,7 +150,8 @@ def test_a_table_is_one_declaration(monkeypatch, tmp_path, source):
 def test_every_declared_table_says_its_rows_and_columns(derived):
     expected = [t for t in tables().values() if t.source in ("runs", "labels") and t.published]
     # there are no runs for these
-    left_out = {"learning_curve", "mask_audit", "mask_levels", "mask_preselection", "tuning"}
+    left_out = {"learning_curve", "mask_audit", "mask_levels", "mask_preselection"}
+    left_out |= {"tuning", "promises"}
     assert set(derived.tables) == {one.name for one in expected} - left_out
     assert list(derived.tables) == [one.name for one in expected if one.name in derived.tables]
     for name, result in derived.tables.items():
@@ -163,6 +164,24 @@ def test_every_declared_table_says_its_rows_and_columns(derived):
         assert tables()[name].command_for("small").startswith("polytimbre ")
     with pytest.raises(UnknownNameError, match="Did you mean 'comparison'"):
         table("comparson")
+
+
+def test_the_protocol_audit_is_left_out_of_other_classes_with_a_sentence(source):
+    analysis = analysis_of(source)
+    assert analysis.why_not_audited is None
+    known = analysis.store.labels(analysis.comparison.division_id)
+    every = np.ones_like(known["test"].y_mask)
+    for change, sentence in (
+        ({"classes": ("cello", "flute", "harp")}, "'small' has no such class"),
+        ({"y_mask": every}, "OpenMIC-2018's 20 classes, and data set 'small' has others"),
+    ):
+        analysis = analysis_of(source)
+        analysis.labels = {part: replace(one, **change) for part, one in known.items()}
+        assert analysis.why_not_audited.startswith("the protocol audit is left out")
+        assert sentence in analysis.why_not_audited
+        for name in ("protocol_audit", "protocol_averages", "kept"):
+            assert table(name).make(analysis) is None
+    assert analysis.mask_audit is None
 
 
 def test_the_best_model_is_held_against_the_others_in_a_family_of_its_own(source, derived):
@@ -209,6 +228,27 @@ def test_a_tuned_model_is_held_against_its_default(source):
     assert "over 2 tests, at 5%" in said and "better" not in said
 
 
+def test_what_tuning_promised_stands_beside_what_it_kept(source):
+    analysis = analysis_of(source)
+    entries = analysis.comparison.entries
+    entries[2].records[0].tuning = {"select_mAP": 0.9}
+    family = analysis.inference.pairs.family([(2, 0), (0, 1)])
+    analysis.inference = replace(analysis.inference, tuning=family)
+    frame = table("promises").make(analysis).frame
+    assert frame["model"].tolist() == [entries[2].label, entries[0].label, "mean of 2 studies"]
+    on_select = comparison.compare(source, "small", part="select").entries
+    mAP = {entry.label: entry.mean("mAP") for entry in on_select}
+    assert frame["promised"][0] == pytest.approx(0.9 - mAP[entries[0].label])
+    for i, pair in enumerate(zip(frame["model"][:2], frame["against"][:2], strict=True)):
+        assert frame["select gain"][i] == pytest.approx(mAP[pair[0]] - mAP[pair[1]])
+    assert frame["test gain"][:2].tolist() == pytest.approx(family.difference.tolist())
+    assert frame["test gain low"][:2].tolist() == pytest.approx(family.lower.tolist())
+    assert frame["test gain"][2] == pytest.approx(frame["test gain"][:2].mean())
+    entries[2].records[0].spec = replace(entries[2].records[0].spec, refit=True)
+    analysis.__dict__.pop("promises")
+    assert table("promises").make(analysis).frame["model"].tolist() == [entries[0].label]
+
+
 def test_a_p_value_that_can_be_no_less_is_printed_so_everywhere():
     columns = {
         "model": list("abcdef"),
@@ -245,7 +285,7 @@ def test_a_fact_that_differs_is_named(derived):
 
 
 def test_runs_are_compared_and_read_once_however_many_tables_ask(derived, source):
-    assert derived.compared == [{}, {"protocol": "published"}]
+    assert derived.compared == [{"features": None}, {"features": None, "protocol": "published"}]
     assert sorted(derived.read) == sorted(source.runs)
 
 

@@ -283,7 +283,7 @@ def make_curve(gain, p):
     shares, two = np.array([0.5, 1.0]), np.array([1, 1])
     mAP = np.array([0.45, 0.5])
     return LearningCurve(
-        "m", shares, two, two, [["a"], ["b"]], np.array([0.7, 0.6]), mAP, mAP - 0.05,
+        "m", shares, two, two, two, [["a"], ["b"]], np.array([0.7, 0.6]), mAP, mAP - 0.05,
         np.array([0.5, 0.55]),
         Interval(*(np.array([np.nan, value]) for value in gain)), p, False,
     )  # fmt: skip
@@ -316,6 +316,21 @@ def test_learning_curve_takes_runs_of_the_same_code_and_setting():
     assert list(found) == [0.1, 0.5, 1.0]
 
 
+def test_learning_curve_takes_one_run_an_order():
+    entry = SimpleNamespace(records=[make_record()])
+    older = [make_record(seed, 0.5) for seed in (0, 1)]
+    assert learning_curve.group(entry, older)[0.5] == older
+    newer = [in_order(make_record(seed, 0.5), seed) for seed in (1, 2)]
+    assert learning_curve.group(entry, [*newer, *older])[0.5] == [older[0], *newer]
+    alone = [in_order(make_record(0, 0.5), order) for order in (0, 1, 2)]
+    assert learning_curve.group(entry, alone)[0.5] == alone
+
+
+def in_order(record, order):
+    record.spec = replace(record.spec, order=order)
+    return record
+
+
 def test_shares_are_nested_and_keep_groups_whole():
     part = make_part(240, 5)
     n = np.arange(240)
@@ -324,7 +339,11 @@ def test_shares_are_nested_and_keep_groups_whole():
         np.array([f"group{i // 3}" for i in n]), np.where(n < 180, "train", "test"), "none", "CC0",
     )  # fmt: skip
     division = divide(data)
-    rows = {share: training_rows(division, share) for share in (0.001, 0.1, 0.2, 0.5, 1)}
+    shares = (0.001, 0.1, 0.2, 0.5, 1)
+    rows = {share: training_rows(division, share) for share in shares}
+    others = [training_rows(division, share, order=1) for share in shares]
+    assert all(set(small) < set(large) for small, large in pairwise(others))
+    assert set(others[3]) != set(rows[0.5])
     sets = [set(r.tolist()) for r in rows.values()]
     assert all(small < large for small, large in pairwise(sets))
     fit_groups = set(data.groups[division.rows["fit"]])
@@ -344,6 +363,15 @@ def test_a_share_is_another_run_with_its_own_label():
     assert tenth.config_id != SPEC.config_id
 
 
+def test_the_order_of_groups_is_part_of_a_runs_identity_but_for_the_first():
+    tenth = replace(SPEC, fraction=0.1)
+    other = replace(tenth, order=1)
+    assert other.spec_id != tenth.spec_id
+    assert other.config_id == tenth.config_id  # they are averaged
+    record = in_order(make_record(fraction=0.1), 2)
+    assert Record.from_json(record.to_json()) == record
+
+
 def test_a_record_without_its_share_is_refused():
     """A field with a default must not make reading lax."""
     text = make_record().to_json()
@@ -360,7 +388,7 @@ from pathlib import Path
 
 from benchmark.runs import suite
 from benchmark.analysis.derivation import Analysis
-from benchmark.analysis.learning_curve import FRACTIONS
+from benchmark.analysis.learning_curve import FRACTIONS, in_orders
 from benchmark.runs.request import DataRequest
 from benchmark.runs.run import execute
 from benchmark.runs.store import Store
@@ -370,7 +398,9 @@ from reports.tables.training_gap import GAP
 path = Path(STORE)
 models = ["guess", "constant"]
 for fraction in FRACTIONS:
-    for request in suite.requests(DataRequest("tiny"), models, [0, 1], fraction=fraction):
+    for request in in_orders(
+        suite.requests(DataRequest("tiny"), models, [0, 1], fraction=fraction)
+    ):
         assert execute(request, path).finished
 store = Store(path)
 analysis = Analysis(store, n_resamples=200)
@@ -404,6 +434,7 @@ def test_stored_runs_give_gap_curve_and_calibration(polytimbre):
     rows = [row for row in out["curve"] if row["model"] == "guess"]
     assert [row["fraction"] for row in rows] == ["10 %", "20 %", "50 %", "100 %"]
     assert [row["seeds"] for row in rows] == [2, 2, 2, 2]
+    assert [row["orders"] for row in rows] == [3, 3, 3, 1]
     clips = [row["clips"] for row in rows]
     assert clips == sorted(clips)
     assert clips[0] < clips[-1] / 8

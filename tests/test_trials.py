@@ -1,8 +1,19 @@
 """Trials: how they end, what they see, that they can be had again."""
 
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+from test_protocol import masked_data
 from tiny_studies import HERE, TUNE, held, journal, kill, outcomes, states, trials, wait_for
 
+from benchmark.plugins.checks import make_auxiliary
+from benchmark.protocol import divide
+from benchmark.runs.request import RunRequest
+from benchmark.runs.run import execute
 from benchmark.tuning import studies
+from benchmark.tuning.trials import Caps, try_out
+from models.constant import Constant
 
 #: A model whose trials end in as many ways as a trial can.
 FATE = """
@@ -202,6 +213,37 @@ for trial in studies.read("tiny-dial", f"{sys.argv[-1]}/studies.journal").trials
     )
     assert out.startswith("guarded")
     assert states(journal(polytimbre))["PRUNED"] == out.count("pruned after") > 0
+
+
+class Watcher(Constant):
+    """Notes the groups of the auxiliary clips that it is fitted with."""
+
+    name = "watcher"
+    uses_auxiliary = True
+    seen: ClassVar[list[set[str]]] = []
+
+    def fit(self, train, stop, *, seed, report=None):
+        self.seen.append(set(train.auxiliary.groups.tolist()))
+        return super().fit(train, stop, seed=seed, report=report)
+
+
+def test_auxiliary_clips_of_other_parts_are_sealed_too(tmp_path):
+    """In a trial, a run and a refit; the reference is computed apart from the engine."""
+    made = masked_data(400, 2, 0)
+    groups = np.unique(made.groups[made.partition == "train"])
+    extra = make_auxiliary(len(groups) + 3, 1)
+    extra = replace(
+        extra, X=extra.X[:, :2, :3], groups=np.array([*groups, "new 1", "new 2", "new 3"])
+    )
+    data = replace(made, auxiliary=extra)
+    rows = divide(data).rows
+    parts = {name: set(made.groups[rows[name]].tolist()) for name in rows}
+    Watcher.seen.clear()
+    try_out(RunRequest(data, Watcher), Caps(), report=lambda stage: False)
+    execute(RunRequest(data, Watcher, refit=True), tmp_path / "store")
+    new = {"new 1", "new 2", "new 3"}
+    assert Watcher.seen == [parts["fit"] | new, parts["fit"] | new, {*groups.tolist()} | new]
+    assert not parts["test"] & set.union(*Watcher.seen)
 
 
 TWIN = """

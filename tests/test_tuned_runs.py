@@ -7,8 +7,8 @@ import optuna
 import pytest
 
 from benchmark.runs.store import Store
+from benchmark.tuning import choice, studies
 from benchmark.tuning import history as study_history
-from benchmark.tuning import studies
 from reports.tables import studies as report
 
 TINY = ("--dataset", "tiny")
@@ -25,7 +25,7 @@ REFUSED = {
     "timeout": (("tune", "--timeout", -5), "Invalid value for '--timeout'"),
     "trial-seconds": (("tune", "--trial-seconds", -1), "Invalid value for '--trial-seconds'"),
     "model": ((*TUNE, "dail"), "unknown model 'dail'. Did you mean 'dial'?"),
-    "second": ((*TUNE, "dial", "--model", "dail", "--trials", 3), "Did you mean 'dial'?"),
+    "second": ((*TUNE, "dial", "--model", "dail"), "Did you mean 'dial'?"),
     "param": ((*TUNE, "dial", "--param", "qualty=1"), "Did you mean 'quality'?"),
     "no space": ((*TUNE, "guess"), "model 'guess' has no search space: nothing to tune"),
     "one study": ((*TUNE, "dial", "--model", "cnn", "--study", "x"), "--study names one study"),
@@ -82,10 +82,37 @@ def test_a_study_of_changed_data_or_another_search_space_is_refused(polytimbre):
     assert "search space differs (changed: quality). Name a new study with --study" in found[0][1]
 
 
+#: Prints a trial's mean mAP over the folds, computed apart from the engine of tuning.
+HELD_OUT = """
+import json, sys
+import numpy as np
+from benchmark.contracts.seeds import derive_seed
+from benchmark.plugins import registry
+from benchmark.protocol import N_FOLDS, divide
+from benchmark.runs.request import DataRequest, load
+from benchmark.scoring.metrics import mean_average_precision
+
+division, values, seen = divide(load(DataRequest("tiny"))), [], []
+for fold in range(N_FOLDS):
+    held = division.held_out(fold)
+    model = registry.models().get("dial").from_params(**json.loads(sys.argv[1]))
+    fit, stop, select = (held.part(name) for name in ("fit", "stop", "select"))
+    model.fit(fit, stop, seed=derive_seed(0, "model"))
+    scores = model.predict_proba(select.X)
+    values.append(mean_average_precision(select.y_positive, scores, select.y_mask))
+    groups = [set(division.dataset.groups[rows]) for rows in held.rows.values()]
+    assert not groups[0] & groups[1] and not (groups[0] | groups[1]) & groups[2]
+    seen.append(held.rows["select"])
+training = np.flatnonzero(division.dataset.partition == "train")
+assert sorted(np.concatenate(seen)) == training.tolist()
+print(np.mean(values))
+"""
+
+
 def test_tuned_runs_and_refits_are_stored_with_what_they_cost(polytimbre):
     runs = ("run", *TINY, "--model", "dial", "--seeds", 2, "--workers", 0)
     found = polytimbre.several(
-        (*TUNE, "dial", "--trials", 8),
+        ("tune", *TINY, "--workers", 0, "--trials", 8, "--model", "dial"),
         runs,
         (*runs, "--tuned"),
         (*runs, "--tuned", "--refit"),
@@ -106,8 +133,13 @@ def test_tuned_runs_and_refits_are_stored_with_what_they_cost(polytimbre):
     store = Store(polytimbre.store)
     records = {(r.spec.label, r.spec.seed): r for r in store.records()}
     tuned, refit = records["dial tuned", 0], records["dial tuned refit", 0]
-    trials = studies.read("tiny-dial", str(polytimbre.store / "studies.journal")).trials
-    best = max((t for t in trials if t.state.name == "COMPLETE"), key=lambda t: t.value)
+    study = studies.read("tiny-dial", str(polytimbre.store / "studies.journal"))
+    trials, best = study.trials, choice.chosen(study)
+    again = {t.number: choice.cross_validated(study, t.number) for t in choice.leaders(study)}
+    assert len(again) == 3
+    assert max(again.values()) == again[best.number]
+    params = json.dumps(best.user_attrs["params"])
+    assert again[best.number] == pytest.approx(float(polytimbre.python(HELD_OUT, params)))
     assert (tuned.spec.study, tuned.spec.trial) == ("tiny-dial", best.number)
     assert tuned.spec.params == {**records["dial", 0].spec.params, **best.params}
     for record in (tuned, refit):
@@ -118,6 +150,7 @@ def test_tuned_runs_and_refits_are_stored_with_what_they_cost(polytimbre):
             sum(t.user_attrs["seconds"] for t in trials), abs=0.1
         )
         assert cost["storage"] == "studies.journal"
+        assert cost["cross_validated_mAP"] == again[best.number]
     assert records["dial", 0].tuning is None
     assert (tuned.base, refit.base, refit.spec.refit) == (None, tuned.run_id, True)
     assert tuned.clips["trained"] == tuned.clips["fit"]
@@ -150,8 +183,10 @@ def fit(*arguments, of=run._fit):
 
 run._fit = fit
 settings = {
-    "xgboost": {"learning_rate": 1.0, "max_depth": 10, "n_rounds": 60, "patience": 1},
-    "hist_gradient_boosting": {"learning_rate": 0.9, "max_leaf_nodes": 3, "patience": 1},
+    "xgboost": {"learning_rate": 1.0, "max_depth": 10, "n_rounds": 60, "patience": 1,
+                "stop_on": "loss"},
+    "hist_gradient_boosting": {"learning_rate": 0.9, "max_leaf_nodes": 3, "patience": 1,
+                               "stop_on": "loss"},
     "cnn": {"filters": [8], "dense": 8, "epochs": 12, "patience": 1, "learning_rate": 0.1,
             "norm": "none", "pooling": "mean"},
 }
@@ -201,6 +236,32 @@ def made_study(path, values, *states):
             )
         )
     return study_history.read("made", str(path))
+
+
+def test_the_leaders_of_a_study_are_compared_again(tmp_path):
+    values = [(0.1, 0.1, 0.50), (0.2, 0.1, 0.53), (0.3, 0.1, 0.52), (0.4, 0.1, 0.51)]
+    study = made_study(tmp_path / "journal", values, "FAIL").study
+    assert [t.number for t in choice.leaders(study)] == [2, 3, 4]
+    assert len(choice.missing(study)) == 15
+    assert choice.chosen(study).number == 2
+
+    def compared(number, *found):
+        for fold, mAP in enumerate(found):
+            study.set_user_attr(choice.key(number, fold), {"mAP": mAP, "seconds": 2.0})
+
+    compared(2, *[0.5] * 5)
+    compared(3, *[0.6] * 4, None)  # it fails in one fold
+    compared(4, *[0.51] * 4)
+    assert choice.chosen(study).number == 2  # one fold is missing
+    compared(4, *[0.51] * 4, 0.50)
+    assert not choice.missing(study)
+    assert choice.chosen(study).number == 4
+    history = study_history.read("made", str(tmp_path / "journal"))
+    assert (history.best.number, history.seconds_again) == (4, 30)
+    (said,) = (text for text in report.sentences(history) if "folds" in text)
+    assert "trial 4 0.508, trial 2 0.500 (30 s more)" in said
+    study.add_trial(optuna.trial.create_trial(value=0.55))
+    assert choice.chosen(study).number == 5  # a new leader that has not been compared yet
 
 
 def test_the_history_of_a_study(tmp_path):

@@ -17,6 +17,7 @@ from benchmark.analysis import (
     ensembles,
     inference,
     learning_curve,
+    promises,
     slices,
     threshold_gains,
     training_gap,
@@ -30,6 +31,7 @@ from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.analysis.ensembles import Replay
 from benchmark.analysis.inference import Inference
 from benchmark.analysis.learning_curve import LearningCurve
+from benchmark.analysis.promises import Promise
 from benchmark.analysis.slices import Slices
 from benchmark.analysis.threshold_gains import Gains
 from benchmark.analysis.threshold_policies import N_TRIALS
@@ -121,8 +123,8 @@ class Analysis:
     methods: Sequence[str] = ensembles.METHODS
     all_seeds: bool = True
     follow: Callable[[list[Record]], Iterable[Record]] = iter
-    features: str | None = None
     by: str | None = None
+    features: str | None = None
 
     def __post_init__(self) -> None:
         self.store = ReadOnce(self.store)
@@ -148,6 +150,19 @@ class Analysis:
     def inference(self) -> Inference:
         """Intervals, paired tests and ranks of the comparison."""
         return inference.infer(self.comparison, self.n_resamples)
+
+    @cached_property
+    def promises(self) -> list[Promise]:
+        """What tuning promised on select and kept on test; empty on another part."""
+        if self.part != "test":
+            return []
+        return promises.measure(
+            self.comparison,
+            self.inference,
+            self.labels["select"],
+            self.store,
+            n_resamples=self.n_resamples,
+        )
 
     @cached_property
     def gaps(self) -> list[Gap]:
@@ -238,7 +253,7 @@ class Analysis:
     @property
     def why_not_audited(self) -> str | None:
         """Why there is no :attr:`protocol_audit`; None where there is one."""
-        return protocol_audit.why_not(self.comparison, self.comparison.labels)
+        return protocol_audit.why_not(self.comparison.dataset, self.labels[self.part])
 
     @cached_property
     def protocol_audit(self) -> ModelAudit | None:

@@ -3,8 +3,10 @@
 Runs that trained on 10, 20, 50 and 100 % of the fit part's groups are scored on the *select*
 part, as the answer leads to a choice, and no choice is made on test. The shares are nested
 (:func:`benchmark.runs.request.training_rows`) and scored on the same clips, so two of them are
-compared by a paired bootstrap. The training mAP is the history's, of the clips that were trained
-on, at the stage the model stands at.
+compared by a paired bootstrap. Which groups a share holds is luck too: each run of a model takes
+the groups in another random order, so that the spread between its runs is that of seeds and of
+orders together, and both are in the intervals. The training mAP is the history's, of the clips
+that were trained on, at the stage the model stands at.
 
 References
 ----------
@@ -23,11 +25,15 @@ from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
+from benchmark.runs.request import RunRequest
 from benchmark.scoring.bootstrap import basic_interval, bootstrap, p_value
 from benchmark.scoring.ranking import holm
 
 #: Shares of the fit part's groups that a learning curve is made of.
 FRACTIONS = (0.1, 0.2, 0.5, 1.0)
+
+#: Random orders that the groups are taken in, at least.
+N_ORDERS = 3
 
 #: Level of the intervals, and one minus that of the tests.
 LEVEL = 0.95
@@ -35,9 +41,9 @@ LEVEL = 0.95
 #: The rule behind :attr:`LearningCurve.verdict`, as it is printed under the table.
 RULE = (
     "More data would pay where the last step of the curve raised select mAP significantly (paired "
-    "by clips, Holm over the models, at 5 %); else nothing is shown. Groups are drawn once for "
-    "each seed alike: how much another draw of them would change is not in the intervals. Whether "
-    "more regularisation would pay can't be seen in a learning curve: compare settings."
+    "by clips, Holm over the models, at 5 %); else nothing is shown. Intervals hold the luck of "
+    "clips, of seeds and, where there are several, of the order in which groups were taken. "
+    "Whether more regularisation would pay can't be seen in a learning curve: compare settings."
 )
 
 
@@ -50,8 +56,10 @@ class LearningCurve:
     label : str
     fractions : ndarray, shape (n_fractions,)
         Rising; the last is 1.
-    clips, seeds : ndarray of int, shape (n_fractions,)
-        Clips trained on, and runs averaged.
+    clips : ndarray of int, shape (n_fractions,)
+        Trained on, mean over runs.
+    seeds, orders : ndarray of int, shape (n_fractions,)
+        Training seeds, and random orders of the groups, of the runs averaged.
     runs : list of list of str
         Ids of the runs averaged, by fraction.
     training_mAP : ndarray, shape (n_fractions,)
@@ -72,6 +80,7 @@ class LearningCurve:
     fractions: np.ndarray
     clips: np.ndarray
     seeds: np.ndarray
+    orders: np.ndarray
     runs: list[list[str]]
     training_mAP: np.ndarray
     mAP: np.ndarray
@@ -80,6 +89,11 @@ class LearningCurve:
     gain: Interval
     p: float
     at_floor: bool
+
+    @property
+    def one_order(self) -> bool:
+        """Whether the luck of which groups were trained on is not in the intervals."""
+        return bool((self.orders[:-1] < 2).any())
 
     @property
     def optimism(self) -> float:
@@ -91,6 +105,25 @@ class LearningCurve:
         """``"more data"`` or ``"nothing shown"``, by `RULE`."""
         more = self.p <= 1 - LEVEL + 1e-12 and self.gain.value[-1] > 0
         return "more data" if more else "nothing shown"
+
+
+def in_orders(wanted: Sequence[RunRequest]) -> list[RunRequest]:
+    """Give each run of one share of the groups a random order of its own.
+
+    Parameters
+    ----------
+    wanted : sequence of RunRequest
+        A model's under one seed after the other. With fewer seeds than `N_ORDERS` they are run in
+        several orders each.
+    """
+    models: dict[tuple[str, str | None], list[RunRequest]] = {}
+    for request in wanted:
+        models.setdefault((str(request.model), request.preset), []).append(request)
+    return [
+        replace(runs[order % len(runs)], order=order)
+        for runs in models.values()
+        for order in range(len(runs) if runs[0].fraction == 1 else max(len(runs), N_ORDERS))
+    ]
 
 
 def measure(
@@ -160,14 +193,30 @@ def group(entry: Entry, smaller: Sequence[Record]) -> dict[float, list[Record]]:
     Returns
     -------
     dict of float to list of Record
-        By fraction, rising; the last is 1.
+        By fraction, rising; the last is 1. Where groups were taken in several orders, one run of
+        each order.
     """
     key = _key(entry.records[0])
     by_fraction: dict[float, list[Record]] = {}
     for record in smaller:
         if _key(record) == key:
             by_fraction.setdefault(record.spec.fraction, []).append(record)
-    return {**dict(sorted(by_fraction.items())), 1.0: entry.records}
+    one_each = {share: _one_an_order(runs) for share, runs in sorted(by_fraction.items())}
+    return {**one_each, 1.0: entry.records}
+
+
+def _one_an_order(records: list[Record]) -> list[Record]:
+    """Return one run of each order, of different seeds if there are; all runs of a single order."""
+    orders: dict[int, list[Record]] = {}
+    for record in sorted(records, key=lambda r: (r.spec.order, r.spec.seed)):
+        orders.setdefault(record.spec.order, []).append(record)
+    if len(orders) == 1:
+        return records
+    taken: list[Record] = []
+    for runs in orders.values():
+        seeds = {record.spec.seed for record in taken}
+        taken.append(next((r for r in runs if r.spec.seed not in seeds), runs[0]))
+    return taken
 
 
 def _key(record: Record) -> tuple:
@@ -206,8 +255,9 @@ def _curve(
     return LearningCurve(
         label=label,
         fractions=np.array(list(by_fraction)),
-        clips=np.array([seeds[0].clips["trained"] for seeds in runs]),
-        seeds=np.array([len(seeds) for seeds in runs]),
+        clips=np.array([round(np.mean([r.clips["trained"] for r in some])) for some in runs]),
+        seeds=np.array([len({record.spec.seed for record in some}) for some in runs]),
+        orders=np.array([len({record.spec.order for record in some}) for some in runs]),
         runs=[[record.run_id for record in seeds] for seeds in runs],
         training_mAP=np.array([np.mean([_training_mAP(r) for r in seeds]) for seeds in runs]),
         mAP=result.estimate,

@@ -293,6 +293,7 @@ def request_of(record: Record, data_root: Path | None = None) -> RunRequest:
         protocol=protocol,
         chosen=chosen,
         refit=spec.refit,
+        order=spec.order,
     )
 
 

@@ -167,7 +167,7 @@ def _large_enough(values: np.ndarray, y_positive: np.ndarray) -> tuple[list[str]
         if clips < LEAST_CLIPS:
             left_out[str(value)] = f"{clips} clips"
         elif positives < LEAST_POSITIVES:
-            left_out[str(value)] = f"{positives} positives"
+            left_out[str(value)] = f"{positives} positive{'s' if positives != 1 else ''}"
         else:
             chosen.append(str(value))
     return chosen, left_out

@@ -78,6 +78,8 @@ class PartScores:
         Means over seeds; NaN where a class can't be scored, or has no observed label.
     corrected_mAP : float
         Mean over seeds less its small-sample bias, as the bootstrap estimates it.
+    corrected_ap : ndarray, shape (n_classes,)
+        The same of each class.
     chance : float
         mAP of a model that scores all clips alike.
     """
@@ -87,6 +89,7 @@ class PartScores:
     class_ap: np.ndarray
     class_loss: np.ndarray
     corrected_mAP: float
+    corrected_ap: np.ndarray
     chance: float
 
     @property
@@ -297,6 +300,7 @@ def _part_scores(ap: Bootstrap, losses: Losses, model: int, common: np.ndarray) 
         class_ap=class_ap,
         class_loss=losses.class_value[model],
         corrected_mAP=float(ap.corrected[model]),
+        corrected_ap=class_ap - ap.class_bias[model],
         chance=float(ap.estimate[-1]),
     )
 

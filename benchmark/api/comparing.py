@@ -14,8 +14,8 @@ from benchmark.analysis.comparison import Entry
 from benchmark.analysis.derivation import Analysis
 from benchmark.api.running import Run
 from benchmark.api.tables import ShownTable, plot
-from benchmark.errors import ProtocolError
-from benchmark.protocol import PROTOCOLS
+from benchmark.errors import ProtocolError, UnknownNameError
+from benchmark.protocol import PARTS, PROTOCOLS
 from benchmark.runs.reading import StoredLabels
 from benchmark.runs.record import Record
 
@@ -79,7 +79,9 @@ def compare(
     ['cnn', 'constant', 'mine']
     """
     named = [one for one in runs if isinstance(one, Run)]
-    collections = [list(one) for one in runs if not isinstance(one, Run)]
+    collections = [_collection(one) for one in runs if not isinstance(one, Run)]
+    if part not in PARTS:
+        raise UnknownNameError("part", str(part), PARTS)
     shares = {run.record.spec.fraction for run in named} or {1.0}
     comparison.check_comparable([run.record for run in named])
     if len(shares) > 1:
@@ -91,20 +93,39 @@ def compare(
     source = _Together(itertools.chain(named, *collections))
     if len(named) + len(collections) > 1:  # of one store, the command takes the newest data
         _check_alike(source, fraction, protocol)
+    if resamples is not None and not (type(resamples) is int and 39 <= resamples <= 1_000_000):
+        raise ProtocolError(f"resamples must be a whole number in [39, 1000000], got {resamples!r}")
     compared = comparison.compare(source, part=part, fraction=fraction, protocol=protocol)
     labels = source.labels(compared.division_id)
-    entries = [_entry(name, scores, labels, part) for name, scores in (extra or {}).items()]
+    brought = {} if extra is None else _mapping("extra", extra)
+    entries = [_entry(name, scores, labels, part) for name, scores in brought.items()]
     if entries:
         known = {entry.label for entry in compared.entries}
         if taken := known & {entry.label for entry in entries}:
             raise ProtocolError(f"extra {taken.pop()!r} has the name of a model that is compared")
         entries = sorted([*compared.entries, *entries], key=lambda one: -one.mean("mAP"))
         compared = replace(compared, entries=entries)
-    if resamples is not None and not 39 <= resamples <= 1_000_000:
-        raise ProtocolError(f"resamples must be in [39, 1000000], got {resamples}")
     analysis = Analysis(source, part=part, n_resamples=resamples or RESAMPLES)
     analysis.comparison = compared  # with the scores that were brought along
     return Result(analysis)
+
+
+def _collection(runs: object) -> "list[Run]":
+    """Return the runs of a collection; refuse anything else."""
+    found = list(runs) if isinstance(runs, Iterable) and not isinstance(runs, str) else [runs]
+    for one in found:
+        if not isinstance(one, Run):
+            raise ProtocolError(
+                "compare takes runs, and collections of them, as run, store and published return "
+                f"them, got {type(one).__name__}"
+            )
+    return found
+
+
+def _mapping(name: str, value: object) -> Mapping:
+    if not isinstance(value, Mapping):
+        raise ProtocolError(f"{name} must be a mapping by name, got {type(value).__name__}")
+    return value
 
 
 def _protocol(identity: str) -> str:
@@ -151,10 +172,15 @@ class _Together:
 def _entry(name: str, scores: Scores, labels: dict[str, StoredLabels], part: str) -> Entry:
     """Make a row of scores that no run stands behind."""
     arrays = {}
+    _mapping(f"extra {name!r}", scores)
     for one in dict.fromkeys(("select", part)):
         if one not in scores:
             raise ProtocolError(f"extra {name!r} lacks scores of the {one} part")
-        array, shape = np.asarray(scores[one], np.float32), labels[one].y_true.shape
+        shape = labels[one].y_true.shape
+        try:
+            array = np.asarray(scores[one], np.float32)
+        except (TypeError, ValueError) as error:
+            raise ProtocolError(f"extra {name!r}: scores of the {one} part: {error}") from error
         if array.ndim == 2:
             array = array[None]
         if array.ndim != 3 or array.shape[1:] != shape or not len(array):
@@ -220,7 +246,15 @@ class Result:
 
     @property
     def pairs(self) -> pd.DataFrame:
-        """Return one row a pair of models: the paired difference of mAP, its interval and p."""
+        """Return one row a pair of models: the paired difference of mAP, its interval and p.
+
+        Raises
+        ------
+        ProtocolError
+            If there is a single model.
+        """
+        if "pairs" not in self._results:
+            raise ProtocolError("there are no pairs of a single model: compare two or more")
         return self._results["pairs"].frame
 
     @property

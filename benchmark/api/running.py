@@ -28,7 +28,6 @@ from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs import request as requests
 from benchmark.runs.features import features_of, parse
-from benchmark.runs.published import PublishedSet
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
 from benchmark.runs.run import execute
@@ -294,16 +293,11 @@ class Run:
         Raises
         ------
         StoreError
-            If the run is published, which ships no models, or the model's code was changed
-            since.
+            If the model is not kept, as with most published runs, or its code was changed since.
         """
         self._check_finished()
         spec = self.record.spec
-        if isinstance(self._source, PublishedSet):
-            raise StoreError(
-                f"run {self.id} is published, without its model: `polytimbre reproduce {self.id}` "
-                "fits it again"
-            )
+        folder = self._source.model_folder(self.record)
         cls = self._class or registry.models().get(spec.model)
         if source_hash(cls) != spec.source:
             raise StoreError(
@@ -312,7 +306,7 @@ class Run:
         if "jax" not in sys.modules:
             os.environ.update(SINGLE_THREAD)  # so that it predicts the bits that were stored
         model = cls(**spec.params)
-        model.load(self._source.model_folder(self.record))
+        model.load(folder)
         return model
 
     def _check_finished(self) -> None:

@@ -183,4 +183,4 @@ def published(name: str, results: str | Path | None = None) -> PublishedRuns:
 
 
 def _results_folder(results: str | Path | None) -> Path:
-    return Path(results or os.environ.get("POLYTIMBRE_RESULTS", published_runs.DEFAULT))
+    return Path(results or os.environ.get("POLYTIMBRE_RESULTS") or published_runs.DEFAULT)

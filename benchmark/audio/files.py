@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmark.audio.resampling import Resampler
 from benchmark.errors import DataError
+from benchmark.reading.files import open_binary, read_text
 
 #: Files of a folder that are taken for audio.
 LIBSNDFILE_SUFFIXES = (
@@ -21,6 +22,11 @@ LIBSNDFILE_SUFFIXES = (
 )  # fmt: skip
 FFMPEG_SUFFIXES = (".m4a", ".mp4", ".aac", ".webm", ".wma", ".mov", ".mka", ".mkv")
 SUFFIXES = (*LIBSNDFILE_SUFFIXES, *FFMPEG_SUFFIXES)
+#: Text files that name audio files, and bytes that one can have at most.
+LISTS = (".txt", ".m3u", ".m3u8")
+LARGEST_LIST = 16 * 2**20
+#: Bytes of the largest file that is opened; what is read is never held whole.
+LARGEST = 1 << 40
 #: Seconds of audio that are in memory at a time.
 BLOCK_SECONDS = 5.0
 #: Shorter ones are refused: no instrument can be told from them.
@@ -83,11 +89,8 @@ def open_recording(path: Path) -> Recording:
     path = Path(path)
     if path.is_dir():
         raise DataError(f"{path} is a folder, not an audio file")
-    try:
-        with path.open("rb") as file:
-            start = file.read(12)
-    except OSError as error:
-        raise DataError(f"{path} can't be read ({error.strerror})") from error
+    with open_binary(path, LARGEST, "name an audio file, or a folder of them") as file:
+        start = file.read(12)
     if not start:
         raise DataError(f"{path} is empty (0 bytes)")
     if path.suffix.lower() in FFMPEG_SUFFIXES or start[4:8] == b"ftyp":
@@ -98,13 +101,23 @@ def open_recording(path: Path) -> Recording:
 
 
 def find_recordings(path: Path) -> list[Path]:
-    """Return the file itself, or the audio files in a folder and below, sorted.
+    """Return the file itself, the audio files in a folder and below, or those that a list names.
+
+    A list is a text file (`LISTS`) with a file a line, relative to its own folder; lines that
+    begin with # are passed over, as in a playlist.
 
     Raises
     ------
     DataError
-        Where a folder holds none.
+        Where a folder or a list holds none, or a list can't be read.
     """
+    if path.suffix.lower() in LISTS:
+        text = read_text(path, LARGEST_LIST, "name audio files, folders, or lists of files")
+        lines = [line.strip() for line in text.splitlines()]
+        files = [path.parent / line for line in lines if line and not line.startswith("#")]
+        if not files:
+            raise DataError(f"the list {path} names no file; write one a line")
+        return files
     if not path.is_dir():
         return [path]
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())

@@ -21,7 +21,7 @@ class Window:
     start, end : float
         In seconds.
     signals : tuple of ndarray
-        Its samples at the rate of each front end, float32, mono.
+        Its samples at the rate of each front end, float32, mono, repeated to a window's length.
     repeated : bool
         Whether the signal was shorter and was repeated to the window's length.
     """
@@ -35,9 +35,12 @@ class Window:
 class _Track:
     """The signal at one front end's rate; what no window needs any more is let go."""
 
-    def __init__(self, sample_rate: float, front_end: FrontEnd, n_frames: int) -> None:
+    def __init__(
+        self, sample_rate: float, front_end: FrontEnd, n_frames: int, heard_frames: int
+    ) -> None:
         self.rate = front_end.sample_rate
-        self.length = front_end.n_samples(n_frames)
+        self.length = front_end.n_samples(heard_frames)
+        self.whole = front_end.n_samples(n_frames)
         self.resampler = Resampler(sample_rate, self.rate)
         self.first, self.samples = 0, np.zeros(0, dtype=np.float32)
 
@@ -56,10 +59,13 @@ class _Track:
 
     def window(self, start: float) -> np.ndarray:
         at = min(round(start * self.rate), self.end - self.length) - self.first
-        return self.samples[at : at + self.length]
+        return self._repeated(self.samples[at : at + self.length])
 
-    def repeated(self) -> np.ndarray:
-        return np.resize(self.samples, self.length)
+    def all(self) -> np.ndarray:
+        return self._repeated(self.samples)
+
+    def _repeated(self, samples: np.ndarray) -> np.ndarray:
+        return samples if len(samples) == self.whole else np.resize(samples, self.whole)
 
 
 def cut(
@@ -68,6 +74,7 @@ def cut(
     front_ends: tuple[FrontEnd, ...],
     n_frames: int,
     hop_seconds: float | None = None,
+    heard_frames: int | None = None,
 ) -> Iterator[Window]:
     """Cut a signal into windows of `n_frames` frames, as soon as each is complete.
 
@@ -84,6 +91,8 @@ def cut(
         Frames of a window: as many as the clips have that the model learnt from.
     hop_seconds : float, optional
         From the start of a window to that of the next; its length unless told.
+    heard_frames : int, optional
+        Frames that are taken from the signal and repeated to `n_frames`; all unless told.
 
     Yields
     ------
@@ -93,9 +102,10 @@ def cut(
         repeated.
     """
     frame_seconds = front_ends[0].frame_seconds
-    length = n_frames * frame_seconds
+    heard_frames = heard_frames or n_frames
+    length = heard_frames * frame_seconds
     hop = length if hop_seconds is None else hop_seconds
-    tracks = [_Track(sample_rate, front_end, n_frames) for front_end in front_ends]
+    tracks = [_Track(sample_rate, front_end, n_frames, heard_frames) for front_end in front_ends]
     source, number = 0, 0
 
     def ready() -> Iterator[Window]:
@@ -119,7 +129,7 @@ def cut(
     if number == 0:
         # A resampler may give one sample less than expected: that is no repetition to tell of.
         short = seconds < length - frame_seconds / 100
-        yield Window(0.0, seconds, tuple(t.repeated() for t in tracks), repeated=short)
+        yield Window(0.0, seconds, tuple(t.all() for t in tracks), repeated=short)
     elif seconds - max((number - 1) * hop + length, number * hop) >= frame_seconds:
         start = seconds - length
         yield Window(start, seconds, tuple(t.window(start) for t in tracks))

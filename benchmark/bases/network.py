@@ -12,6 +12,7 @@ from typing import Any, Literal, dataclass_transform
 import numpy as np
 
 from benchmark.bases import augmentation
+from benchmark.bases.stopping import StopOn, kept, worn_out
 from benchmark.contracts.dataset import Part
 from benchmark.contracts.model import History, Model, Report
 from benchmark.contracts.parameters import Count, NotNegative, Positive, Share
@@ -67,11 +68,13 @@ class NeuralNetwork(Model):
         Clips.
     epochs : int
         The most it may train.
+    stop_on : {"loss", "mAP", "none"}
+        What ends training early, and says which epoch's weights are kept: the masked loss on
+        the stop part, macro mAP there, or nothing.
     patience : int
-        Epochs without a better masked stopping loss before it stops; the best epoch's weights
-        are kept.
+        Epochs without a better one before it stops.
     stop_at : int or None
-        Epoch to stop at and to keep, whatever the stopping loss says; None: early stopping.
+        Epoch to stop at and to keep, whatever `stop_on` says; None: early stopping.
     label_smoothing : float
         How far targets are moved from 0 and 1 towards 1/2, in [0, 1).
     mixup : float
@@ -101,6 +104,7 @@ class NeuralNetwork(Model):
     weight_decay: NotNegative = 0.0
     batch_size: Count = 64
     epochs: Count = 40
+    stop_on: StopOn = "loss"
     patience: Count = 5
     stop_at: Count | None = None
     label_smoothing: Share = 0.0
@@ -141,38 +145,36 @@ class NeuralNetwork(Model):
 
     def n_parameters(self, n_frames: int, n_features: int, n_classes: int) -> int:
         """Count the network's weights; see :class:`Model`."""
-        self._build(n_frames, n_features, n_classes)
-        return int(self.network_.count_params())
+        return int(self._network(n_frames, n_features, n_classes).count_params())
 
     def at_best(self, best: int) -> dict[str, Any]:
         """Return the parameters that stop at epoch `best`; see :class:`Model`."""
         return {"stop_at": best}
 
-    def _optimizer(self, steps_an_epoch: int) -> Any:
+    def _optimizer(self, rate: Any, n_steps: int) -> Any:
         from keras import optimizers
 
-        rate: Any = self.learning_rate
         if self.schedule == "cosine":
-            rate = optimizers.schedules.CosineDecay(rate, self.epochs * steps_an_epoch)
+            rate = optimizers.schedules.CosineDecay(rate, n_steps)
         kinds = {
             "adam": optimizers.Adam, "nadam": optimizers.Nadam, "rmsprop": optimizers.RMSprop
         }  # fmt: skip
         return kinds[self.optimizer](rate, weight_decay=self.weight_decay or None)
 
-    def _build(self, n_frames: int, n_features: int, n_classes: int) -> None:
+    def _network(self, n_frames: int, n_features: int, n_classes: int) -> Any:
         import keras
         from keras import layers
 
         inputs = keras.Input((n_frames, n_features), name="frames")
         x = layers.GaussianNoise(self.noise)(inputs)
         x = layers.SpatialDropout1D(self.feature_masking)(x)
-        self.network_ = keras.Model(inputs, self.layers(x, n_classes), name=self.name)
+        return keras.Model(inputs, self.layers(x, n_classes), name=self.name)
 
     def _standardise(self, X: np.ndarray) -> np.ndarray:
         return ((X.astype(np.float32) - self.centre_) / self.scale_).astype(np.float32)
 
     def fit(self, train: Part, stop: Part, *, seed: int, report: Report | None = None) -> History:
-        """Fit with early stopping on the masked stopping loss; see :class:`Model`."""
+        """Fit with early stopping; see :class:`Model`."""
         import keras
 
         keras.utils.clear_session()
@@ -180,19 +182,18 @@ class NeuralNetwork(Model):
         frames = train.X.reshape(-1, train.X.shape[-1]).astype(np.float64)
         self.centre_ = frames.mean(axis=0).astype(np.float32)
         self.scale_ = (frames.std(axis=0) + 1e-6).astype(np.float32)
-        self._build(*train.X.shape[1:], len(train.classes))
+        self.network_ = self._network(*train.X.shape[1:], len(train.classes))
+        self.prepare(train, seed)
         batch = min(self.batch_size, len(train))
-        self.network_.compile(self._optimizer(len(train) // batch), masked_binary_crossentropy)
+        optimizer = self._optimizer(self.learning_rate, self.epochs * (len(train) // batch))
+        self.network_.compile(optimizer, masked_binary_crossentropy)
         X, X_stop = self._standardise(train.X), self._standardise(stop.X)
-        weight = train.y_mask.astype(np.float32)
-        target = weight * (
-            (1 - self.label_smoothing) * train.y_true + np.float32(self.label_smoothing / 2)
-        )
+        target, weight = self._targets(train)
         rng = np.random.default_rng(derive_seed(seed, "clip order"))
         history = History("epoch")
-        best_loss = np.inf
+        stop_on = "none" if self.stop_at else self.stop_on
         for epoch in range(1, (self.stop_at or self.epochs) + 1):
-            self._train_epoch(X, target.astype(np.float32), weight, batch, rng)
+            self._train_epoch(self.network_, X, target, weight, batch, rng)
             scores, stop_scores = self._scores(X), self._scores(X_stop)
             if not (np.isfinite(scores).all() and np.isfinite(stop_scores).all()):
                 raise PolytimbreError(
@@ -200,17 +201,26 @@ class NeuralNetwork(Model):
                     f"finite). Lower learning_rate, now {self.learning_rate:g}"
                 )
             asked = history.record(epoch, train, stop, scores, stop_scores, report)
-            if self.stop_at or history.stages[-1].stop_loss < best_loss:
-                best_loss, best_epoch = history.stages[-1].stop_loss, epoch
+            history.best = kept(history, stop_on).number
+            if history.best == epoch:
                 best_weights = self.network_.get_weights()
-            if asked or epoch - best_epoch >= self.patience:
+            if asked or worn_out(history, stop_on, self.patience):
                 break
         self.network_.set_weights(best_weights)
-        history.best = best_epoch
         return history
+
+    def prepare(self, train: Part, seed: int) -> None:
+        """Change `network_` before it is trained; by default it begins at random."""
+
+    def _targets(self, part: Part) -> tuple[np.ndarray, np.ndarray]:
+        """Return smoothed relevance and the labels' weights, float32."""
+        weight = part.y_mask.astype(np.float32)
+        smoothed = (1 - self.label_smoothing) * part.y_true + np.float32(self.label_smoothing / 2)
+        return (weight * smoothed).astype(np.float32), weight
 
     def _train_epoch(
         self,
+        network: Any,
         X: np.ndarray,
         target: np.ndarray,
         weight: np.ndarray,
@@ -228,7 +238,7 @@ class NeuralNetwork(Model):
         if self.frame_masking:
             X = augmentation.mask_frames(X, self.frame_masking, rng)
         packed = np.concatenate([target, weight], axis=1)
-        self.network_.fit(X, packed, batch_size=batch, shuffle=False, verbose=0)
+        network.fit(X, packed, batch_size=batch, shuffle=False, verbose=0)
 
     def _scores(self, X: np.ndarray) -> np.ndarray:
         padded = np.zeros((-(-len(X) // SCORED_AT_ONCE) * SCORED_AT_ONCE, *X.shape[1:]), X.dtype)
@@ -252,6 +262,6 @@ class NeuralNetwork(Model):
         """Rebuild the network from the parameters and read its weights."""
         with np.load(folder / "network.npz", allow_pickle=False) as stored:
             self.centre_, self.scale_ = stored["centre"], stored["scale"]
-            self._build(*stored["shape"].tolist())
+            self.network_ = self._network(*stored["shape"].tolist())
             names = sorted(n for n in stored if n.startswith("weight_"))
             self.network_.set_weights([stored[n] for n in names])

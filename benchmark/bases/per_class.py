@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from benchmark.bases.stopping import StopOn, kept, worn_out
 from benchmark.contracts.dataset import Part
 from benchmark.contracts.model import History, Model, Report
 from benchmark.contracts.seeds import derive_seed
@@ -48,7 +49,7 @@ class BinaryRelevance(Model):
     """Base of the plugins that fit one estimator a class.
 
     All classes grow together, a stage at a time, so that one history and one early stopping
-    on the masked stopping loss serve every family. A class whose observed labels are all
+    serve every family. A class whose observed labels are all
     equal gets their value as its score.
 
     Attributes
@@ -64,8 +65,10 @@ class BinaryRelevance(Model):
     unit = "fit"
     #: What the names of the estimators' files end in.
     suffix = ".skops"
-    #: Stages without a better stopping loss before fitting stops; None: never early.
-    patience: int | None = None
+    #: What is watched on the stop part; see :func:`benchmark.bases.stopping.kept`.
+    stop_on: StopOn = "none"
+    #: Stages without a better one before fitting stops, where something is watched.
+    patience: int = 1
 
     def stages(self) -> Sequence[int]:
         """Return the sizes at which the estimators are grown and scored."""
@@ -110,19 +113,12 @@ class BinaryRelevance(Model):
             asked = history.record(
                 number, train, stop, self._scores(X), self._scores(X_stop), report
             )
-            if asked or self._worn_out(history):
+            if asked or worn_out(history, self.stop_on, self.patience):
                 break
-        if self.patience is not None:
-            history.best = min(history.stages, key=lambda stage: stage.stop_loss).number
+        history.best = kept(history, self.stop_on).number
         for estimator in filter(None, self.estimators_):
             self.cut(estimator, history.best)
         return history
-
-    def _worn_out(self, history: History) -> bool:
-        if self.patience is None:
-            return False
-        losses = [stage.stop_loss for stage in history.stages]
-        return len(losses) - 1 - int(np.argmin(losses)) >= self.patience
 
     def _scores(self, pooled: np.ndarray) -> np.ndarray:
         scores = np.empty((len(pooled), len(self.estimators_)), dtype=np.float32)

@@ -6,22 +6,27 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from benchmark import __version__
 from benchmark.cli import analyses, publishing, runs, tuning
 from benchmark.cli.data import data_app
+from benchmark.cli.evaluate import evaluate
 from benchmark.cli.features import features_app
 from benchmark.cli.forget import forget
+from benchmark.cli.listen import listen
 from benchmark.cli.new import new_app
 from benchmark.cli.paper import paper
 from benchmark.cli.predict import predict
 from benchmark.cli.report import report
 from benchmark.cli.reproduce import reproduce
+from benchmark.cli.visible import Visible
 from benchmark.errors import PolytimbreError
 
 #: The commands, in groups, as ``--help`` lists them.
 GROUPS = {
-    "Run": (runs.run, tuning.tune, tuning.study, predict),
+    "Run": (runs.run, tuning.tune, tuning.study),
+    "Hear": (predict, listen, evaluate),
     "Look": (
         analyses.compare,
         analyses.gap,
@@ -58,6 +63,19 @@ class Grouped(TyperGroup):
                 formatter.write_dl(rows)
 
 
+class Once(TyperCommand):
+    """A command that refuses an option's second value, where only one counts."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as ever, after looking for options that are given twice."""
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for one in given:
+            single = one.param_type_name == "option" and not (one.multiple or one.is_flag)
+            if single and given.count(one) > 1:
+                raise typer.BadParameter("it is given twice: leave one out", ctx=ctx, param=one)
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
     name="polytimbre",
     cls=Grouped,
@@ -74,12 +92,33 @@ for title, commands in GROUPS.items():
         else:
             app.command(command.__name__.replace("_", "-"), rich_help_panel=title)(command)
 
+
+def _once(group: typer.Typer) -> None:
+    for registered in group.registered_commands:
+        registered.cls = Once
+    for below in group.registered_groups:
+        _once(below.typer_instance)
+
+
+_once(app)
 _debug = False
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"polytimbre {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
     global _debug
     _debug = debug
@@ -87,11 +126,16 @@ def _options(
 
 def main() -> None:
     """Run the command; expected errors are one sentence and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):
+    streams = sys.stdout, sys.stderr
+    for stream in streams:
         if isinstance(stream, io.TextIOWrapper):  # not every encoding has a check mark
             stream.reconfigure(errors="replace")
+    sys.stdout, sys.stderr = map(Visible, streams)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # what a full disk says is heard here
     except PolytimbreError as error:
         if _debug:
             raise
@@ -105,3 +149,5 @@ def main() -> None:
         place = error.filename or "the output"
         print(f"error: {place} can't be used: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        sys.stdout, sys.stderr = streams

@@ -65,6 +65,11 @@ def _show(analysis: "Analysis", name: str, fmt: str) -> None:
     print_result(one, result, fmt)
 
 
+def _check_one(first: str, is_first: bool, second: str, is_second: bool) -> None:
+    if is_first and is_second:
+        raise ProtocolError(f"{first} and {second} ask for two tables: leave out one of them")
+
+
 def table(
     name: Annotated[
         str | None, typer.Argument(help="Of the table; all are listed without it.")
@@ -109,6 +114,7 @@ def compare(
     from benchmark.protocol import PARTS
 
     check_name("part", part, PARTS)
+    _check_one("--ranks", ranks, "--per-class", per_class)
     name = "ranks" if ranks else "per_class" if per_class else "comparison"
     analysis = _analysis(store, dataset, model, part, n_resamples=resamples, features=features)
     _show(analysis, name, fmt)
@@ -126,6 +132,7 @@ def gap(
     store: StoreOption = None,
 ) -> None:
     """Show the gap between training and unseen clips, with a verdict for each model."""
+    _check_one("--curves", curves, "--per-class", per_class)
     name = "curves" if curves else "gap_per_class" if per_class else "gap"
     _show(_analysis(store, dataset, model, n_resamples=resamples), name, fmt)
 
@@ -146,15 +153,18 @@ def learning_curve(
     resamples: ResamplesOption = 1000,
     fmt: FormatOption = "table",
 ) -> None:
-    """Train on 10, 20, 50 and 100 % of the groups; say whether more data would pay."""
-    from benchmark.analysis.learning_curve import FRACTIONS
+    """Train on 10, 20, 50 and 100 % of the groups; say whether more data would pay.
+
+    Each seed takes the groups in another random order; there are three orders at least.
+    """
+    from benchmark.analysis.learning_curve import FRACTIONS, in_orders
     from benchmark.runs import suite
 
     chosen = open_store(store)
     data = data_of(dataset, data_root, split, features, layer)
     params, wanted = parse_params(param), []
     for fraction in FRACTIONS:
-        wanted += suite.requests(data, model, seeds_of(seed, seeds), params, fraction)
+        wanted += in_orders(suite.requests(data, model, seeds_of(seed, seeds), params, fraction))
     compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
     analysis = _analysis(chosen.path, dataset, model, n_resamples=resamples, features=features)
     _show(analysis, "learning_curve", fmt)
@@ -177,7 +187,10 @@ def thresholds(
     dataset: StoredOption = None,
     model: ModelsOption = None,
     trials: Annotated[
-        int, typer.Option("--trials", min=1, help="Strengths of shrinking tried a calibration.")
+        int,
+        typer.Option(
+            "--trials", min=1, max=1000, help="Strengths of shrinking tried a calibration."
+        ),
     ] = 30,
     resamples: ResamplesOption = 2000,
     fmt: FormatOption = "table",

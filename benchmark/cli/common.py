@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # imported where they are used: `--help` has to be quick
 
 #: Seeds of one command: every run of them is planned before the first is computed.
 MOST_SEEDS = 1000
+LARGEST_SEED = 2**32 - 1
+#: Processes of one command; more than any machine has cores.
+MOST_WORKERS = 4096
 
 
 def check_name(kind: str, name: str, known: Sequence[str]) -> None:
@@ -108,7 +111,9 @@ ModelsOption = Annotated[
 ]
 SeedOption = Annotated[
     list[int] | None,
-    typer.Option("--seed", min=0, callback=_once, help="One seed; repeat for several."),
+    typer.Option(
+        "--seed", min=0, max=LARGEST_SEED, callback=_once, help="One seed; repeat for several."
+    ),
 ]
 SeedsOption = Annotated[
     int | None,
@@ -122,6 +127,7 @@ WorkersOption = Annotated[
     typer.Option(
         "--workers",
         min=0,
+        max=MOST_WORKERS,
         help="Processes at a time; 0: in this process, for a debugger. [default: the cores]",
     ),
 ]

@@ -1,12 +1,20 @@
 """Commands about data sets."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.cli.common import RootOption, SplitOption
 from benchmark.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from benchmark.contracts.dataset import Dataset
+
+#: Sets of clips with the same features that `data verify` names.
+MOST_SETS = 20
 
 data_app = typer.Typer(help="Download, check and render data sets.", no_args_is_help=True)
 
@@ -39,7 +47,7 @@ def data_verify(
     data_root: RootOption = None,
     split: SplitOption = None,
 ) -> None:
-    """Load a data set, check it against its contract and print what it holds."""
+    """Load a data set, check it, print what it holds, and name clips with the same features."""
     from benchmark.protocol import PARTS, divide
     from benchmark.runs.request import DataRequest, load
 
@@ -52,9 +60,26 @@ def data_verify(
     print(f"observed     {data.y_mask.mean():.1%} of the labels")
     for attribute, values in data.attributes.items():
         print(f"attribute    {attribute}: {len(set(values.tolist()) - {''})} values")
+    for line in _identical(data, division.rows):
+        print(line)
     for part in PARTS:
         labels = division.part(part)
         print(f"{part:<12} {len(labels):>6} clips, {labels.y_positive.sum():>6} observed positives")
+
+
+def _identical(data: "Dataset", rows_of: "dict[str, np.ndarray]") -> list[str]:
+    """Tell of clips with the same features, those in several parts first."""
+    part_of = {row: part for part, rows in rows_of.items() for row in rows.tolist()}
+    told = []
+    for rows in data.identical():
+        parts = [part_of[row] for row in rows.tolist()]
+        names = [f"{data.keys[r]} ({part})" for r, part in zip(rows, parts, strict=True)]
+        told.append((len(set(parts)) == 1, " = ".join(names)))
+    told.sort()
+    lines = [f"identical    {names}" for _, names in told[:MOST_SETS]]
+    if len(told) > MOST_SETS:
+        lines.append(f"identical    {len(told) - MOST_SETS} more sets of clips")
+    return lines
 
 
 @data_app.command("render")

@@ -8,6 +8,7 @@ from benchmark.cli.common import (
     ModelsOption,
     StoredOption,
     StoreOption,
+    check_name,
     open_store,
     read_runs,
     warn,
@@ -16,6 +17,7 @@ from benchmark.errors import PolytimbreError, StoreError
 
 if TYPE_CHECKING:
     from benchmark.runs.reading import Runs
+    from benchmark.runs.record import Record
 
 
 def forget(
@@ -43,6 +45,10 @@ def forget(
             f"{runs.path} is a published set: nothing is removed from one. Publish the runs that "
             "should be in it again"
         )
+    for name in model or []:
+        check_name("model", name, sorted(set().union(*map(_names, runs))))
+    if dataset is not None:
+        check_name("data set", dataset, sorted({record.spec.dataset for record in runs}))
     chosen = _chosen(runs, run_id or [], older, dataset, model or [])
     if not chosen:
         print("there is no such run: nothing is removed")
@@ -78,9 +84,13 @@ def _chosen(
     return {
         record.run_id: describe(record)
         for record in (superseded(runs) if older else runs)
-        if dataset in (None, record.spec.dataset)
-        and (not models or {record.spec.label, record.spec.setting, record.spec.model} & {*models})
+        if dataset in (None, record.spec.dataset) and (not models or _names(record) & {*models})
     }
+
+
+def _names(record: "Record") -> set[str]:
+    """Return what --model may call a run's model."""
+    return {record.spec.label, record.spec.setting, record.spec.model}
 
 
 def _asked(question: str) -> bool:

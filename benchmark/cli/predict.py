@@ -1,33 +1,57 @@
 """The command that points a stored run at recordings."""
 
-import csv
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import StoreOption, check_name, read_runs, warn
+from benchmark.cli.common import ResultsOption, StoreOption, check_name, warn
+from benchmark.cli.hearing import (
+    DataOption,
+    FeaturesOption,
+    HopOption,
+    ModelOption,
+    RunOption,
+    WindowOption,
+    open_run,
+)
+from benchmark.errors import DataError, ProtocolError
 
 if TYPE_CHECKING:
-    import numpy as np
+    from benchmark.predict.choosing import HearingRun
+    from benchmark.predict.recogniser import Heard
 
-    from benchmark.predict import Heard
-
-FORMATS = ("table", "json", "csv")
 BAR = 20
 
 
 def predict(
-    path: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
-    run: Annotated[str, typer.Option("--run", help="Id of a stored run; see `list runs`.")],
-    hop: Annotated[
-        float | None,
-        typer.Option(min=0.01, help="Seconds from window to window. [default: a window's length]"),
+    path: Annotated[
+        list[Path], typer.Argument(help="Audio files, folders, or text files that list them.")
+    ],
+    run: RunOption = None,
+    model: ModelOption = None,
+    dataset: DataOption = None,
+    features: FeaturesOption = None,
+    window: WindowOption = None,
+    hop: HopOption = None,
+    fmt: Annotated[str, typer.Option("--format", help="table, json, csv or audacity.")] = "table",
+    per: Annotated[
+        str, typer.Option(help="A row of csv or json: window, or clip (a row a file).")
+    ] = "window",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write there what would be printed; a folder for many label tracks."),
     ] = None,
-    fmt: Annotated[str, typer.Option("--format", help="table, json or csv.")] = "table",
+    timeline: Annotated[
+        Path | None, typer.Option(metavar="PAGE.html", help="Write a page that plays the file.")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw scores over time; or svg, pdf.")
+    ] = None,
+    results: ResultsOption = None,
     store: StoreOption = None,
 ) -> None:
     """Tell which instruments sound in recordings, and when, by a stored run's model.
@@ -35,34 +59,23 @@ def predict(
     A recording is cut into windows as long as the clips that the model has learnt from. A class
     is present where its score reaches the run's threshold, which was chosen on *select*.
     """
-    from benchmark import predict as engine
-    from benchmark.errors import DataError
-
-    check_name("format", fmt, FORMATS)
-    source = read_runs(store)
-    recogniser, record = engine.recogniser(source, run)
-    thresholds = engine.thresholds(source, record)
-    classes = source.labels(record.spec.division_id)["select"].classes
-    features = "+".join(front_end.name for front_end in recogniser.front_ends)
-    files, unreadable = _files(path), []
-    results: list[tuple[Path, Heard]] = []
-    for file in files:
-        try:
-            heard = recogniser.hear(file, hop)
-        except DataError as error:
-            if len(files) == 1:
-                raise
-            unreadable.append(str(error))
-            continue
-        _warn(file, heard)
-        results.append((file, heard))
-        if fmt == "table":
-            _print_table(file, heard, classes, thresholds)
-    if fmt == "json":
-        about = {"run": record.run_id, "features": features}
-        print(json.dumps([_json(f, h, classes, thresholds, about) for f, h in results], indent=1))
-    elif fmt == "csv":
-        _print_csv(results, classes)
+    files = _files(path)
+    _check(files, fmt, per, out, timeline, figure)
+    heard_by = open_run(run, model, dataset, features, store, results)
+    if window is not None:
+        changed = heard_by.recogniser.with_window(window)
+        heard_by = replace(heard_by, recogniser=changed)
+    unreadable: list[str] = []
+    if fmt == "table" and out is None:
+        _print_head(heard_by)
+    heard = []
+    for one in _hear(heard_by, files, hop, unreadable):
+        heard.append(one)
+        if fmt == "table" and out is None:
+            _print_table(heard_by, one)
+    if fmt != "table" or out is not None:
+        _write(heard_by, heard, fmt, per, out)
+    _draw(heard_by, heard, timeline, figure)
     if unreadable:
         warn(f"{len(unreadable)} of {len(files)} files can't be read:")
         for sentence in unreadable:
@@ -73,88 +86,153 @@ def predict(
 def _files(paths: Sequence[Path]) -> list[Path]:
     from benchmark.audio.files import find_recordings
 
-    return [file for path in paths for file in find_recordings(path)]
+    return list(dict.fromkeys(file for path in paths for file in find_recordings(path)))
 
 
-def _warn(file: Path, heard: "Heard") -> None:
-    if heard.repeated:
-        warn(f"{file} is {heard.seconds:.2f} s long, less than a window: it was repeated")
-    if heard.silent:
-        warn(f"{file} is silent: its scores say nothing")
-
-
-def _print_table(
-    file: Path, heard: "Heard", classes: Sequence[str], thresholds: "np.ndarray"
+def _check(
+    files: Sequence[Path],
+    fmt: str,
+    per: str,
+    out: Path | None,
+    timeline: Path | None,
+    figure: Path | None,
 ) -> None:
-    from rich.table import Table
+    """Refuse what can't be written before anything is computed."""
+    from reports.hearing.text import FORMATS
+
+    check_name("format", fmt, FORMATS)
+    check_name("row", per, ("window", "clip"))
+    if per == "clip" and fmt not in ("csv", "json"):
+        raise ProtocolError("--per clip is for --format csv and json, whose rows are windows")
+    if len(files) > 1 and (timeline or figure):
+        raise ProtocolError("--timeline and --figure show one recording: name one file with them")
+    if len(files) > 1 and fmt == "audacity" and (out is None or out.is_file()):
+        raise ProtocolError("each file has a label track of its own: name a folder with --out")
+    for target in filter(None, (out, timeline, figure)):
+        if not target.absolute().parent.is_dir():
+            raise DataError(f"{target} can't be written: there is no folder {target.parent}")
+    if figure:
+        from reports.hearing.figure import check
+
+        check(figure)
+
+
+def _hear(
+    run: "HearingRun", files: Sequence[Path], hop: float | None, unreadable: list[str]
+) -> "Iterator[Heard]":
+    """Give what is heard in each file; put a sentence into `unreadable` for each that can't be."""
+    from rich.progress import track
 
     from benchmark.cli.screen import console
 
-    table = Table()
-    for name, side in (("instrument", "left"), ("score", "right"), ("", "left"), ("when", "left")):
-        table.add_column(name, justify=side)
-    for i in sorted(range(len(classes)), key=lambda i: -heard.clip[i]):
-        present = heard.clip[i] >= thresholds[i]
-        bar = "█" * round(BAR * float(heard.clip[i]))
-        when = ", ".join(_times(heard, heard.scores[:, i] >= thresholds[i]))
-        row = (classes[i], f"{heard.clip[i]:.2f}", bar, when)
-        table.add_row(*row, style=None if present else "dim")
-    print(f"{file} ({_clock(heard.seconds)})")
-    console().print(table)
+    screen = console(stderr=True)
+    shown = track(files, "files", console=screen, transient=True, disable=not screen.is_terminal)
+    for file in shown if len(files) > 1 else files:
+        try:
+            heard = run.recogniser.hear(file, hop)
+        except DataError as error:
+            if len(files) == 1:
+                raise
+            unreadable.append(str(error))
+            continue
+        for sentence in heard.warnings:
+            warn(sentence)
+        yield heard
 
 
-def _times(heard: "Heard", sounds: "np.ndarray") -> list[str]:
-    """Put the windows in which a class sounds into stretches, as in ``0:00-0:19``."""
-    stretches: list[list[float]] = []
-    for start, end in zip(heard.starts[sounds], heard.ends[sounds], strict=True):
-        if stretches and start <= stretches[-1][1] + 0.01:
-            stretches[-1][1] = end
-        else:
-            stretches.append([start, end])
-    return [f"{_clock(start)}-{_clock(end)}" for start, end in stretches]
+def _write(
+    run: "HearingRun", results: "Sequence[Heard]", fmt: str, per: str, out: Path | None
+) -> None:
+    """Print, or write into a file, what a program reads."""
+    from reports.hearing import text
+
+    windows = per == "window"
+    if fmt == "audacity" and out is not None and (out.is_dir() or len(results) > 1):
+        out.mkdir(exist_ok=True)
+        for heard in results:
+            target = out / f"{heard.file.stem}.txt"
+            target.write_text(text.as_labels(run, heard), encoding="utf-8")
+        return
+    if fmt == "audacity":
+        content = "".join(text.as_labels(run, heard) for heard in results)
+    elif fmt == "csv":
+        content = text.as_csv(run, results, windows)
+    elif fmt == "json":
+        content = text.as_json(run, results, windows) + "\n"
+    else:
+        content = _table_text(run, results)
+    if out is None:
+        sys.stdout.write(content)
+    else:
+        out.write_text(content, encoding="utf-8")
 
 
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+def _draw(
+    run: "HearingRun", results: "Sequence[Heard]", timeline: Path | None, figure: Path | None
+) -> None:
+    for heard in results:  # one at most
+        if timeline:
+            from reports.hearing.timeline import page
+
+            timeline.write_text(page(run, heard), encoding="utf-8")
+        if figure:
+            from reports.hearing.figure import write
+
+            write(run, heard, figure)
 
 
-def _json(
-    file: Path,
-    heard: "Heard",
-    classes: Sequence[str],
-    thresholds: "np.ndarray",
-    about: dict[str, str],
-) -> dict[str, Any]:
-    """Return what is printed of one file; scores as the shortest numbers that are the same."""
+def _table_text(run: "HearingRun", results: "Sequence[Heard]") -> str:
+    """Return the tables as plain text."""
+    import io
 
-    def scores(row: "np.ndarray") -> dict[str, float]:
-        return {name: float(str(value)) for name, value in zip(classes, row, strict=True)}
+    from rich.console import Console
 
-    clip = {
-        name: {"score": score, "threshold": float(threshold), "present": bool(at_least)}
-        for (name, score), threshold, at_least in zip(
-            scores(heard.clip).items(),
-            thresholds,
-            heard.clip >= thresholds.astype(heard.clip.dtype),
-            strict=True,
+    out = io.StringIO()
+    screen = Console(file=out, width=120, highlight=False)
+    for heard in results:
+        screen.print(_title(heard))
+        screen.print(_table(run, heard))
+    return out.getvalue()
+
+
+def _print_head(run: "HearingRun") -> None:
+    print(f"run {run.record.run_id}: {run.title}; threshold {run.thresholds.min():.2f}")
+
+
+def _print_table(run: "HearingRun", heard: "Heard") -> None:
+    from benchmark.cli.screen import console
+
+    print(f"\n{_title(heard)}")
+    console().print(_table(run, heard))
+
+
+def _title(heard: "Heard") -> str:
+    from reports.hearing.text import clock
+
+    return f"{heard.file} ({clock(heard.seconds)})"
+
+
+def _table(run: "HearingRun", heard: "Heard") -> object:
+    """Return the classes by score, with a bar, when they sound, and how well the run knows them."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from reports.hearing.text import clock
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("instrument", "score", "", "when", "AP", "chance", ""):
+        side = "right" if name in ("score", "AP", "chance") else "left"
+        table.add_column(name, justify=side, no_wrap=name != "when")
+    known = run.knowledge
+    for c in sorted(range(len(run.classes)), key=lambda c: -heard.clip[c]):
+        stretches = heard.stretches(c, run.thresholds[c])
+        when = ", ".join(f"{clock(start)}–{clock(end)}" for start, end in stretches)
+        ap, prior = (
+            "–" if value != value else f"{value:.2f}"
+            for value in (known.average_precision[c], known.prior[c])
         )
-    }
-    windows = [
-        {"start": round(float(start), 3), "end": round(float(end), 3), "scores": scores(row)}
-        for start, end, row in zip(heard.starts, heard.ends, heard.scores, strict=True)
-    ]
-    return {
-        "file": str(file),
-        **about,
-        "duration": round(heard.seconds, 3),
-        "clip": clip,
-        "windows": windows,
-    }
-
-
-def _print_csv(results: "Sequence[tuple[Path, Heard]]", classes: Sequence[str]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["file", "start", "end", *classes])
-    for file, heard in results:
-        for start, end, row in zip(heard.starts, heard.ends, heard.scores, strict=True):
-            writer.writerow([file, f"{start:.3f}", f"{end:.3f}", *(str(value) for value in row)])
+        style = "dim" if not known.known[c] else "bold" if stretches else None
+        bar = "█" * round(BAR * float(heard.clip[c]))
+        row = (run.classes[c], f"{heard.clip[c]:.2f}", bar, when, ap, prior, known.why_not(c))
+        table.add_row(*row, style=style)
+    return table

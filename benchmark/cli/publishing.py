@@ -33,6 +33,10 @@ def publish(
         list[str] | None,
         typer.Option("--audit", help="A run trained as published, for the audit alone; repeat."),
     ] = None,
+    with_model: Annotated[
+        list[str] | None,
+        typer.Option(help="A published run whose model is shipped, for `predict`; repeat."),
+    ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Publish the audit of OpenMIC's labels, from this file.")
     ] = None,
@@ -71,12 +75,14 @@ def publish(
         return
     chosen = read_runs(store)
     runs, audited = _chosen(chosen, run_id or [], dataset, audit or [])
+    shipped = _shipped(with_model or [], runs)
     for name in sorted({record.spec.dataset for record in runs}):
         made = publishing.publish(
             [record for record in runs if record.spec.dataset == name],
             [record for record in audited if record.spec.dataset == name],
             chosen,
             target,
+            with_models=[r.run_id for r in shipped if r.spec.dataset == name],
             storage=studies.address_of(storage, chosen),
             data_root=data_root.resolve() if data_root else None,
             follow=_follow(f"tables of {name}"),
@@ -107,6 +113,20 @@ def _chosen(
             default = name_of(record.spec.protocol_id) == "default"
             (runs if default else audited).setdefault(record.run_id, record)
     return list(runs.values()), list(audited.values())
+
+
+def _shipped(run_ids: Sequence[str], runs: "Sequence[Record]") -> "list[Record]":
+    """Return the runs whose models are shipped; each has to be published."""
+    shipped = []
+    for run_id in run_ids:
+        found = [record for record in runs if run_id and record.run_id.startswith(run_id)]
+        if len(found) != 1:
+            raise ProtocolError(
+                f"--with-model {run_id!r} names {len(found)} of the runs to publish: it takes the"
+                " id of one"
+            )
+        shipped += found
+    return shipped
 
 
 def _check(results: Path, data_root: Path | None, store: "Runs | None") -> None:

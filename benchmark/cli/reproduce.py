@@ -38,6 +38,10 @@ def reproduce(
     layer: LayerOption = None,
     results: ResultsOption = None,
     store: StoreOption = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep the run, with its model, in this store."),
+    ] = None,
     fmt: FormatOption = "table",
 ) -> None:
     """Run a published or stored run again as recorded; show what differs, bit by bit.
@@ -48,7 +52,7 @@ def reproduce(
     """
     try:
         rerun = partial(_prepare, data_root, features, layer)
-        reproduced = _reproduce(run_id, rerun, results, store, fmt)
+        reproduced = _reproduce(run_id, rerun, results, store, keep, fmt)
     except KeyboardInterrupt:
         warn("interrupted; nothing was stored")
         raise typer.Exit(130) from None
@@ -61,6 +65,7 @@ def _reproduce(
     prepare: "Callable[[Record], Rerun]",
     results: Path | None,
     store: Path | None,
+    keep: Path | None,
     fmt: str,
 ) -> bool:
     import tempfile
@@ -70,6 +75,7 @@ def _reproduce(
     from benchmark.runs.store import Store
     from reports.tables import reproduction as report
 
+    kept = Store(keep) if keep else None  # refused before it is computed
     source, record = published.find(run_id, _sources(results, store))
     rerun = prepare(record)
     where = f"published set {source.path.name!r}"
@@ -86,6 +92,9 @@ def _reproduce(
             _say([*advice, f"not reproduced: it fails here: {failure}"], fmt)
             return False
         made = fresh.get(rerun.run_id)
+        if kept is not None:  # an empty store is false
+            kept.take(made, fresh)
+            _say([f"kept with its model as run {made.run_id} in {kept.path}"], fmt)
         result = again.compare(source, record, fresh, made, rerun.circumstances)
     _print(result, advice, fmt)
     return result.reproduced

@@ -31,7 +31,8 @@ from benchmark.cli.common import (
     read_runs,
     seeds_of,
 )
-from benchmark.errors import ProtocolError
+from benchmark.errors import PluginError, ProtocolError, UnknownNameError
+from benchmark.workers.jobs import Job
 
 if TYPE_CHECKING:
     from benchmark.runs.reading import Runs
@@ -149,24 +150,36 @@ def check(
     data_root: RootOption = None,
 ) -> None:
     """Hold a model, a front end or a data set against its contract, rule by rule."""
-    import os
-
-    from benchmark.workers.threads import SINGLE_THREAD
-
-    os.environ.update(SINGLE_THREAD)  # as in a run; libraries read it when they are imported
     from benchmark.cli.features import features_verify
     from benchmark.plugins import checks, registry
 
     if name in registry.models().plugins:
-        kind, rules = "model", checks.check_model(registry.models().get(name))
+        _check("model", name, Job(name, checks.report_model, (name,)))
     elif name in registry.frontends().plugins:
-        return features_verify(name)
+        features_verify(name)
     elif name in registry.datasets().plugins:
-        kind, rules = "data set", checks.check_dataset(registry.datasets().get(name), data_root)
-    else:  # no plugin of that name: its failure to load, or the nearest model
-        registry.models().get(name)
-    for rule in rules:
-        print(f"holds: {rule}", flush=True)
+        _check("data set", name, Job(name, checks.report_dataset, (name, data_root)))
+    else:  # its failure to load, or the nearest of all names
+        kinds = (registry.models(), registry.frontends(), registry.datasets())
+        for known in kinds:
+            known.refuse_broken(name)
+        names = [one for known in kinds for one in known.plugins]
+        raise UnknownNameError("model, front end or data set", name, names)
+
+
+def _check(kind: str, name: str, job: Job) -> None:
+    """Show each rule that holds; a process of its own is one that a plugin may end."""
+    from contextlib import closing
+
+    from benchmark.workers.processes import Processes
+
+    with Processes(1) as executor, closing(executor.run([job])) as events:
+        for event in events:
+            if event.kind == "stage":
+                print(f"holds: {event.value}", flush=True)
+            elif event.kind in ("refused", "crashed"):
+                ended = "" if event.kind == "refused" else f"{kind} {name!r} could not be checked: "
+                raise PluginError(f"{ended}{event.value}")
     print(f"{kind} {name!r} holds to the contract")
 
 

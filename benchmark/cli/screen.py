@@ -1,14 +1,17 @@
 """What the terminal shows while runs are computed."""
 
+import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 
+from benchmark.cli.visible import Visible, visible
 from benchmark.contracts.model import Stage
 from benchmark.runs.suite import Unit
 from benchmark.tuning.studies import Study
@@ -23,10 +26,22 @@ MARKS = {
 }
 
 
+class Screen(Console):
+    """A console that draws on the terminal, and lets no text that it is given do so."""
+
+    def render(self, *args: Any, **settings: Any) -> Iterator[Segment]:
+        """Render as ever, control characters in texts spelled out."""
+        for segment in super().render(*args, **settings):
+            text, style, control = segment
+            yield segment if control else Segment(visible(text), style)
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return a console; where no terminal tells its width, wide enough for a table."""
-    out = Console(stderr=stderr, highlight=False)
-    return out if out.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+    stream = sys.stderr if stderr else sys.stdout
+    file = stream.inner if isinstance(stream, Visible) else stream
+    out = Screen(file=file, highlight=False)
+    return out if out.is_terminal else Screen(file=file, highlight=False, width=160)
 
 
 def line(kind: str, label: str, detail: str = "") -> str:
@@ -77,6 +92,7 @@ class Failure:
 def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list[Failure]:
     """Show the suite's events as they come, and return what failed."""
     labels = {unit.run_id: unit.label for unit in units}
+    unlabelled = {unit.run_id for unit in units if unit.unlabelled}
     failures: list[Failure] = []
     with _progress(out) as progress:
         overall = progress.add_task("runs", total=len(units), detail="")
@@ -93,7 +109,10 @@ def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list
             else:
                 progress.remove_task(tasks.pop(event.key))
                 progress.advance(overall)
-                failures += _finish(event, labels[event.key], out)
+                if event.kind == "done" and event.key in unlabelled:
+                    out.print(line("cached", labels[event.key], "its labels are stored again"))
+                else:
+                    failures += _finish(event, labels[event.key], out)
     return failures
 
 
@@ -120,6 +139,14 @@ def follow_study(study: Study, events: Iterable[Event], out: Console) -> None:
             so_far = f"best {best:.3f}" if best > 0 else "none complete"
             others = ", waiting for other processes" if event.kind == "waiting" else ""
             progress.update(overall, completed=done, detail=f"{so_far}, {left}{others}")
+
+
+def follow_comparison(fits: Iterable[tuple[int, int]], out: Console) -> None:
+    """Show how far the comparison of a study's best trials is."""
+    with _progress(out) as progress:
+        task = progress.add_task("the best trials again", total=None, detail="")
+        for ended, total in fits:
+            progress.update(task, completed=ended, total=total)
 
 
 def _time_left(elapsed: float, done: int, left: int) -> str:

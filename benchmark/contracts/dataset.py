@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -59,9 +59,39 @@ class Part(Labels):
     ----------
     X : ndarray, shape (n_clips, n_frames, n_features), uint8 or float32
         Frame-wise features.
+    auxiliary : Auxiliary or None
+        Beside the clips to train on: further clips with classes of their own. Only a model with
+        ``uses_auxiliary = True`` gets them, and only from a data set that has some.
     """
 
     X: np.ndarray = field(kw_only=True)
+    auxiliary: "Auxiliary | None" = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Auxiliary(Part):
+    """Further training clips of a data set, labelled with classes of their own.
+
+    A model may learn from them what helps with the classes that count: they are scored nowhere.
+    The clips of the data set's own training partition may be among them.
+
+    Attributes
+    ----------
+    X : ndarray
+        Features of the same kind, frames and width as the data set's.
+    y_true, y_mask : ndarray, shape (n_auxiliary, n_auxiliary_classes)
+    groups : ndarray of str, shape (n_auxiliary,)
+        Named like the data set's. The protocol keeps from a model every clip whose group has a
+        clip that the model is not trained on.
+    """
+
+    groups: np.ndarray = field(kw_only=True)
+
+    def without(self, groups: np.ndarray) -> "Auxiliary":
+        """Return the clips of other groups than these."""
+        rows = ~np.isin(self.groups, groups)
+        arrays = {name: getattr(self, name)[rows] for name in ("X", "y_true", "y_mask", "groups")}
+        return Auxiliary(**arrays, classes=self.classes)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,8 +125,12 @@ class Dataset:
     features : str
         The front end that `X` comes from, or what else these features are called; the engine
         fills in what the plugin declares.
+    further_features : mapping of str to ndarray, shape (n_clips, n_frames, n_features)
+        Other features of the clips that come with the data, by the name that ``--features`` takes.
     origin : str, optional
         Fingerprint of the data set whose features :meth:`with_features` has replaced.
+    auxiliary : Auxiliary, optional
+        Further clips to learn from, none of a group of the test partition.
 
     Raises
     ------
@@ -119,62 +153,47 @@ class Dataset:
     attributes: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     audio_path: Callable[[str], Path] | None = field(default=None, repr=False)
     features: str = OWN
+    further_features: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     origin: str | None = None
+    auxiliary: Auxiliary | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("keys", "groups", "partition"):
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
         attributes = {name: np.array(values) for name, values in self.attributes.items()}
         object.__setattr__(self, "attributes", attributes)
-        self._check_shapes()
-        self._check_values()
+        _check_labelled(self, ("keys", "groups", "partition"), self._fail)
+        self._check_keys()
         self._check_partition()
         self._check_attributes()
-        object.__setattr__(self, "y_true", np.where(self.y_mask, self.y_true, np.float32(0)))
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, np.ndarray):
-                value = value.view()
-                value.flags.writeable = False
-                object.__setattr__(self, item.name, value)
+        _freeze(self)
         for values in self.attributes.values():
             values.flags.writeable = False
+        if self.auxiliary is not None:
+            # a copy: what the data set holds is checked and immutable
+            object.__setattr__(self, "auxiliary", replace(self.auxiliary))
+            self._check_auxiliary(self.auxiliary)
+            _freeze(self.auxiliary)
 
     def _fail(self, problem: str) -> None:
         raise DataError(f"data set {self.name!r}: {problem}")
 
-    def _check_shapes(self) -> None:
-        if self.X.ndim != 3 or 0 in self.X.shape:
-            self._fail(f"X must have shape (n_clips, n_frames, n_features), got {self.X.shape}")
-        if self.X.dtype not in (np.uint8, np.float32):
-            self._fail(f"X must be uint8 or float32, got {self.X.dtype}")
-        if len(set(self.classes)) != len(self.classes):
-            self._fail("classes holds a name twice")
-        labels = (len(self.X), len(self.classes))
-        for name, dtype, shape in (
-            ("y_true", np.dtype("float32"), labels),
-            ("y_mask", np.dtype("bool"), labels),
-            ("keys", None, labels[:1]),
-            ("groups", None, labels[:1]),
-            ("partition", None, labels[:1]),
+    def _check_auxiliary(self, auxiliary: Auxiliary) -> None:
+        _check_labelled(auxiliary, ("groups",), lambda text: self._fail(f"auxiliary clips: {text}"))
+        for what, own, theirs in (
+            ("frames and features", self.X.shape[1:], auxiliary.X.shape[1:]),
+            ("type", self.X.dtype, auxiliary.X.dtype),
         ):
-            array = getattr(self, name)
-            if array.shape != shape:
-                self._fail(f"{name} must have shape {shape}, got {array.shape}")
-            if dtype is None and array.dtype.kind != "U":
-                self._fail(f"{name} must be an array of str, got {array.dtype}")
-            if dtype is not None and array.dtype != dtype:
-                self._fail(f"{name} must be {dtype}, got {array.dtype}")
+            if own != theirs:
+                self._fail(f"auxiliary clips must have the {what} of X, {own}, got {theirs}")
+        shared = sorted({*auxiliary.groups.tolist()} & self._groups_of("test"))
+        if shared:
+            self._fail(f"{len(shared)} test group(s) have auxiliary clips, first {shared[0]!r}")
 
-    def _check_values(self) -> None:
-        if self.X.dtype == np.float32 and not np.isfinite(self.X).all():
-            bad = self.keys[~np.isfinite(self.X).all(axis=(1, 2))]
-            self._fail(f"X holds NaN or infinite values, first in clip {str(bad[0])!r}")
-        observed = self.y_true[self.y_mask]
-        if not np.isfinite(observed).all():
-            self._fail("y_true holds NaN or infinite values where y_mask is True")
-        if observed.size and (observed.min() < 0 or observed.max() > 1):
-            self._fail("y_true holds relevance outside [0, 1]")
+    def _groups_of(self, partition: str) -> set[str]:
+        return set(self.groups[self.partition == partition].tolist())
+
+    def _check_keys(self) -> None:
         unique, counts = np.unique(self.keys, return_counts=True)
         if len(unique) != len(self.keys):
             self._fail(f"duplicate key {str(unique[counts > 1][0])!r}")
@@ -183,7 +202,7 @@ class Dataset:
         unknown = sorted(set(self.partition.tolist()) - {"train", "test"})
         if unknown:
             self._fail(f"partition must hold 'train' and 'test' only, got {unknown[0]!r}")
-        train, test = (set(self.groups[self.partition == p].tolist()) for p in ("train", "test"))
+        train, test = self._groups_of("train"), self._groups_of("test")
         if not train or not test:
             self._fail(f"the {'train' if not train else 'test'} partition is empty")
         if shared := sorted(train & test):
@@ -212,6 +231,14 @@ class Dataset:
             f" {self.X.dtype}",
             "classes": f"{len(self.classes)}, {self.y_mask.mean():.1%} of the labels observed",
             **({"attributes": ", ".join(self.attributes)} if self.attributes else {}),
+            **self._auxiliary_facts(),
+        }
+
+    def _auxiliary_facts(self) -> dict[str, str]:
+        if self.auxiliary is None:
+            return {}
+        return {
+            "auxiliary": f"{len(self.auxiliary):,} clips of {len(self.auxiliary.classes)} classes"
         }
 
     def __repr__(self) -> str:
@@ -223,7 +250,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the content: features, labels, masks, keys, groups and partition.
+        """SHA-256 of the content: features, labels, masks, keys, groups, partition, auxiliary.
 
         Of a data set on other features than its own, that of the data set on its own: so runs
         on either are divided into the same parts and can be compared.
@@ -231,15 +258,11 @@ class Dataset:
         if self.origin is not None:
             return self.origin
         digest = hashlib.sha256()
-        for name in ("X", "y_true", "y_mask", "keys", "groups", "partition"):
-            array = getattr(self, name)
-            if array.dtype.kind == "U":
-                content = "\n".join(array.tolist()).encode()
-            else:
-                content = np.ascontiguousarray(array).data
-            digest.update(f"{name} {array.shape}".encode())
-            digest.update(content)
-        digest.update("\n".join(self.classes).encode())
+        own = ("X", "y_true", "y_mask", "keys", "groups", "partition")
+        _digest(digest, self, own)
+        if self.auxiliary is not None:
+            digest.update(b"auxiliary")
+            _digest(digest, self.auxiliary, ("X", "y_true", "y_mask", "groups"))
         return digest.hexdigest()
 
     @cached_property
@@ -273,11 +296,75 @@ class Dataset:
         >>> data.with_features("loudness", loudness).X.shape
         (6000, 10, 1)
         """
-        return replace(self, features=name, X=X, origin=self.fingerprint)
+        # auxiliary clips have the data set's own features
+        return replace(self, features=name, X=X, origin=self.fingerprint, auxiliary=None)
+
+    def identical(self) -> list[np.ndarray]:
+        """Return the rows of clips whose features are the same to the last bit, set by set."""
+        rows_of: dict[bytes, list[int]] = {}
+        for row, features in enumerate(self.X):
+            digest = hashlib.sha256(np.ascontiguousarray(features).data).digest()
+            rows_of.setdefault(digest, []).append(row)
+        return [np.array(rows) for rows in rows_of.values() if len(rows) > 1]
 
     def part(self, rows: np.ndarray) -> Part:
         """Return the clips at `rows` (int or bool indices) as a :class:`Part`."""
         return Part(self.y_true[rows], self.y_mask[rows], classes=self.classes, X=self.X[rows])
+
+
+def _check_labelled(one: Any, names: tuple[str, ...], fail: Callable[[str], None]) -> None:
+    """Check features and labels of clips, and the arrays of `names`, one text a clip."""
+    if one.X.ndim != 3 or 0 in one.X.shape:
+        fail(f"X must have shape (n_clips, n_frames, n_features), got {one.X.shape}")
+    if one.X.dtype not in (np.uint8, np.float32):
+        fail(f"X must be uint8 or float32, got {one.X.dtype}")
+    if len(set(one.classes)) != len(one.classes):
+        fail("classes holds a name twice")
+    labels = (len(one.X), len(one.classes))
+    for name, dtype, shape in (
+        ("y_true", np.dtype("float32"), labels),
+        ("y_mask", np.dtype("bool"), labels),
+        *((name, None, labels[:1]) for name in names),
+    ):
+        array = getattr(one, name)
+        if array.shape != shape:
+            fail(f"{name} must have shape {shape}, got {array.shape}")
+        if dtype is None and array.dtype.kind != "U":
+            fail(f"{name} must be an array of str, got {array.dtype}")
+        if dtype is not None and array.dtype != dtype:
+            fail(f"{name} must be {dtype}, got {array.dtype}")
+    if one.X.dtype == np.float32 and not np.isfinite(one.X).all():
+        bad = getattr(one, names[0])[~np.isfinite(one.X).all(axis=(1, 2))]
+        fail(f"X holds NaN or infinite values, first in clip {str(bad[0])!r}")
+    observed = one.y_true[one.y_mask]
+    if not np.isfinite(observed).all():
+        fail("y_true holds NaN or infinite values where y_mask is True")
+    if observed.size and (observed.min() < 0 or observed.max() > 1):
+        fail("y_true holds relevance outside [0, 1]")
+
+
+def _freeze(one: Any) -> None:
+    """Set labels that were not observed to 0, and make every array read-only."""
+    object.__setattr__(one, "y_true", np.where(one.y_mask, one.y_true, np.float32(0)))
+    for item in fields(one):
+        value = getattr(one, item.name)
+        if isinstance(value, np.ndarray):
+            value = value.view()
+            value.flags.writeable = False
+            object.__setattr__(one, item.name, value)
+
+
+def _digest(digest: Any, one: Any, names: tuple[str, ...]) -> None:
+    """Hash arrays of clips, by name, and the classes."""
+    for name in names:
+        array = getattr(one, name)
+        if array.dtype.kind == "U":
+            content = "\n".join(array.tolist()).encode()
+        else:
+            content = np.ascontiguousarray(array).data
+        digest.update(f"{name} {array.shape}".encode())
+        digest.update(content)
+    digest.update("\n".join(one.classes).encode())
 
 
 class DatasetPlugin(ABC):
@@ -302,6 +389,8 @@ class DatasetPlugin(ABC):
     #: Files with more features of the same clips, by the front end that they come from; see
     #: :mod:`benchmark.datasets.reading.embedded`.
     feature_files: ClassVar[Mapping[str, Path]] = {}
+    #: Whether `load` gives auxiliary clips: where not, models that want some run only by name.
+    offers_auxiliary: ClassVar[bool] = False
 
     @abstractmethod
     def load(self, root: Path | None, split: str) -> Dataset:

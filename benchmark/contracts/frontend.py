@@ -62,6 +62,8 @@ class FrontEnd(ABC):
     dtype: ClassVar[type[np.uint8] | type[np.float32]]
     #: Distributions whose versions the features rest on.
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
+    #: What to know before scores that rest on its features are believed: a sentence, or nothing.
+    caveat: ClassVar[str] = ""
     #: Files of pretrained weights.
     weights: ClassVar[tuple[Weights, ...]] = ()
 

@@ -104,11 +104,13 @@ class Model(ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     #: Named parameter settings, asked for as ``model:preset``.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    #: What `search_space` has to be told, under the names that it suggests and that are no
-    #: parameters', to give the defaults: tuning then learns from its first trial, the default.
+    #: The values with which `search_space` gives the default parameters, for each suggested name
+    #: that is not itself a parameter. Tuning needs them to enter the default as its first trial.
     default_point: ClassVar[Mapping[str, Any]] = {}
     #: False for a model that ignores its seed: it runs once.
     seeded: ClassVar[bool] = True
+    #: True for a model that learns from ``train.auxiliary`` too, where a data set has such clips.
+    uses_auxiliary: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, train: Part, stop: Part, *, seed: int, report: Report | None = None) -> History:
@@ -117,7 +119,9 @@ class Model(ABC):
         Parameters
         ----------
         train, stop : Part
-            Only entries with ``y_mask`` True may be used.
+            Only entries with ``y_mask`` True may be used. Where the class says
+            ``uses_auxiliary = True``, ``train.auxiliary`` holds further clips with classes of
+            their own, or None if the data set has none.
         seed : int
             In [0, 2**32). The same seed gives the same bits.
         report : callable, optional

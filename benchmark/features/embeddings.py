@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import DataError
-from benchmark.reading.npz import NpzReader
+from benchmark.reading.files import open_binary
+from benchmark.reading.npz import MAX_FILE_BYTES, NpzReader
 
 #: Of an array that is read: 20,000 clips of 100 frames with 1,024 features have as many.
 MAX_VALUES = 1 << 31
 #: What a file may be called.
 SUFFIXES = (".npz", ".parquet")
+#: Bytes that an archive may hold unpacked, whatever it takes packed; beyond, `RATIO` times that.
+UNPACKED, RATIO = 1 << 26, 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +138,10 @@ def _check(path: Path, keys: np.ndarray, X: np.ndarray, layer: int | None) -> np
 def _read_npz(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
     with NpzReader(path) as npz:
         npz.require("key", "X")
+        try:
+            _check_claim(path, npz.claimed)
+        except ValueError as error:
+            npz.fail(f"{error}, more than such a file can")
         shapes = {name: npz.shape(name) for name in ("key", "X")}
         for name, shape in shapes.items():
             if math.prod(shape) > MAX_VALUES:
@@ -144,12 +151,19 @@ def _read_npz(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
 
 
 def _load(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        pickled = "ickle" in str(error)
-        reason = "it holds Python objects (a pickle), which are never loaded" if pickled else error
-        raise DataError(f"{path} can't be read: {reason}. Write it by numpy.save") from error
+    with open_binary(path, MAX_FILE_BYTES, "write it by numpy.save") as file:
+        try:
+            return np.lib.format.read_array(file, allow_pickle=False)
+        except Exception as error:  # numpy raises many kinds
+            objects = "it holds Python objects (a pickle), which are never loaded"
+            reason = objects if "ickle" in str(error) else error or type(error).__name__
+            raise DataError(f"{path} can't be read: {reason}. Write it by numpy.save") from error
+
+
+def _check_claim(path: Path, claimed: int) -> None:
+    """Raise ValueError where a file says that it holds more than a file of its size can."""
+    if claimed > UNPACKED + RATIO * path.stat().st_size:
+        raise ValueError(f"it claims to hold {claimed >> 20} MiB")
 
 
 def _read_folder(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
@@ -177,10 +191,14 @@ def _read_parquet(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
         raise DataError(
             f'{path} needs pyarrow: `pip install "polytimbre[parquet]"`, or write a .npz'
         ) from error
-    try:
-        table = parquet.read_table(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"{path} can't be read: {error}") from error
+    with open_binary(path, MAX_FILE_BYTES, "write it by pyarrow") as file:
+        try:
+            stored = parquet.ParquetFile(file)
+            groups = map(stored.metadata.row_group, range(stored.metadata.num_row_groups))
+            _check_claim(path, sum(group.total_byte_size for group in groups))
+            table = stored.read()
+        except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
+            raise DataError(f"{path} can't be read: {error}") from error
     missing = [name for name in ("key", "X") if name not in table.column_names]
     if missing:
         held = ", ".join(table.column_names)
@@ -200,5 +218,5 @@ def _read_parquet(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_binary(path, MAX_FILE_BYTES, "write it anew") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,21 +1,21 @@
-"""Log-mel features of audio, with numpy alone and the same bytes in every process.
+"""Log-mel features of audio, with the same bytes in every process.
 
 A clip becomes frames of 0.96 s, the length of AudioSet's VGGish frames. Each frame is
 described by the mean and the standard deviation, over its 48 short-time spectra, of the
 level in 64 mel bands. Levels are relative to the clip's own, so that gain plays no part.
-Everything is computed in float64, band by band without BLAS (whose
-order of summation depends on the processor), and rounded to uint8 at the end, so that
-differences in the last bits between machines do not reach the result.
+Everything is computed in float64 and rounded to uint8 at the end, so that differences in the
+last bits between machines do not reach the result.
 """
 
 from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from benchmark.contracts.frontend import FrontEnd
 from benchmark.errors import DataError
+from benchmark.features.pretrained.threads import single_threaded
+from benchmark.features.spectra import MelFilters, mel_power
 
 #: Length of a frame in seconds.
 FRAME_SECONDS = 0.96
@@ -31,8 +31,6 @@ CENTRE = 96
 MEAN_STEPS, STD_STEPS = 2.0, 5.0
 
 _WINDOW_SECONDS, _HOP_SECONDS = 0.04, 0.02
-#: Windows that are transformed at once: few enough to stay in the processor's cache.
-_TOGETHER = 48
 
 
 def logmel(signal: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -85,41 +83,28 @@ def logmel(signal: np.ndarray, sample_rate: int) -> np.ndarray:
     return np.concatenate([mean, std], axis=1).clip(0, 255).astype(np.uint8)
 
 
+@single_threaded
 def _band_levels(signal: np.ndarray, sample_rate: int, hop: int) -> np.ndarray:
     """Return levels in dB, shape (n_hops, 64); the last window is padded with zeros."""
     length = round(_WINDOW_SECONDS * sample_rate)
     window = np.hanning(length + 1)[:-1]
-    windows = sliding_window_view(np.concatenate([signal, np.zeros(length)]), length)[::hop]
-    windows = windows[: len(signal) // hop]
     # A full-scale sine has amplitude sum(window) / 2 in its spectral line.
-    scale = 1 / (window.sum() / 2)
+    window /= window.sum() / 2
     n_fft = 1 << (length - 1).bit_length()
-    power = np.empty((len(windows), n_fft // 2 + 1))
-    for start in range(0, len(windows), _TOGETHER):
-        spectra = np.fft.rfft(windows[start : start + _TOGETHER] * window, n_fft)
-        square = (spectra.real * scale) ** 2 + (spectra.imag * scale) ** 2
-        power[start : start + _TOGETHER] = square
-    bands = [
-        (power[:, first : first + len(weights)] * weights).sum(axis=1)
-        for first, weights in _mel_filters(sample_rate, n_fft)
-    ]
-    floor = 10 ** (FLOOR_DB / 10)
-    return 10 * np.log10(np.maximum(np.stack(bands, axis=1), floor))
+    padded = np.concatenate([signal, np.zeros(length - hop)])
+    power = mel_power(padded, window, hop, n_fft, _mel_filters(sample_rate, n_fft))
+    return 10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))
 
 
 @lru_cache(maxsize=8)
-def _mel_filters(sample_rate: int, n_fft: int) -> tuple[tuple[int, np.ndarray], ...]:
-    """Return the first bin and the weights of each triangular filter."""
+def _mel_filters(sample_rate: int, n_fft: int) -> MelFilters:
+    """Return triangular filters, from the edges of their neighbours to their own centre."""
     mel = np.linspace(_to_mel(LOWEST_HZ), _to_mel(HIGHEST_HZ), N_BANDS + 2)
     edges = 700 * (10 ** (mel / 2595) - 1)
-    hertz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
-    filters = []
-    for low, centre, high in zip(edges, edges[1:], edges[2:], strict=False):
-        rising, falling = (hertz - low) / (centre - low), (high - hertz) / (high - centre)
-        weights = np.minimum(rising, falling).clip(0)
-        bins = np.flatnonzero(weights)
-        filters.append((int(bins[0]), weights[bins[0] : bins[-1] + 1]))
-    return tuple(filters)
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    hertz = np.arange(n_fft // 2 + 1)[:, None] * sample_rate / n_fft
+    rising, falling = (hertz - low) / (centre - low), (high - hertz) / (high - centre)
+    return MelFilters.of(np.minimum(rising, falling).clip(0))
 
 
 def _to_mel(hertz: float) -> float:
@@ -133,6 +118,10 @@ class LogMel(FrontEnd):
     description: ClassVar[str] = (
         "mean and standard deviation of the level in 64 mel bands; needs no weights, and does"
         " not carry over well from rendered clips to recordings"
+    )
+    caveat: ClassVar[str] = (
+        "what a model learns from log-mel features of rendered clips does not carry over to"
+        " recordings: its scores are little better than chance there"
     )
     citation: ClassVar[str] = (
         "S. Davis and P. Mermelstein, Comparison of Parametric Representations for Monosyllabic"

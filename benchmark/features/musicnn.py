@@ -15,6 +15,7 @@ from benchmark.contracts.frontend import FrontEnd, Weights
 from benchmark.features.pretrained import files
 from benchmark.features.pretrained.checkpoints import read_bundle
 from benchmark.features.pretrained.threads import single_threaded
+from benchmark.features.spectra import MelFilters, mel_power
 
 N_FFT, HOP, N_BANDS = 512, 256, 96
 #: Spectra that the network pools over, 3 s, and those from one frame to the next.
@@ -75,14 +76,18 @@ class Musicnn(FrontEnd):
     @single_threaded
     def layers(self, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the last hidden layer, (n_frames, 200), and the tags, (n_frames, 50), float32."""
+        return _network().tail(self.pooled(signal))
+
+    @single_threaded
+    def pooled(self, signal: np.ndarray) -> np.ndarray:
+        """Return maximum and mean of all layers over 3 s, (n_frames, 1506), float32."""
         n_frames = self.check_signal(signal)
-        network = _network()
         spectra = log_mel(signal[: self.n_samples(n_frames)])[: n_frames * STEP]
-        layers = network.layers(spectra)
+        layers = _network().layers(spectra)
         last = max(0, len(layers) - POOLED)
         # Around the middle of each frame; inside the clip, so that all are as long.
         starts = [min(max(0, i * STEP + (STEP - POOLED) // 2), last) for i in range(n_frames)]
-        return network.tail(np.stack([pool(layers[s : s + POOLED]) for s in starts]))
+        return np.stack([pool(layers[s : s + POOLED]) for s in starts])
 
 
 class MusicnnTags(Musicnn):
@@ -96,6 +101,22 @@ class MusicnnTags(Musicnn):
     def extract(self, signal):
         """See :meth:`benchmark.contracts.frontend.FrontEnd.extract`."""
         return self.layers(signal)[1]
+
+
+class MusicnnPooled(Musicnn):
+    """All layers of musicnn below its last hidden one, for each 0.96 s with its surroundings."""
+
+    name: ClassVar[str] = "musicnn-pooled"
+    description: ClassVar[str] = (
+        "maximum and mean over 3 s of musicnn's convolutions, more than its last layer keeps;"
+        " 9.5 MB of weights"
+    )
+    n_features: ClassVar[int] = 1506
+    dtype: ClassVar[type] = np.float32
+
+    def extract(self, signal):
+        """See :meth:`benchmark.contracts.frontend.FrontEnd.extract`."""
+        return self.pooled(signal)
 
 
 def quantise(hidden: np.ndarray) -> np.ndarray:
@@ -128,18 +149,15 @@ def log_mel(signal: np.ndarray) -> np.ndarray:
 
 def mel_spectra(signal: np.ndarray) -> np.ndarray:
     """Compute mel power spectra, centred on every 256th sample, with zeros at both ends."""
+    # in 64 bits: differences in the last of 32 would move values across a step of 16
     padded = np.pad(np.asarray(signal, dtype=np.float64), N_FFT // 2)
     window = np.hanning(N_FFT + 1)[:-1]
-    spectra = np.fft.rfft(sliding_window_view(padded, N_FFT)[::HOP] * window)
-    # Single precision from here on, as in librosa: rounding to 16 bits shows the difference.
-    spectra = spectra.astype(np.complex64)
-    power = spectra.real**2 + spectra.imag**2
-    return power @ _mel_filters()
+    return mel_power(padded, window, HOP, N_FFT, _mel_filters())
 
 
 @lru_cache(maxsize=1)
-def _mel_filters() -> np.ndarray:
-    """Return the triangular filters of Slaney's mel scale, of equal area, shape (257, 96)."""
+def _mel_filters() -> MelFilters:
+    """Return the triangular filters of Slaney's mel scale, of equal area."""
     hertz = np.arange(N_FFT // 2 + 1) * Musicnn.sample_rate / N_FFT
     # Linear below 1 kHz (three mels every 200 Hz); then 27 mels for each factor of 6.4.
     mel = np.linspace(0, 15 + 27 * np.log(hertz[-1] / 1000) / np.log(6.4), N_BANDS + 2)
@@ -147,7 +165,8 @@ def _mel_filters() -> np.ndarray:
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rising = (hertz[:, None] - low) / (centre - low)
     falling = (high - hertz[:, None]) / (high - centre)
-    return (np.minimum(rising, falling).clip(0) * 2 / (high - low)).astype(np.float32)
+    weights = np.minimum(rising, falling).clip(0) * 2 / (high - low)
+    return MelFilters.of(weights)
 
 
 def pool(layers: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ of their own. The project's tests run them over everything that is registered.
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.contracts.dataset import CLASSES, DatasetPlugin, Part
+from benchmark.contracts.dataset import CLASSES, Auxiliary, DatasetPlugin, Part
 from benchmark.contracts.model import History, Model
 from benchmark.contracts.parameters import declared
+from benchmark.datasets.reading.embedded import read_features
 from benchmark.errors import PluginError, PolytimbreError, UnknownNameError
+from benchmark.plugins import registry
 from benchmark.plugins.identity import imported_libraries
 from benchmark.protocol import PARTS, divide
 
@@ -69,6 +71,14 @@ def make_part(
     return _freeze(Part(X=X, y_true=y_true, y_mask=y_mask, classes=classes))
 
 
+def make_auxiliary(n_clips: int, seed: int) -> Auxiliary:
+    """Make auxiliary clips of three classes, beside those of :func:`make_part`."""
+    part = make_part(n_clips, seed, classes=("a", "b", "c"))
+    labels = {"y_true": part.y_true, "y_mask": part.y_mask, "classes": part.classes}
+    groups = np.array([f"auxiliary {i}" for i in range(n_clips)])
+    return _freeze(Auxiliary(X=part.X, groups=groups, **labels))
+
+
 def _freeze(part: Part) -> Part:
     for array in (part.X, part.y_true, part.y_mask):
         array.flags.writeable = False
@@ -103,6 +113,7 @@ def check_model(cls: type[Model]) -> Iterator[str]:
         rules.clips_apart,
         rules.save_and_load,
         rules.hidden_labels,
+        *((rules.auxiliary,) if cls.uses_auxiliary else ()),
         rules.early_stop,
         rules.seed,
         rules.numbers_of_classes,
@@ -121,6 +132,12 @@ def check_model(cls: type[Model]) -> Iterator[str]:
         yield _sentence(rule)
 
 
+def report_model(name: str, report: Callable[[str], Any]) -> None:
+    """Hold a registered model against the contract, and report each rule that holds."""
+    for rule in check_model(registry.models().get(name)):
+        report(rule)
+
+
 class _BrokenRule(PluginError):
     """A rule that does not hold, named."""
 
@@ -135,6 +152,8 @@ class _Rules:
     def __init__(self, cls: type[Model]) -> None:
         self.cls = cls
         self.train, self.stop, self.new = make_part(80, 1), make_part(40, 2), make_part(30, 3)
+        if cls.uses_auxiliary:
+            self.train = replace(self.train, auxiliary=make_auxiliary(60, 4))
         self.reported: list[Any] = []
 
     def _require(self, holds: bool, rule: Any, instead: str) -> None:
@@ -208,8 +227,10 @@ class _Rules:
 
     def hidden_labels(self) -> None:
         """The same seed gives the same bits, whatever the unobserved labels are."""
-        hidden = np.where(self.train.y_mask, self.train.y_true, np.float32(1))
-        other, _ = self._fit(_freeze(replace(self.train, y_true=hidden)))
+        hidden = _with_hidden_labels(self.train)
+        if self.cls.uses_auxiliary:
+            hidden = replace(hidden, auxiliary=_with_hidden_labels(hidden.auxiliary))
+        other, _ = self._fit(hidden)
         if np.array_equal(other.predict_proba(self.new.X), self.expected):
             return
         again, _ = self._fit(self.train)
@@ -287,6 +308,19 @@ class _Rules:
             known = named & {_spelled(name) for name in (module, *owners)}
             self._require(bool(known), self.libraries, instead)
 
+    def auxiliary(self) -> None:
+        """A model that says uses_auxiliary learns from such clips, and is fitted without too."""
+        model, _ = self._fit(replace(self.train, auxiliary=None))
+        scores = model.predict_proba(self.new.X)
+        check_scores(self.cls.name, scores, self.new.y_mask.shape)
+        instead = "it scores the same with train.auxiliary and without"
+        self._require(not np.array_equal(scores, self.expected), self.auxiliary, instead)
+
+
+def _with_hidden_labels(part: Part) -> Part:
+    """Return a part whose unobserved labels are all 1."""
+    return _freeze(replace(part, y_true=np.where(part.y_mask, part.y_true, np.float32(1))))
+
 
 def _spelled(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
@@ -328,3 +362,16 @@ def check_dataset(plugin: type[DatasetPlugin], root: Path | None) -> Iterator[st
     shared = set.union(*seen) if sum(map(len, seen)) > len(set.union(*seen)) else set()
     require(not shared, "a group is in two parts")
     yield "it divides into parts that share no group"
+    said = "offers_auxiliary must say whether load gives auxiliary clips"
+    require(plugin.offers_auxiliary == (data.auxiliary is not None), said)
+    for name, path in plugin.feature_files.items():
+        width = read_features(path, data.keys).shape[2]
+        wanted = registry.frontends().get(name).n_features
+        require(width == wanted, f"{path} has {width} features, the front end {name} {wanted}")
+        yield f"its {name} features are there, of these clips and as wide as the front end's"
+
+
+def report_dataset(name: str, root: Path | None, report: Callable[[str], Any]) -> None:
+    """Hold a registered data set against the contract, and report each rule that holds."""
+    for rule in check_dataset(registry.datasets().get(name), root):
+        report(rule)

@@ -27,6 +27,7 @@ from benchmark.plugins.names import (
     Uses,
     within,
 )
+from benchmark.plugins.source import check_known
 
 #: Raised by hand when the engine computes something else from the same plugin.
 ENGINE_FORMAT = 1
@@ -63,7 +64,9 @@ def source_hash(cls: type, packages: tuple[str, ...] = HASHED) -> str:
 def _hashed(cls: type, packages: tuple[str, ...]) -> str:
     walk = _Walk(cls, packages)
     of_contracts = sorted(_digest(walk.text(one)) for one in walk.used_by_contracts)
-    return _digest("\n\n".join([str(ENGINE_FORMAT), walk.text(walk.start), *of_contracts]))[:16]
+    text = walk.text(walk.start)
+    check_known(text)
+    return _digest("\n\n".join([str(ENGINE_FORMAT), text, *of_contracts]))[:16]
 
 
 def imported_libraries(cls: type) -> set[str]:

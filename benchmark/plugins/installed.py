@@ -1,6 +1,8 @@
 """The packages `models` and `reports` are those beside this one, whatever else has their names."""
 
 import sys
+import warnings
+from importlib.machinery import PathFinder
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -15,6 +17,8 @@ def claim() -> None:
     A folder or a file of one of these names in the working folder, or anywhere else that
     Python looks first, is passed over from then on.
 
+    A package that is passed over so is named in a warning: the program may mean that one.
+
     Raises
     ------
     ImportError
@@ -24,6 +28,7 @@ def claim() -> None:
         file = ROOT / name / "__init__.py"
         known = sys.modules.get(name)
         if known is None:
+            _warn_of_hidden(name, file)
             spec = spec_from_file_location(
                 name, file, submodule_search_locations=[str(file.parent)]
             )
@@ -34,3 +39,18 @@ def claim() -> None:
                 f"polytimbre has a package {name!r}, and the program has imported another one "
                 f"before, {known.__file__ or known!r}: rename that, or import polytimbre first"
             )
+
+
+def _warn_of_hidden(name: str, file: Path) -> None:
+    """Warn of another package of this name that the program would have got."""
+    try:
+        found = PathFinder.find_spec(name)
+    except (ImportError, ValueError, OSError):
+        return
+    origin = Path(found.origin) if found and found.origin else None
+    if origin and not (file.exists() and origin.exists() and origin.samefile(file)):
+        warnings.warn(
+            f"polytimbre has a package {name!r}: {origin} is hidden by it from here on. Rename "
+            "that, if your program imports it",
+            stacklevel=2,
+        )

@@ -54,13 +54,17 @@ class Registry:
         """
         if name in self.plugins:
             return self.plugins[name]
+        self.refuse_broken(name)
+        raise UnknownNameError(self.kind, name, self.plugins)
+
+    def refuse_broken(self, name: str) -> None:
+        """Raise PluginError if a plugin of that name is there but can't be used."""
         for where, trace in self.failures.items():
             if name in (where.rpartition(".")[2], where.partition(" ")[0]):
                 raise PluginError(
                     f"{self.kind} {name!r} can't be used: {trace.strip().splitlines()[-1]} "
                     f"(in {where}). Mend the plugin file, then run again"
                 )
-        raise UnknownNameError(self.kind, name, self.plugins)
 
     def add_module(self, module: ModuleType) -> None:
         """Add the concrete plugins that `module` defines."""
@@ -117,7 +121,8 @@ def discover(kind: str, folder: ModuleType, group: str, base: type) -> Registry:
             where = f"{folder.__name__}.{info.name}"
             registry.attempt(where, lambda: registry.add_module(importlib.import_module(where)))  # noqa: B023
     for point in entry_points(group=group):
-        registry.attempt(point.name, lambda: registry.add(point.load(), point.value))  # noqa: B023
+        where = f"{point.name} ({point.value})"
+        registry.attempt(where, lambda: registry.add(point.load(), where))  # noqa: B023
     return registry
 
 

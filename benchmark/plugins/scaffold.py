@@ -2,6 +2,7 @@
 
 import keyword
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,13 +116,21 @@ def _class_name(name: str) -> str:
 
 
 def _write_all(files: dict[Path, str]) -> list[Path]:
-    for file in files:
-        if file.exists():
-            raise PluginError(f"{file} is there already, and nothing is replaced")
+    made: list[Path] = []  # what is to go again if one of them can't be written
     try:
+        for file in files:
+            if file.exists():
+                raise PluginError(f"{file} is there already, and nothing is replaced")
         for file, text in files.items():
-            file.parent.mkdir(parents=True, exist_ok=True)
+            for folder in reversed([one for one in file.parents if not one.exists()]):
+                folder.mkdir()
+                made.append(folder)
+            made.append(file)
             file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise PluginError(f"{error.filename} can't be written ({error.strerror})") from error
+        for path in reversed(made):
+            with suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+        reason = error.strerror or error
+        raise PluginError(f"{error.filename or made[-1]} can't be written ({reason})") from error
     return list(files)

@@ -17,10 +17,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import FunctionType, ModuleType
 
 from benchmark.errors import PluginError
+
+#: Types whose values are written as they are shown.
+_PLAIN = (type(None), bool, int, float, complex, str, bytes)
+#: Stands in a notebook's text for what has none.
+_UNKNOWN = "__without_a_text__"
 
 Position = tuple[int, int]
 
@@ -72,7 +77,8 @@ def text_of(module: str) -> str | None:
 def _notebook_text(main: ModuleType) -> str:
     """Return what a notebook has defined by now: imports, constants, functions and classes.
 
-    A name that holds anything else, such as an array, has no text, and changes no identity.
+    Arrays are constants too, as are lists, sets and dicts of constants. A name that holds anything
+    else has a text that :func:`check_known` refuses, where a plugin uses that name.
     """
     lines = []
     for name, value in vars(main).items():
@@ -82,18 +88,63 @@ def _notebook_text(main: ModuleType) -> str:
         if inspect.ismodule(value):
             lines.append(f"import {value.__name__} as {name}")
         elif origin == main.__name__ and (inspect.isclass(value) or inspect.isfunction(value)):
-            lines.append(_cell_text(value))
+            lines.append(_cell_text(value) or f"{name} = {_unknown(value)}")
         elif origin and defined_as and defined_as.isidentifier():
             lines.append(f"from {origin} import {defined_as} as {name}")
-        elif isinstance(value, int | float | str | bytes | tuple | None):
-            with suppress(ValueError, SyntaxError):
-                ast.literal_eval(repr(value))
-                lines.append(f"{name} = {value!r}")
+        else:
+            constant = None
+            with suppress(RecursionError):  # a list that holds itself
+                constant = _constant(value)
+            lines.append(f"{name} = {constant or _unknown(value)}")
     return "\n".join(lines)
 
 
-def _cell_text(defined: type | FunctionType) -> str:
-    """Return a class or function as the cell that defined it has it."""
+def _constant(value: object) -> str | None:
+    """Return a constant's text, in which an array's content is a hash; None if it is none."""
+    import numpy as np  # here alone, so that files are hashed where no library is installed
+
+    if isinstance(value, np.ndarray | np.generic):
+        if value.dtype.hasobject:
+            return None
+        content = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return f"array({str(value.dtype)!r}, {value.shape}, {content!r})"
+    if isinstance(value, PurePath) or type(value) in _PLAIN:
+        return repr(value)
+    if type(value) in (list, tuple):
+        entries = [*map(_constant, value)]
+    elif type(value) in (set, frozenset):
+        entries = [*map(_constant, value)]
+        entries = entries if None in entries else sorted(entries)
+    elif type(value) is dict:
+        entries = [_constant(pair) for pair in value.items()]
+    else:
+        return None
+    return None if None in entries else f"{type(value).__name__}([{', '.join(entries)}])"
+
+
+def _unknown(value: object) -> str:
+    return f"{_UNKNOWN}({type(value).__name__!r})"
+
+
+def check_known(text: str) -> None:
+    """Refuse what a plugin rests on where a name in it holds what has no text.
+
+    Raises
+    ------
+    PluginError
+        Naming the kind.
+    """
+    if _UNKNOWN in text:
+        kind = text.partition(_UNKNOWN)[2].split("'")[1]
+        raise PluginError(
+            f"a model uses what a notebook keeps in a name, of type {kind}, so its runs can't be "
+            "told apart: use constants, arrays, functions and classes there, or give it as a "
+            "parameter"
+        )
+
+
+def _cell_text(defined: type | FunctionType) -> str | None:
+    """Return a class or function as the cell that defined it has it; None where it isn't there."""
     functions = vars(defined).values() if inspect.isclass(defined) else [defined]
     for code in (f.__code__ for f in functions if inspect.isfunction(f)):
         cell = "".join(linecache.getlines(code.co_filename))
@@ -101,10 +152,7 @@ def _cell_text(defined: type | FunctionType) -> str:
             if getattr(node, "name", None) == defined.__name__:
                 first = min(one.lineno for one in (node, *node.decorator_list))
                 return "\n".join(cell.splitlines()[first - 1 : node.end_lineno])
-    raise PluginError(
-        f"the source of {defined.__name__} can't be read, so runs of models that use it can't be "
-        "told apart: define a model in a Python file"
-    )
+    return None
 
 
 def is_module(name: str) -> bool:

@@ -24,19 +24,53 @@ _KINDS = {
 }
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; without this flag the opening of a FIFO waits for somebody who writes."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+class UnfitError(OSError):
+    """What is to be read is no regular file, or larger than such a file can be."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(None, problem)
 
 
-def open_binary(path: Path, limit: int, advice: str) -> BinaryIO:
-    """Open a regular file to read bytes from.
+def open_regular(path: Path, limit: int) -> BinaryIO:
+    """Open a regular file to read bytes from, without waiting for anybody.
 
     Parameters
     ----------
     path : Path
     limit : int
         Bytes that a file of this kind can have at most.
+
+    Raises
+    ------
+    OSError
+        Where it is missing or can't be opened; UnfitError where it is larger, or a device, a
+        FIFO, a socket or a folder.
+    """
+    # without O_NONBLOCK the opening of a FIFO waits for somebody who writes
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    state = os.fstat(handle)
+    problem = None
+    if not stat.S_ISREG(state.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(state.st_mode), "something else")
+        problem = f"it is {kind}, not a file"
+    elif state.st_size > limit:
+        problem = (
+            f"it has {state.st_size:,} bytes, more than the {limit:,} that such a file can have"
+        )
+    if problem:
+        os.close(handle)
+        raise UnfitError(problem)
+    return os.fdopen(handle, "rb")
+
+
+def open_binary(path: Path, limit: int, advice: str) -> BinaryIO:
+    """Open a regular file to read bytes from; what is wrong with it is one sentence.
+
+    Parameters
+    ----------
+    path, limit
+        As in :func:`open_regular`.
     advice : str
         What to do where the file can't be read, as the end of a sentence.
 
@@ -46,28 +80,14 @@ def open_binary(path: Path, limit: int, advice: str) -> BinaryIO:
         Where it is missing, larger, no regular file, or can't be opened.
     """
     try:
-        stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115
+        return open_regular(path, limit)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; {advice}") from error
+    except UnfitError as error:
+        raise DataError(f"{path}: {error.strerror}; {advice}") from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} can't be read ({_said(error)}); {advice}") from error
-    state = os.fstat(stream.fileno())
-    problem = None
-    if not stat.S_ISREG(state.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(state.st_mode), "something else")
-        problem = f"{path} is {kind}, not a file"
-    elif state.st_size > limit:
-        problem = (
-            f"{path} has {state.st_size:,} bytes, more than the {limit:,} that such a file can have"
-        )
-    if problem:
-        stream.close()
-        raise DataError(f"{problem}; {advice}")
-    return stream
-
-
-def _said(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else "") or str(error)
+        said = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        raise DataError(f"{path} can't be read ({said}); {advice}") from error
 
 
 @contextmanager

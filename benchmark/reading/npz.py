@@ -117,6 +117,11 @@ class NpzReader:
         """Raise a DataError that names the file."""
         raise DataError(f"{self.path}: {problem}") from cause
 
+    @property
+    def claimed(self) -> int:
+        """Bytes that all arrays take unpacked, as the archive says."""
+        return sum(member.file_size for member in self._zip.infolist())
+
     def require(self, *names: str) -> None:
         """Check that the arrays `names` are in the file."""
         missing = [name for name in names if f"{name}.npy" not in self._zip.namelist()]

@@ -169,7 +169,7 @@ def features_of(
     else:
         recording = open_recording(path)
         blocks, sample_rate = recording.blocks(), recording.sample_rate
-    window = next(cut(blocks, sample_rate, (front_end,), CLIP_FRAMES))
+    window = next(cut(blocks, sample_rate, (front_end,), CLIP_FRAMES, CLIP_FRAMES))
     return front_end.extract(window.signals[0])
 
 

@@ -98,12 +98,19 @@ def _one(
 ) -> tuple[str, np.ndarray]:
     if part == dataset.features:
         return part, dataset.X
+    if part in dataset.further_features:
+        return part, dataset.further_features[part]
     if part in plugin.feature_files:
         return part, read_features(plugin.feature_files[part], dataset.keys)
     if part in registry.frontends().plugins:
         return part, extracted.read(dataset, registry.frontends().get(part))
     if not _is_file(part):
-        known = {dataset.features, *plugin.feature_files, *registry.frontends().names()}
+        known = {
+            dataset.features,
+            *dataset.further_features,
+            *plugin.feature_files,
+            *registry.frontends().names(),
+        }
         raise UnknownNameError(f"features of data set {dataset.name}", part, known)
     found = embeddings.read(Path(part), layer)
     X, ignored = found.of(dataset.keys)

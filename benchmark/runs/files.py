@@ -1,62 +1,44 @@
-"""Files of stored runs: read only where they are regular, and hold what they claim.
+"""Files of stored runs: read up to a size, and only where they hold what they claim.
 
-Whoever hands over a store or a published set can put anything into it. A link to a device or
-a named pipe would be read for ever, a small archive can claim terabytes: both are refused.
+Whoever hands over a store or a published set can put anything into it. What
+:func:`benchmark.reading.files.open_regular` refuses is refused, and so is an archive that claims
+more than it can hold.
 """
 
 import hashlib
 import io
-import os
-import stat
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 import numpy as np
+
+from benchmark.reading.files import open_regular
 
 #: Bytes that an archive may hold unpacked, whatever it takes packed; beyond, `RATIO` times that.
 UNPACKED = 64 * 2**20
 RATIO = 50
 
-#: Bytes of the largest record, or list of a published set, that is read.
-LARGEST_JSON = 16 * 2**20
-
-
-class NotRegularError(OSError):
-    """What is read is a device, a named pipe, a socket or a folder."""
-
-    def __init__(self) -> None:
-        super().__init__(None, "it is not a regular file")
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file to read; where it is not a regular one, raise OSError without waiting."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise NotRegularError
-    return os.fdopen(handle, "rb")
+#: Bytes of the largest record, or list of a published set, that is read; of the largest file of
+#: scores or labels, which would do for three million clips; and of any file, as of a model.
+LARGEST_JSON, LARGEST_ARRAYS, LARGEST = 2**24, 2**28, 2**33
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return a regular file's content."""
-    with open_regular(path) as file:
+    """Return the content of a regular file of arrays; raise OSError where it is far too large."""
+    with open_regular(path, LARGEST_ARRAYS) as file:
         return file.read()
 
 
 def read_json(path: Path) -> bytes:
     """Return the content of a regular file of JSON; raise OSError where it is far too large."""
-    with open_regular(path) as file:
-        content = file.read(LARGEST_JSON + 1)
-    if len(content) > LARGEST_JSON:
-        raise OSError(None, f"it is larger than {LARGEST_JSON // 2**20} MiB")
-    return content
+    with open_regular(path, LARGEST_JSON) as file:
+        return file.read()
 
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a regular file's content, in hexadecimal digits."""
-    with open_regular(path) as file:
+    with open_regular(path, LARGEST) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 ``<set>/set.json``   every file with its SHA-256, and what the runs are for
 ``<set>/runs/<run_id>/``   record.json, and scores.npz where the labels may be shipped
+``<set>/runs/<run_id>/model/``   what its model saved, of runs that are shipped to be used
 ``<set>/labels/<division_id>.npz``   likewise, and attributes of the clips, where there are any
 ``<set>/results.json``   what was derived from them: tables, by name
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from benchmark.errors import StoreError, UnknownNameError
 from benchmark.runs import files
-from benchmark.runs.reading import SCORES, Runs, StoredLabels, Warn, checked_scores
+from benchmark.runs.reading import MODEL, SCORES, Runs, StoredLabels, Warn, checked_scores
 from benchmark.runs.record import Record, digest
 
 FORMAT = 1
@@ -158,6 +159,28 @@ class PublishedSet(Runs):
         except ValueError as error:
             raise DamagedError(self.path, file, str(error)) from error
 
+    def has_model(self, record: Record) -> bool:
+        """Whether the run is shipped with what its model saved."""
+        return any(name.startswith(f"runs/{record.run_id}/{MODEL}/") for name in self.files)
+
+    def model_folder(self, record: Record) -> Path:
+        """Return the folder of what the run's model saved, each file checked.
+
+        Raises
+        ------
+        StoreError
+            If it is not shipped.
+        DamagedError
+            If a file is not the one that the record names.
+        """
+        folder = super().model_folder(record)
+        for name, expected in record.files.items():
+            if name.startswith(f"{MODEL}/"):
+                file = f"runs/{record.run_id}/{name}"
+                if self._verify(file) != expected:
+                    raise DamagedError(self.path, file, "does not match its SHA-256 in the record")
+        return folder
+
     def labels(self, division_id: str) -> dict[str, StoredLabels]:
         """Return a division's labels by part; see :meth:`Runs.labels`."""
         self._check_complete()
@@ -171,6 +194,9 @@ class PublishedSet(Runs):
             return {}
         self._verify(file)
         return super().attributes(division_id, part)
+
+    def _bad_labels(self, division_id: str, problem: str) -> StoreError:
+        return DamagedError(self.path, f"labels/{division_id}.npz", f"can't be used: {problem}")
 
     def _check_complete(self) -> None:
         if not self.complete:
@@ -186,8 +212,11 @@ class PublishedSet(Runs):
             tables = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise DamagedError(self.path, "results.json", f"is not valid JSON ({error})") from error
-        if not isinstance(tables, dict):
-            raise DamagedError(self.path, "results.json", "does not hold tables by name")
+        try:
+            _check_tables(tables)
+        except (ValueError, KeyError, TypeError) as error:
+            problem = f"does not hold tables by name ({error})"
+            raise DamagedError(self.path, "results.json", problem) from error
         return tables
 
 
@@ -225,6 +254,21 @@ def _check_list(content: dict[str, Any]) -> None:
         raise ValueError("`complete` must be true or false")
 
 
+def _check_tables(tables: Any) -> None:
+    """Raise ValueError, KeyError or TypeError where something isn't tables by name."""
+    if not isinstance(tables, dict):
+        raise ValueError("it is no mapping")
+    for name, one in tables.items():
+        columns, rows = one["columns"], one["rows"]
+        texts = [one["title"], *columns, *one["notes"]]
+        if not all(isinstance(text, str) for text in texts) or len({*columns}) < len(columns):
+            raise ValueError(f"title, columns and notes of {name!r} must be text")
+        if not isinstance(one.get("facts", {}), dict):
+            raise ValueError(f"the facts of {name!r} must be a mapping")
+        if not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
+            raise ValueError(f"each row of {name!r} must be a list with a cell for each column")
+
+
 def open_runs(path: Path, warn: Warn = lambda sentence: None) -> Runs:
     """Open the runs in a folder to look at them: a store's, or a published set's.
 
@@ -242,11 +286,11 @@ def open_runs(path: Path, warn: Warn = lambda sentence: None) -> Runs:
     path = Path(path)
     try:
         names = {one.name for one in path.iterdir()}
+        published = sorted(one for one in names if (path / one / LIST).is_file())
     except OSError:
         return Runs(path, warn)  # says why not
     if LIST in names:
         return PublishedSet(path)
-    published = sorted(one for one in names if (path / one / LIST).is_file())
     if "runs" not in names and published:
         raise StoreError(
             f"{path} holds published sets: name one of them, {', '.join(published)}, as in "

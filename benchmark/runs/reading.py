@@ -14,7 +14,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from benchmark.runs.attributes import attribute_arrays, checked_attributes
 from benchmark.runs.record import FormatError, Record
 
 SCORES = "scores.npz"
+MODEL = "model"
 ASKED = "asked"
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
@@ -225,9 +226,33 @@ class Runs:
             raise RunError(record.run_id, problem, damaged=True)
         return arrays
 
+    def has_model(self, record: Record) -> bool:
+        """Whether what the run's model saved is kept."""
+        return (self._folder(record.run_id) / MODEL).is_dir()
+
     def model_folder(self, record: Record) -> Path:
-        """Return the folder that holds what the run's model saved."""
-        return self._folder(record.run_id) / "model"
+        """Return the folder of what the run's model saved: the files of the record, no others.
+
+        Raises
+        ------
+        StoreError
+            If it is not kept.
+        RunError
+            If it holds a file that the record does not name.
+        """
+        folder = self._folder(record.run_id) / MODEL
+        if not self.has_model(record):
+            raise StoreError(
+                f"the model of run {record.run_id} is not in {self.path}. `polytimbre reproduce"
+                f" {record.run_id} --keep FOLDER` fits it again and keeps it there, for --store"
+                " FOLDER"
+            )
+        found = [p.relative_to(folder.parent).as_posix() for p in sorted(folder.rglob("*"))]
+        named = {str(one) for name in record.files for one in (name, *PurePosixPath(name).parents)}
+        if unknown := [name for name in found if name not in named]:
+            problem = f"it holds {unknown[0]}, which its record does not name"
+            raise RunError(record.run_id, problem, damaged=True)
+        return folder
 
     def labels(self, division_id: str) -> dict[str, StoredLabels]:
         """Return a division's labels by part.
@@ -246,7 +271,7 @@ class Runs:
                 continue  # named where runs are listed
             if record.spec.division_id == division_id and record.labels not in (None, stored):
                 problem = f"they are not those that run {run_id} was made with"
-                raise _bad(self._labels_path(division_id), "labels", problem)
+                raise self._bad_labels(division_id, problem)
         classes = tuple(arrays["classes"].tolist())
         return {
             name: StoredLabels(
@@ -285,8 +310,10 @@ class Runs:
         try:
             arrays = self._attribute_arrays(division_id) or {}
         except ValueError as error:
-            path = self._attributes_path(division_id)
-            raise _bad(path, "attributes", str(error)) from error
+            raise StoreError(
+                f"the attributes {self._attributes_path(division_id)} can't be used: {error}. Run "
+                "`polytimbre run` on that data set again: it stores them anew"
+            ) from error
         prefix = f"{part}_"
         return {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
 
@@ -357,12 +384,18 @@ class Runs:
             arrays = files.read_arrays(files.read_bytes(path))
             _check_labels(arrays)
         except FileNotFoundError as error:
-            raise _bad(path, "labels", "the file is missing") from error
+            raise self._bad_labels(division_id, "the file is missing") from error
         except ValueError as error:
-            raise _bad(path, "labels", str(error)) from error
+            raise self._bad_labels(division_id, str(error)) from error
         except OSError as error:
             raise StoreError(f"the labels {path} can't be opened ({error.strerror})") from error
         return arrays
+
+    def _bad_labels(self, division_id: str, problem: str) -> StoreError:
+        return StoreError(
+            f"the labels {self._labels_path(division_id)} can't be used: {problem}. Run "
+            "`polytimbre run` on that data set again: it stores them anew and keeps finished runs"
+        )
 
 
 def checked_scores(content: bytes, record: Record, expected: str | None) -> dict[str, np.ndarray]:
@@ -401,13 +434,6 @@ def checked_scores(content: bytes, record: Record, expected: str | None) -> dict
     if len({scores.shape[1] for scores in arrays.values()}) > 1:
         raise ValueError("holds scores of different numbers of classes")
     return arrays
-
-
-def _bad(path: Path, what: str, problem: str) -> StoreError:
-    return StoreError(
-        f"the {what} {path} can't be used: {problem}. Run `polytimbre run` on that data set "
-        "again: it stores them anew and keeps finished runs"
-    )
 
 
 def label_arrays(division: Division) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -12,7 +12,7 @@ from benchmark.runs.files import is_inside
 FORMAT = 5
 #: Fields by the first format that holds them, those of the spec with its name before theirs;
 #: what is not named was there in format 3, the oldest that is read.
-ADDED = {"labels": 4, "spec.features": 5, "spec.features_sha256": 5}
+ADDED = {"labels": 4, "spec.features": 5, "spec.features_sha256": 5, "spec.order": 5}
 OLDEST = 3
 
 #: What some mappings of a record hold, where they hold it.
@@ -20,7 +20,14 @@ HELD = {
     "history": {"unit": str, "best": int, "stages": dict[str, list[float]]},
     "git": {"commit": str | None, "dirty": bool | None},
     "machine": {"processor": str, "platform": str, "python": str, "memory_gib": float},
-    "tuning": {"tried": int, "seconds": float, "select_mAP": float | None, "storage": str},
+    "tuning": {
+        "tried": int,
+        "seconds": float,
+        "select_mAP": float | None,
+        "storage": str,
+        "cross_validated_mAP": float | None,
+        "cross_validation_seconds": float,
+    },
 }
 
 
@@ -60,6 +67,8 @@ class RunSpec:
     refit : bool
         Fitted once more, on all training clips, for as many epochs or rounds as the run
         without it stands at.
+    order : int
+        Which random order the groups of the fit part were taken in, where `fraction` is below 1.
     features : str or None
         What tables call the features: the front end that they come from, the file that they were
         read from with the beginning of its hash, or several of these joined by ``+``. None in
@@ -83,6 +92,7 @@ class RunSpec:
     study: str | None = None
     trial: int | None = None
     refit: bool = False
+    order: int = 0
     features: str | None = None
     features_sha256: str | None = None
 
@@ -93,6 +103,8 @@ class RunSpec:
             del asked[name]
         if self.features is None:  # an id from before there was a choice
             del asked["features"], asked["features_sha256"]
+            if not self.order:
+                del asked["order"]
         return asked
 
     @property
@@ -102,8 +114,8 @@ class RunSpec:
 
     @property
     def config_id(self) -> str:
-        """Hash of what was asked but for the seed."""
-        return digest({**self._asked(), "seed": None})
+        """Hash of what was asked but for the seed and the order of the groups."""
+        return digest({**replace(self, order=0)._asked(), "seed": None})
 
     @property
     def setting(self) -> str:

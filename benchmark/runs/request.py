@@ -46,7 +46,8 @@ class RunRequest:
 
     `data` and `model` are names, or a data set and a class that are already there.
     `fraction` is the share of the fit part's groups that is trained on, in (0, 1]; the
-    other parts, and the fit part that is scored, stay whole. `protocol` is one of
+    other parts, and the fit part that is scored, stay whole; `order` says in which random order
+    groups are taken. `protocol` is one of
     :data:`benchmark.protocol.PROTOCOLS`. `chosen` says which study `params` come from, and
     `refit` asks for a last fit on all training clips.
     """
@@ -60,6 +61,7 @@ class RunRequest:
     protocol: str = "default"
     chosen: "Chosen | None" = None
     refit: bool = False
+    order: int = 0
 
 
 @dataclass(frozen=True)
@@ -173,17 +175,19 @@ def make_model(request: RunRequest) -> Model:
         raise PluginError(f"model {cls.name!r} can't be made: {error}") from error
 
 
-def training_rows(division: Division, fraction: float) -> np.ndarray:
+def training_rows(division: Division, fraction: float, order: int = 0) -> np.ndarray:
     """Return the rows of the fit part that a run trains on.
 
-    Groups are taken in one random order, the same for all models and run seeds, so that the
-    20 % contain the 10 %: a learning curve's steps differ by what is added alone.
+    Groups are taken in a random order, the same for all models, so that the 20 % contain the
+    10 %: a learning curve's steps differ by what is added alone.
 
     Parameters
     ----------
     division : Division
     fraction : float
         Share of the fit part's groups, in (0, 1]; at least one group is taken.
+    order : int
+        Number of the random order.
 
     Returns
     -------
@@ -201,16 +205,17 @@ def training_rows(division: Division, fraction: float) -> np.ndarray:
     if fraction == 1:
         return rows
     groups, group_of = np.unique(division.dataset.groups[rows], return_inverse=True)
-    seed = derive_seed(division.protocol.seed, "learning curve")
-    order = np.random.default_rng(seed).permutation(len(groups))
-    taken = order[: max(1, round(fraction * len(groups)))]
+    purpose = ("learning curve", order) if order else ("learning curve",)
+    seed = derive_seed(division.protocol.seed, *purpose)
+    shuffled = np.random.default_rng(seed).permutation(len(groups))
+    taken = shuffled[: max(1, round(fraction * len(groups)))]
     return rows[np.isin(group_of, taken)]
 
 
 def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunSpec, str]:
     """Return the spec of a request on a division, and its run id at a thread count."""
     model = make_model(request)
-    training_rows(division, request.fraction)  # refused before anything is computed
+    training_rows(division, request.fraction, request.order)  # refused before anything is computed
     data = division.dataset
     spec = RunSpec(
         dataset=data.name,
@@ -228,6 +233,7 @@ def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunS
         study=request.chosen and request.chosen.study,
         trial=request.chosen and request.chosen.trial,
         refit=request.refit,
+        order=request.order if request.fraction < 1 else 0,
         features=data.features,
         features_sha256=data.features_sha256,
     )

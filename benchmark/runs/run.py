@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.contracts.dataset import Part
 from benchmark.contracts.model import History, Model, Report
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import PluginError, PolytimbreError, StoreError
@@ -110,10 +109,10 @@ def _compute(
 ) -> None:
     """Fit, score all parts, and write scores and model into `folder`."""
     model = make_model(request)
-    train = division.dataset.part(training_rows(division, request.fraction))
-    record.clips["trained"] = len(train)
+    rows = training_rows(division, request.fraction, request.order)
+    record.clips["trained"] = len(rows)
     with _noting_failure(record):
-        history, seconds = _fit(model, division, train, record.spec.seed, report)
+        history, seconds = _fit(model, division, rows, record.spec.seed, report)
         scores, timed = _predict(model, division, PARTS)
         record.history = history.as_dict()
         record.seconds = seconds | timed
@@ -136,24 +135,23 @@ def _compute_refit(
     model = make_model(request)
     params = {**model.get_params(), **model.at_best(base.history["best"])}
     model = type(model)(**params)
-    train = division.training()
+    rows = division.training_rows()
     record.base, record.history = base.run_id, base.history
-    record.clips["trained"] = len(train)
+    record.clips["trained"] = len(rows)
     with _noting_failure(record):
-        _, seconds = _fit(model, division, train, record.spec.seed, None)
+        _, seconds = _fit(model, division, rows, record.spec.seed, None)
         scores, timed = _predict(model, division, ("test",))
         record.seconds = seconds | timed
         _write(record, store, folder, {**store.scores(base), **scores}, model)
 
 
 def _fit(
-    model: Model, division: Division, train: Part, seed: int, report: Report | None
+    model: Model, division: Division, rows: np.ndarray, seed: int, report: Report | None
 ) -> tuple[History, dict[str, float]]:
-    view = division.protocol.view
+    train = division.train_on(rows, model.uses_auxiliary)
+    stop = division.protocol.view(division.part("stop"))
     started = time.process_time()
-    history = model.fit(
-        view(train), view(division.part("stop")), seed=derive_seed(seed, "model"), report=report
-    )
+    history = model.fit(train, stop, seed=derive_seed(seed, "model"), report=report)
     seconds = time.process_time() - started
     if not isinstance(history, History):
         raise PluginError(f"model {model.name!r}: fit must return a History, got {history!r}")

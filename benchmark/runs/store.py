@@ -140,6 +140,17 @@ class Store(Runs):
             folder.rename(target)
             _sync(target.parent)
 
+    def take(self, record: Record, source: Runs) -> None:
+        """Put a copy of another store's run into this one, with its model and labels."""
+        with self.lock(record.run_id), self.staging(record.run_id) as folder:
+            with self.writing():
+                for name in record.files:
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source._folder(record.run_id) / name, folder / name)
+                labels = source._labels_path(record.spec.division_id)
+                shutil.copyfile(labels, self.path / "labels" / labels.name)
+            self.add(record, folder)
+
     def set_aside(self, run_id: str) -> None:
         """Move a run, if there is one, to where it is kept but no longer looked at."""
         if self._folder(run_id).exists():

@@ -33,13 +33,16 @@ class Unit:
         Model, preset, share trained on, features other than the data set's own, and seed, as in
         ``cnn:published 10 % on musicnn seed 1``.
     cached : bool
-        Whether a finished record is stored.
+        Whether a finished record is stored, with its labels.
+    unlabelled : bool
+        Whether a finished record is stored, but not its labels: they are stored again.
     """
 
     request: RunRequest
     run_id: str
     label: str
     cached: bool
+    unlabelled: bool = False
 
 
 def requests(
@@ -57,7 +60,8 @@ def requests(
     Parameters
     ----------
     models : sequence of str, optional
-        Names, or ``name:preset``; every registered model if None.
+        Names, or ``name:preset``; every registered model if None, but for those that learn from
+        auxiliary clips where the data set has none.
     seeds : sequence of int
         A model that ignores its seed runs once.
     params : dict, optional
@@ -77,7 +81,7 @@ def requests(
         Before anything is computed.
     """
     wanted = []
-    for spec in models or registry.models().names():
+    for spec in models or _all_models(data):
         name, _, preset = spec.partition(":")
         own = params or {}
         first = RunRequest(data, name, seeds[0], preset or None, own, fraction, protocol)
@@ -88,6 +92,12 @@ def requests(
         model = make_model(first)
         wanted += [replace(first, seed=s) for s in (seeds if model.seeded else seeds[:1])]
     return wanted
+
+
+def _all_models(data: DataRequest) -> list[str]:
+    known = registry.models()
+    offered = registry.datasets().get(data.name).offers_auxiliary
+    return [name for name in known.names() if offered or not known.get(name).uses_auxiliary]
 
 
 def plan(wanted: Sequence[RunRequest], stored: Runs | None, force: bool = False) -> list[Unit]:
@@ -125,13 +135,15 @@ def plan(wanted: Sequence[RunRequest], stored: Runs | None, force: bool = False)
                 and stored.holds_attributes(division)
             )
         record = None
-        # without its labels a stored run is of no use: asking a worker for it adds what lacks
-        if stored is not None and labelled[division.id] and not force:
+        if stored is not None and not force:
             record = stored.usable(identity)
-        cached = record is not None and record.finished
+        finished = record is not None and record.finished
+        # without its labels a stored run is of no use: asking a worker for it mends them
+        there = labelled[division.id]
         on = f" on {spec.features}" if division.dataset.origin else ""
-        label = f"{spec.label}{on} seed {spec.seed}"
-        units[identity] = Unit(request, identity, label, cached)
+        order = f" order {spec.order}" if spec.order else ""
+        label = f"{spec.label}{on} seed {spec.seed}{order}"
+        units[identity] = Unit(request, identity, label, finished and there, finished and not there)
     return list(units.values())
 
 

@@ -10,7 +10,8 @@ a basic interval takes the bias away. On simulated clips with 60 positives a cla
 of mAP cover it in 94 % of cases (percentile ones: 77 to 83 %). One class with some ten positives
 is another matter: its average precision is far from normal and basic intervals cover it in 84 % of
 cases. The interval of a class is therefore symmetric in log odds, around the value less its
-bootstrap bias; it covers in 92 to 94 %.
+bootstrap bias; it covers in 91 to 94 %. Half-sampling was weighed for macro values and left: on
+parts like a test part it covers as often (tables of simulations: ``benchmark/README.md``).
 
 A model's training seeds are weighted at random (:func:`seed_weights`), as widely as so few seeds
 leave their mean uncertain: with three seeds that is Student's t with two degrees of freedom.

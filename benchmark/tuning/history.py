@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.tuning import studies
+from benchmark.tuning import choice, studies
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class TrialRow:
     state : {"complete", "pruned", "failed"}
     select_mAP : float
         NaN unless complete.
+    cross_validated : float
+        Mean mAP over the folds of all training clips; NaN unless it was compared again.
     best_so_far : float
         Of the complete trials up to this one, in the order in which they ended; NaN before
         the first.
@@ -40,6 +42,7 @@ class TrialRow:
     number: int
     state: str
     select_mAP: float
+    cross_validated: float
     best_so_far: float
     stop_mAP: float
     best: int
@@ -79,14 +82,19 @@ class StudyHistory:
 
     @property
     def best(self) -> TrialRow | None:
-        """The complete trial of highest *select* mAP, the earliest of equal ones."""
-        complete = [t for t in self.trials if t.state == "complete"]
-        return max(complete, key=lambda t: (t.select_mAP, -t.number), default=None)
+        """The trial that is chosen; see :func:`benchmark.tuning.choice.chosen`."""
+        chosen = choice.chosen(self.study)
+        return next((t for t in self.trials if chosen and t.number == chosen.number), None)
 
     @property
     def seconds(self) -> float:
         """Seconds of all finished trials."""
         return sum(t.seconds for t in self.trials)
+
+    @property
+    def seconds_again(self) -> float:
+        """Seconds of comparing the best trials again."""
+        return choice.seconds(self.study)
 
 
 def read(name: str, address: str) -> StudyHistory:
@@ -124,11 +132,13 @@ def _rows(study: Any) -> list[TrialRow]:
         value = t.value if t.state.name == "COMPLETE" else float("nan")
         best = float(np.fmax(best, value))
         last = max(t.intermediate_values, default=None)
+        again = choice.cross_validated(study, t.number)
         rows.append(
             TrialRow(
                 number=t.number,
                 state={"COMPLETE": "complete", "PRUNED": "pruned"}.get(t.state.name, "failed"),
                 select_mAP=value,
+                cross_validated=float("nan") if again is None else again,
                 best_so_far=best,
                 stop_mAP=t.intermediate_values[last] if last is not None else float("nan"),
                 best=t.user_attrs.get("best", 0),

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -157,6 +157,7 @@ class Study:
         self.locks = store.path / "locks"
         slug = f"{derive_seed(0, name, address):08x}"
         self._lock = filelock.FileLock(self.locks / f"study-{slug}.lock")
+        self._comparing = filelock.FileLock(self.locks / f"study-{slug}-again.lock")
         self.token = uuid.uuid4().hex
         self._own = filelock.FileLock(self._owner_lock(self.token))
         self._mine: dict[int, Any] = {}
@@ -231,6 +232,10 @@ class Study:
     def best_value(self) -> float:
         """Return the highest value of a complete trial, 0 before the first."""
         return max((t.value for t in self.trials() if t.state.name == "COMPLETE"), default=0.0)
+
+    def comparing(self) -> AbstractContextManager:
+        """Return a lock: one process of this machine at a time compares the best trials again."""
+        return self._comparing
 
     def claim(self) -> Any | None:
         """Return a waiting trial to run (an Optuna trial), or None if there is none."""

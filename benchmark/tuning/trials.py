@@ -17,7 +17,7 @@ from benchmark.plugins.identity import source_hash
 from benchmark.runs.request import Chosen, RunRequest, divide_for, make_model
 from benchmark.runs.store import Store
 from benchmark.scoring.metrics import mean_average_precision
-from benchmark.tuning import studies
+from benchmark.tuning import choice, studies
 from benchmark.tuning.studies import Study, StudySpec
 from benchmark.workers.jobs import Event, Executor, Job
 
@@ -72,17 +72,20 @@ class Attempt:
     capped: bool = False
 
 
-def try_out(request: RunRequest, caps: Caps, report: Report) -> Attempt:
+def try_out(request: RunRequest, caps: Caps, fold: int | None = None, *, report: Report) -> Attempt:
     """Fit one configuration and score it on *select*; the test part is sealed.
 
     Parameters
     ----------
     request : RunRequest
     caps : Caps
+    fold : int, optional
+        Of all training clips, to be scored in place of *select*.
     report : callable
         Called with each :class:`benchmark.contracts.model.Stage`; it may ask to stop.
     """
     division = divide_for(request).sealed()
+    division = division if fold is None else division.held_out(fold)
     model = make_model(request)
     shape = (*division.dataset.X.shape[1:], len(division.dataset.classes))
     with warnings.catch_warnings(action="ignore"):  # a search tries odd settings too
@@ -97,11 +100,11 @@ def try_out(request: RunRequest, caps: Caps, report: Report) -> Attempt:
         capped = time.process_time() - used > caps.seconds
         return bool(report(stage)) or capped
 
-    view = division.protocol.view
-    fit, stop, select = (division.part(name) for name in ("fit", "stop", "select"))
+    fit = division.train_on(division.rows["fit"], model.uses_auxiliary)
+    stop, select = division.protocol.view(division.part("stop")), division.part("select")
     seed = derive_seed(request.seed, "model")
     with warnings.catch_warnings(action="ignore"):
-        history = model.fit(view(fit), view(stop), seed=seed, report=asked)
+        history = model.fit(fit, stop, seed=seed, report=asked)
     seconds = time.perf_counter() - started
     scores = model.predict_proba(select.X)
     check_scores(model.name, scores, select.y_mask.shape)
@@ -251,6 +254,58 @@ def run(
             time.sleep(POLL)
 
 
+def compare_again(
+    study: Study, request: RunRequest, caps: Caps, executor: Executor
+) -> Iterator[tuple[int, int]]:
+    """Compare a finished study's best trials on all training clips; see the module `choice`.
+
+    What is stored is not computed again. A fit costs no more than a trial; one that fails counts
+    as its trial's failure.
+
+    Parameters
+    ----------
+    study : Study
+        Entered, without unfinished trials.
+    request, caps, executor
+        As for :func:`run`.
+
+    Yields
+    ------
+    (int, int)
+        Fits that have ended, and how many there are.
+
+    Raises
+    ------
+    StoreError
+        If the storage is lost.
+    """
+    with studies.reachable(study.address), study.comparing():
+        wanted = {choice.key(t.number, fold): (t, fold) for t, fold in choice.missing(study.optuna)}
+        limit = caps.grace * caps.seconds + BESIDE
+        jobs = (
+            Job(
+                key,
+                try_out,
+                (replace(request, params=t.user_attrs["params"]), caps, fold),
+                seconds=limit,
+            )
+            for key, (t, fold) in wanted.items()
+        )
+        ended = 0
+        yield ended, len(wanted)
+        with closing(executor.run(jobs)) as events:
+            for event in events:
+                if event.kind in ("started", "stage"):
+                    continue
+                if event.kind == "done":
+                    told = {"mAP": event.value.select_mAP, "seconds": event.value.seconds}
+                else:
+                    told = {"mAP": None, "seconds": 0.0, "reason": str(event.value)}
+                study.optuna.set_user_attr(event.key, told)
+                ended += 1
+                yield ended, len(wanted)
+
+
 class _Trials:
     """The trials that this process runs, from claim to result."""
 
@@ -326,7 +381,7 @@ class _Trials:
 
 
 def choose(name: str, address: str, request: RunRequest) -> Chosen:
-    """Return a study's best trial for `run --tuned`.
+    """Return the trial that a study chooses, for `run --tuned`.
 
     Raises
     ------
@@ -359,7 +414,7 @@ def choose(name: str, address: str, request: RunRequest) -> Chosen:
     complete = [t for t in trials if t.state == State.COMPLETE]
     if not complete:
         raise ProtocolError(f"no trial of the study {name!r} is complete: run `polytimbre tune`")
-    best = max(complete, key=lambda t: (t.value, -t.number))
+    best = choice.chosen(study)
     cost = {
         "tried": len(trials),
         "complete": len(complete),
@@ -367,6 +422,8 @@ def choose(name: str, address: str, request: RunRequest) -> Chosen:
         "failed": sum(t.state == State.FAIL for t in trials),
         "seconds": round(sum(t.user_attrs.get("seconds", 0.0) for t in trials), 1),
         "select_mAP": best.value,
+        "cross_validated_mAP": choice.cross_validated(study, best.number),
+        "cross_validation_seconds": round(choice.seconds(study), 1),
         "storage": studies.shown(address),
     }
     return Chosen(name, best.number, best.user_attrs["params"], cost)

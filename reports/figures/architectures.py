@@ -139,8 +139,7 @@ def _built(one: Architecture, shape: tuple[int, int, int]) -> Any:
     from benchmark.plugins import registry
 
     model = registry.models().get(one.model).from_params(one.preset, **one.params)
-    model._build(*shape)
-    return model.network_
+    return model._network(*shape)
 
 
 def _stand_in(keras_model: Any) -> _Network:

@@ -8,7 +8,6 @@ import pandas as pd
 
 from benchmark.plugins import registry
 from benchmark.protocol import name_of
-from benchmark.runs.features import features_of
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import Record
 from benchmark.scoring.evaluation import METRICS
@@ -190,13 +189,14 @@ def provenance(one: PublishedSet, tables_: Results) -> dict[str, Any] | None:
     measured: dict[str, dict[str, Any]] = {}
     if "runs" in tables_:
         measured = {row["run"]: row for row in tables_["runs"].frame.to_dict("records")}
+    features = sorted({r.spec.features for r in runs if r.spec.features})  # of what says it
     whole = [record for record in runs if record.spec.fraction == 1]
     parts = [record for record in runs if record.spec.fraction != 1]
     return {
         "facts": {
             "data set": f"{spec.dataset}, split {spec.split}" + _unless(spec.official),
             "fingerprint of the data": spec.fingerprint,
-            "features": ", ".join(_distinct(features_of(r.spec) for r in runs)),
+            **({"features": ", ".join(features)} if features else {}),
             "division": spec.division_id,
             "protocol": spec.protocol_id,
             "commits": ", ".join(_distinct(r.git.get("commit") for r in (*runs, *audit))),

@@ -9,8 +9,16 @@ from typing import Any
 from benchmark.runs.published import PublishedSet
 from reports.html import content, shown
 from reports.html.notebooks import NOTEBOOKS, Executed
+from reports.tables.text import csv
 
 HERE = Path(__file__).parent
+
+#: What a page may load and run, whatever is written in it: this report's own script and style,
+#: images beside it or within it. Styles may stand in it, as those of the bars of intervals do.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'"
+)
 
 
 def environment():
@@ -26,6 +34,7 @@ def environment():
         keep_trailing_newline=True,
     )
     made.globals["cells"] = shown.cells
+    made.globals["policy"] = POLICY
     made.filters["metric"] = lambda value: f"{value:.3f}"
     return made
 
@@ -56,7 +65,7 @@ def write(
         place = folder / "tables" / one["name"]
         place.mkdir(parents=True)
         for name, result in one.pop("tables").items():
-            result.frame.to_csv(place / f"{name}.csv", index=False, lineterminator="\n")
+            (place / f"{name}.csv").write_text(csv(result.frame), encoding="utf-8")
     placed = {
         name: [placing(one, folder / "figures") for one in some] for name, some in figures.items()
     }

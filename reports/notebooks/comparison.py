@@ -29,6 +29,15 @@ published = {name: pt.published(name) for name in pt.published_sets()}
 compared = {name: runs for name, runs in published.items() if "comparison" in runs.tables}
 print("Compared on:", ", ".join(compared))
 
+
+def draw(runs, name):
+    """Show a figure, unless these runs have nothing for it."""
+    try:
+        display(runs.plot(name))
+    except pt.ProtocolError as error:
+        print(error)
+
+
 # %% [markdown]
 # Where scores are published as well, the same tables can be computed again, with models added
 # or left out, and held against a run of your own:
@@ -113,8 +122,7 @@ for name, runs in compared.items():
     print(f"  behind in {(theirs['AP'] > ours['AP high']).sum()};")
     print(f"  it gains most on {gain.index[0]} ({gain.iloc[0]:+.3f})")
     print(f"  and least on {gain.index[-1]} ({gain.iloc[-1]:+.3f}).")
-    if {"cnn", "random_forest"} <= {*models}:
-        display(runs.plot("per-class-pair"))
+    draw(runs, "per-class-pair")
 
 # %% [markdown]
 # ## Where it fails
@@ -152,7 +160,7 @@ for name, runs in compared.items():
 
 # %%
 for name, runs in compared.items():
-    display(runs.plot("cost"))
+    draw(runs, "cost")
     frame = runs.tables["comparison"].frame
     best, cheapest = frame.iloc[0], frame[frame["rank"] == 1].sort_values("fit (s)").iloc[0]
     print(f"{name}: {best['model']} trains for {best['fit (s)']:.1f} s.")
@@ -162,7 +170,8 @@ for name, runs in compared.items():
 # %% [markdown]
 # ## Ensembles
 #
-# Combined from stored scores, with weights fitted on *select*.
+# Combined from stored scores, with weights fitted on *select*, and held against each model's own
+# average over its seeds.
 
 # %%
 for name, runs in published.items():

@@ -27,6 +27,15 @@ published = {name: pt.published(name) for name in pt.published_sets()}
 tuned = {name: runs for name, runs in published.items() if "trials" in runs.tables}
 print("Studies are published of:", ", ".join(tuned) or "nothing")
 
+
+def draw(runs, name):
+    """Show a figure, unless these runs have nothing for it."""
+    try:
+        display(runs.plot(name))
+    except pt.ProtocolError as error:
+        print(error)
+
+
 # %% [markdown]
 # ## What the searches found
 
@@ -81,12 +90,14 @@ for name, runs in published.items():
 # %% [markdown]
 # ## Does it hold on test?
 #
-# A search promises what it found on *select*. The default and the tuned model on *test*, over
-# several seeds, say what is left of it. The tests of tuned models against their defaults are
+# A search promises what it found on *select*, on which it chose the best of many; the best three
+# were compared again on all training clips. The default and the tuned model on *test*, over several
+# seeds, say what is left of it. The tests of tuned models against their defaults are
 # corrected for each other, and for no other pair.
 
 # %%
 for runs in tuned.values():
-    if "tuning" in runs.tables:  # older sets have no table of these tests
-        display(runs.tables["tuning"])
-    display(runs.plot("tuned"))
+    for table in ("tuning", "promises"):  # older sets have none of these tests
+        if table in runs.tables:
+            display(runs.tables[table])
+    draw(runs, "tuned")

@@ -1,5 +1,8 @@
 """Claims: assertions over stored values, as in ``{a/b/c/d} - {e/f/g/h} > 0.01 and …``.
 
+A value that has an interval counts with the end that makes the claim harder: ``{x} > 0.5`` holds
+where the whole interval of x lies above 0.5. A claim whose interval crosses its bound fails.
+
 An assertion is read as a Python expression, of which only comparisons joined by ``and``, sums,
 numbers, texts, ``true`` and ``false`` are known here: nothing in it is called or run.
 """
@@ -8,6 +11,7 @@ import ast
 import operator
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from benchmark.errors import PolytimbreError
@@ -22,6 +26,21 @@ _RELATIONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 _EQUAL = (ast.Eq, ast.LtE, ast.GtE)
 #: Sums of stored values are rounded: equal up to this.
 TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Spanned:
+    """A number, or a sum of several, between the ends of its interval; those of a sum add up."""
+
+    value: Any
+    low: Any
+    high: Any
+
+    def __add__(self, other: "Spanned") -> "Spanned":
+        return Spanned(self.value + other.value, self.low + other.low, self.high + other.high)
+
+    def __neg__(self) -> "Spanned":
+        return Spanned(-self.value, -self.high, -self.low)
 
 
 def names(assertion: str) -> list[str]:
@@ -41,7 +60,7 @@ def holds(assertion: str, value: Callable[[str], Any]) -> tuple[bool, str]:
         sums in round brackets; instead of a sum there may be a text in single quotes, ``true``
         or ``false``.
     value : callable
-        Gives a name's stored value.
+        Gives a name's stored value, as a :class:`Spanned` where it has an interval.
 
     Returns
     -------
@@ -86,8 +105,9 @@ class _Reader:
     def _related(self, left: Any, kind: type[ast.cmpop], right: Any) -> bool:
         if kind not in _RELATIONS:
             self._fail("values are compared by <, <=, >, >=, == and != alone")
-        numbers = [_is_number(side) for side in (left, right)]
+        numbers = [isinstance(side, Spanned) for side in (left, right)]
         if all(numbers):
+            left, right = _nearest(left, right, kind)
             equal = abs(left - right) <= TOLERANCE
             return kind in _EQUAL if equal else _RELATIONS[kind](left, right)
         if any(numbers) or type(left) is not type(right) or kind not in (ast.Eq, ast.NotEq):
@@ -100,32 +120,47 @@ class _Reader:
                 stored = self.value(name)
                 if stored is None or stored != stored:
                     self._fail(f"{{{name}}} holds no value")
-                return stored
+                return _spanned(stored)
             case ast.Name(id="true" | "false" as word):
                 return word == "true"
             case ast.Constant(value=literal) if type(literal) in (int, float, str):
-                return literal
+                return _spanned(literal)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return -self._number(operand)
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 return self._number(left) + self._number(right)
             case ast.BinOp(left=left, op=ast.Sub(), right=right):
-                return self._number(left) - self._number(right)
+                return self._number(left) + -self._number(right)
         self._fail(f"{ast.unparse(node)!r} is not expected there")
 
-    def _number(self, node: ast.expr) -> Any:
+    def _number(self, node: ast.expr) -> Spanned:
         number = self._sum(node)
-        return number if _is_number(number) else self._fail("only numbers are added, or negative")
+        if not isinstance(number, Spanned):
+            self._fail("only numbers are added, or negative")
+        return number
 
     def _fail(self, problem: str) -> Any:
         raise PolytimbreError(f"the claim {self.assertion!r} can't be read: {problem}")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _spanned(value: Any) -> Any:
+    """Return a number as its own interval; anything else, and an interval, as it is."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Spanned(value, value, value) if is_number else value
+
+
+def _nearest(left: Spanned, right: Spanned, kind: type[ast.cmpop]) -> tuple[Any, Any]:
+    """Return the ends of two intervals between which a relation is the hardest to meet."""
+    if kind in (ast.Lt, ast.LtE):
+        return left.high, right.low
+    if kind in (ast.Gt, ast.GtE):
+        return left.low, right.high
+    return left.value, right.value
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Spanned):
+        return f"{_shown(value.value)} ({_shown(value.low)} to {_shown(value.high)})"
     if isinstance(value, bool):
         return str(value).lower()
     return number(value) if isinstance(value, float) else repr(value)

@@ -193,7 +193,7 @@ class _Reader:
         stored = {name: self._value(name) for name in names}
         shown = ""
         if None not in stored.values():
-            true, shown = claims.holds(assertion.content, lambda name: stored[name].content)
+            true, shown = claims.holds(assertion.content, lambda name: _held(stored[name]))
             if not true:
                 told = f"does not hold any more: {assertion.content} is {shown}"
                 advice = "Say what the runs show, or change the assertion"
@@ -242,6 +242,13 @@ class _Reader:
         _, origin = _texts(call, "figure", "source")
         if not origin.content.strip():
             raise PolytimbreError("a given figure must say where it comes from")
+
+
+def _held(stored: Value) -> Any:
+    """Return what a claim holds against others: a value with its interval, if it has one."""
+    if stored.low is None or stored.high is None:
+        return stored.content
+    return claims.Spanned(stored.content, stored.low, stored.high)
 
 
 def _texts(call: Call, *what: str) -> tuple[Text, ...]:

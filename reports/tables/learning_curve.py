@@ -19,6 +19,7 @@ def _learning_curve(analysis: Analysis) -> Content:
             "fraction": shares,
             "clips": one.clips,
             "seeds": one.seeds,
+            "orders": one.orders,
             "training mAP": one.training_mAP,
             "select mAP": one.mAP,
             "select mAP" + LOW: one.lower,
@@ -31,9 +32,19 @@ def _learning_curve(analysis: Analysis) -> Content:
         }
         frames.append(pd.DataFrame(columns))
         runs |= {f"{one.label} + {s}": ids for s, ids in zip(shares, one.runs, strict=True)}
-    notes = (*map(sentence, curves), RULE)
+    notes = (*map(sentence, curves), *_one_order(curves), RULE)
     facts = {"part": "select", "n_clips": len(analysis.labels["select"]), "runs": runs}
     return Content(pd.concat(frames, ignore_index=True), notes, facts)
+
+
+def _one_order(curves: list[LearningCurve]) -> list[str]:
+    """Say whose intervals don't hold the luck of which groups were trained on."""
+    labels = [one.label for one in curves if one.one_order]
+    told = (
+        "groups were taken in one order alone, whose luck is not in the intervals; "
+        "`polytimbre learning-curve` adds others"
+    )
+    return [f"{', '.join(labels)}: {told}"] if labels else []
 
 
 LEARNING_CURVE = Table(
@@ -44,6 +55,7 @@ LEARNING_CURVE = Table(
     columns={
         "fraction": "of the training groups",
         "clips": "trained on",
+        "orders": "random orders in which the groups were taken; clips are their mean",
         "training mAP": "on the clips trained on",
         "select mAP": "on the select part, mean over seeds",
         "gain": "select mAP minus that of the fraction before",

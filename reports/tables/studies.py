@@ -6,6 +6,9 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import StoreError
+from benchmark.protocol import N_FOLDS
+from benchmark.tuning import choice
+from benchmark.tuning.choice import N_LEADERS
 from benchmark.tuning.history import StudyHistory
 from reports.tables.declaration import Content, Table
 
@@ -35,6 +38,7 @@ def trials(history: StudyHistory, n_best: int | None = None) -> pd.DataFrame:
         "state": [t.state for t in rows],
         "capped": [bool(t.capped) for t in rows],
         "select mAP": [t.select_mAP for t in rows],
+        "cross-validated": [t.cross_validated for t in rows],
         "best so far": [t.best_so_far for t in rows],
         "stop mAP": [t.stop_mAP for t in rows],
         "stands at": [f"{t.best} of {t.stages}" for t in rows],
@@ -67,11 +71,28 @@ def sentences(history: StudyHistory) -> list[str]:
     ]
     best, default = history.best, next((t for t in history.trials if t.number == 0), None)
     if best is not None:
-        text = f"best: trial {best.number}, select mAP {best.select_mAP:.3f}"
+        text = f"chosen: trial {best.number}, select mAP {best.select_mAP:.3f}"
         if default is not None and default.state == "complete":
             text += f"; trial 0, the default: {default.select_mAP:.3f}"
-        said += [text, f"its parameters: {_shown(best.params)}"]
+        said += [text, _again(history), f"its parameters: {_shown(best.params)}"]
     return said
+
+
+def _again(history: StudyHistory) -> str:
+    """Say what chose among the best trials."""
+    compared = [t for t in history.trials if t.cross_validated == t.cross_validated]
+    if not compared:
+        reasons = choice.failures(history.study)
+        why = (
+            f"failed ({reasons[0]})" if reasons else "has not been done: `polytimbre tune` does it"
+        )
+        return f"chosen by select mAP alone: comparing the best trials on all training clips {why}"
+    compared.sort(key=lambda t: -t.cross_validated)
+    shown = ", ".join(f"trial {t.number} {t.cross_validated:.3f}" for t in compared)
+    return (
+        f"chosen among the best {N_LEADERS} on select by mean mAP over {N_FOLDS} folds of all "
+        f"training clips: {shown} ({history.seconds_again:,.0f} s more)"
+    )
 
 
 def _studies(histories: Sequence[StudyHistory]) -> Content:
@@ -86,8 +107,9 @@ def _studies(histories: Sequence[StudyHistory]) -> Content:
 def _study(history: StudyHistory) -> dict[str, Any]:
     states = [trial.state for trial in history.trials]
     default = next((t.select_mAP for t in history.trials if t.number == 0), float("nan"))
-    best = history.best
-    value = best.select_mAP if best else float("nan")
+    complete = [trial for trial in history.trials if trial.state == "complete"]
+    best = max(complete, key=lambda t: (t.select_mAP, -t.number), default=None)
+    value, chosen = best.select_mAP if best else float("nan"), history.best
     return {
         "model": history.model,
         "study": history.name,
@@ -98,6 +120,9 @@ def _study(history: StudyHistory) -> dict[str, Any]:
         "best": value,
         "gain": value - default,
         "best trial": best.number if best else -1,
+        "chosen": chosen.number if chosen else -1,
+        "cross-validated": chosen.cross_validated if chosen else float("nan"),
+        "seconds again": history.seconds_again,
     }
 
 
@@ -115,6 +140,9 @@ STUDIES = Table(
         "default": "select mAP of trial 0, the model's default",
         "best": "highest select mAP of any trial",
         "gain": "the second minus the first",
+        "chosen": "trial that is chosen: highest mean mAP over folds of all training clips",
+        "cross-validated": "mean mAP of the chosen trial over folds of all training clips",
+        "seconds again": "processor time of comparing the best trials over these folds",
     },
     command="study {}-MODEL",
     source="studies",
@@ -131,7 +159,8 @@ TRIALS = Table(
         "trial": "number; 0 is the model's default",
         "state": "complete, pruned or failed",
         "capped": "ended by the limit on a trial's processor time",
-        "select mAP": "mAP on the select part, by which trials are chosen",
+        "select mAP": "mAP on the select part, by which trials are searched",
+        "cross-validated": "mean mAP over folds of all training clips: decides among the best",
         "best so far": "highest select mAP up to this trial",
         "stop mAP": "mAP on the stop part, which ends training and prunes",
         "stands at": "epoch, round or tree that the model keeps, of how many",

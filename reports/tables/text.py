@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmark.errors import UnknownNameError
+from benchmark.reading.spreadsheets import inert
 
 FORMATS = ("table", "markdown", "csv", "json")
 
@@ -100,7 +101,7 @@ def text(
     UnknownNameError
     """
     if fmt == "csv":
-        return frame.to_csv(index=False).rstrip("\n")
+        return csv(frame).rstrip("\n")
     if fmt == "json":
         rows = json.loads(frame.to_json(orient="records", double_precision=15))
         return json.dumps({"title": heading, "rows": rows, "notes": notes}, indent=1)
@@ -111,6 +112,14 @@ def text(
     if fmt != "table":
         raise UnknownNameError("format", fmt, FORMATS)
     return _fitting(joined(frame, "\n{}"), numeric, heading, notes, width, meanings)
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """Return a table as CSV, in which no cell is a formula."""
+    safe = frame.rename(columns=inert)
+    texts = [name for name in safe.columns if not pd.api.types.is_numeric_dtype(safe[name])]
+    safe = safe.assign(**{name: safe[name].map(inert) for name in texts})
+    return safe.to_csv(index=False, lineterminator="\n")
 
 
 def _glossary(shown: pd.DataFrame, meanings: Mapping[str, str] | None) -> list[str]:

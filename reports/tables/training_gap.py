@@ -30,7 +30,8 @@ def gap_table(gaps: Sequence[Gap]) -> pd.DataFrame:
 def _gap(analysis: Analysis) -> Content:
     frame = gap_table(analysis.gaps)
     steps = [name + end for name in ("optimism", "shift") for end in ("", LOW, HIGH)]
-    mAP, loss = ([f"{part} {kind}" for part in GAP_PARTS] for kind in ("mAP", "loss"))
+    loss = [f"{part} loss" for part in GAP_PARTS]
+    mAP = [f"{part} {kind}" for part in GAP_PARTS for kind in ("mAP", "corrected mAP")]
     notes = (*analysis.trained.notes, *map(sentence, analysis.gaps), RULE)
     share = [f"lost share{end}" for end in ("", LOW, HIGH)]
     above = ["model", *mAP, *steps, *share]
@@ -96,6 +97,7 @@ def gap_by_class(gaps: Sequence[Gap]) -> pd.DataFrame:
     for one in gaps:
         columns: dict[str, Any] = {"model": one.label, "class": one.classes}
         columns |= {f"{part} AP": one.parts[part].class_ap for part in GAP_PARTS}
+        columns |= {f"{part} corrected AP": one.parts[part].corrected_ap for part in GAP_PARTS}
         columns |= _columns("optimism", one.optimism.class_ap)
         columns |= _columns("shift", one.shift.class_ap)
         columns |= {f"{part} loss": one.parts[part].class_loss for part in GAP_PARTS}
@@ -112,6 +114,10 @@ GAP_PER_CLASS = Table(
     derive=lambda analysis: Content(gap_by_class(analysis.gaps), tuple(analysis.trained.notes)),
     columns={
         **{f"{part} AP": f"average precision on the {part} part" for part in GAP_PARTS},
+        **{
+            f"{part} corrected AP": f"the same less its bias from few positives, {part} part"
+            for part in GAP_PARTS
+        },
         **{f"{part} loss": f"loss on the {part} part, nats a label" for part in GAP_PARTS},
         **COLUMNS,
     },

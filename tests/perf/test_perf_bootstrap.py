@@ -72,9 +72,15 @@ def test_memory(clips):
     assert peak < 500
 
 
-def test_comparison_of_five_models(benchmark, clips):
+@pytest.mark.parametrize(
+    ("n_models", "n_seeds", "n_resamples", "limit"), [(5, 3, 2000, 10), (15, 5, N_RESAMPLES, 120)]
+)
+def test_comparison_of_models(benchmark, clips, n_models, n_seeds, n_resamples, limit):
+    truth, mask, scores = clips
+    scores = np.resize(scores, (n_models, n_seeds, *scores.shape[2:]))
+
     def compare():
-        result = bootstrap(*clips, n_resamples=2000)
+        result = bootstrap(truth, mask, scores, n_resamples=n_resamples)
         return (
             result.interval(),
             pairwise(result),
@@ -84,5 +90,6 @@ def test_comparison_of_five_models(benchmark, clips):
         )
 
     benchmark.pedantic(compare, rounds=1, iterations=1)
-    print(f"\n5 models x 3 seeds, 2,000 resamples: {benchmark.stats.stats.max:.1f} s")
-    assert benchmark.stats.stats.max < 10
+    seconds = benchmark.stats.stats.max
+    print(f"\n{n_models} models x {n_seeds} seeds, {n_resamples:,} resamples: {seconds:.1f} s")
+    assert seconds < limit

@@ -313,18 +313,18 @@ class ModelAudit:
         return float(kendalltau(*pair).statistic)
 
 
-def why_not(comparison: Comparison, labels: StoredLabels) -> str | None:
+def why_not(dataset: str, labels: StoredLabels) -> str | None:
     """Say why models can't be audited on a data set's classes; None where they can."""
     problem = None
     if FILTER_CLASS not in labels.classes:
         problem = (
             f"the published protocol keeps the clips whose label {FILTER_CLASS!r} was observed, "
-            f"and data set {comparison.dataset!r} has no such class"
+            f"and data set {dataset!r} has no such class"
         )
     elif labels.y_mask.all() and labels.classes != CLASSES:
         problem = (
             "labels are hidden at the rates of OpenMIC-2018's 20 classes, and data set "
-            f"{comparison.dataset!r} has others"
+            f"{dataset!r} has others"
         )
     return problem and f"the protocol audit is left out: {problem}"
 

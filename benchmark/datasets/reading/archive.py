@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import sys
 import tarfile
 import tempfile
 import zlib
@@ -124,7 +125,7 @@ def _receive(response, part: Path, there: int) -> None:
 
     rest = response.headers.get("Content-Length")
     columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    console = Console(file=sys.__stderr__)
     with (
         part.open("ab" if there else "wb") as out,
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
@@ -191,7 +192,7 @@ def _extract(archive: Path, wanted: set[str], top: str, folder: Path) -> None:
     from rich.console import Console
     from rich.progress import open as open_with_progress
 
-    console = Console(stderr=True)
+    console = Console(file=sys.__stderr__)
     progress = open_with_progress(
         archive,
         "rb",

@@ -2,7 +2,8 @@
 
 Source: Gemmeke et al., ICASSP 2017; features and labels by Google, CC BY 4.0. Train is the
 balanced training segment, test the evaluation segment. A class that is not listed for a clip
-counts as absent, as usual in evaluations on AudioSet, so every label is observed.
+counts as absent, as usual in evaluations on AudioSet, so every label is observed. All ten-frame
+clips of the balanced training segment, with all of AudioSet's labels, are auxiliary clips.
 
 The data root holds ``class_labels_indices.csv`` and either ``bal_train_vggish.npz`` and
 ``eval_vggish.npz`` or the folders ``bal_train`` and ``eval`` with the official ``.tfrecord``
@@ -18,8 +19,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from benchmark.contracts.dataset import Dataset, DatasetPlugin
-from benchmark.datasets.reading import genres
+from benchmark.contracts.dataset import Auxiliary, Dataset, DatasetPlugin
+from benchmark.datasets.reading import genres, tags
 from benchmark.datasets.reading.tfrecord import read_records
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.reading.files import open_text
@@ -103,6 +104,7 @@ class AudioSetPlugin(DatasetPlugin):
     class_labels: ClassVar[Mapping[str, Sequence[str]]]
     #: The front end that computes these features from audio.
     features = "vggish"
+    offers_auxiliary = True
     citation = (
         "J. F. Gemmeke, D. P. W. Ellis, D. Freedman, A. Jansen, W. Lawrence, R. C. Moore, "
         "M. Plakal and M. Ritter: Audio Set: An ontology and human-labeled dataset for audio "
@@ -126,7 +128,8 @@ class AudioSetPlugin(DatasetPlugin):
             Attributes: ``region`` and ``style`` by AudioSet's own genre labels (see
             :mod:`benchmark.datasets.reading.genres`), and ``instruments``, how many of the classes
             are labelled; a clip where none is has no such number, since other instruments sound
-            there that AudioSet did not label.
+            there that AudioSet did not label. The features ``tags`` are what else AudioSet says
+            of the music (see :mod:`benchmark.datasets.reading.tags`).
 
         Raises
         ------
@@ -139,8 +142,8 @@ class AudioSetPlugin(DatasetPlugin):
             raise UnknownNameError(f"split of data set {self.name}", split, self.splits)
         root = _check_root(self.name, root)
         table = read_label_table(root / LABELS)
-        segments = _read(root, table).items()
-        parts = {name: _select(clips, table, self.class_labels) for name, clips in segments}
+        segments = _read(root, table)
+        parts = {name: _select(clips, table, self.class_labels) for name, clips in segments.items()}
         clips = Clips(*(np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True)))
         y_true = class_targets(clips.labels, table, self.class_labels)
         return Dataset(
@@ -151,14 +154,17 @@ class AudioSetPlugin(DatasetPlugin):
             keys=clips.keys,
             groups=clips.video,
             partition=np.repeat(list(parts), [len(part.X) for part in parts.values()]),
+            auxiliary=_auxiliary(segments["train"], table),
             citation=self.citation,
             licence=self.licence,
+            features=self.features,
             classes=tuple(self.class_labels),
             attributes={
                 name: genres.values(clips.labels, table, kinds)
                 for name, kinds in genres.ATTRIBUTES.items()
             }
             | {"instruments": genres.numbers(y_true)},
+            further_features={"tags": tags.features(clips.labels, table)},
         )
 
 
@@ -230,8 +236,24 @@ def class_targets(
 def _select(clips: Clips, table: LabelTable, class_labels: Mapping[str, Sequence[str]]) -> Clips:
     """Keep ten-frame clips of music or of a class, sorted by key."""
     music = clips.labels[:, table.columns(MUSIC)[0]]
-    held = class_targets(clips.labels, table, class_labels).any(axis=1)
-    clips = clips.take(np.flatnonzero((clips.n_frames == N_FRAMES) & (music | held)))
+    return _whole(clips, music | class_targets(clips.labels, table, class_labels).any(axis=1))
+
+
+def _auxiliary(clips: Clips, table: LabelTable) -> Auxiliary:
+    """Return the ten-frame clips of a segment with all of AudioSet's labels."""
+    clips = _whole(clips, np.ones(len(clips.X), bool))
+    return Auxiliary(
+        clips.labels.astype(np.float32),
+        np.ones_like(clips.labels),
+        classes=table.mids,
+        X=clips.X,
+        groups=clips.video,
+    )
+
+
+def _whole(clips: Clips, wanted: np.ndarray) -> Clips:
+    """Return those of the wanted clips that have ten frames, sorted by key."""
+    clips = clips.take(np.flatnonzero(wanted & (clips.n_frames == N_FRAMES)))
     return clips.take(np.argsort(clips.keys, kind="stable"))
 
 

@@ -1,31 +1,27 @@
 """A fitted model on new audio: instruments over time, from files or from a stream."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.audio.files import open_recording
-from benchmark.audio.windows import CLIP_FRAMES, Window, cut
+from benchmark.audio.windows import Window, cut
 from benchmark.contracts.dataset import OWN
 from benchmark.contracts.frontend import FrontEnd
 from benchmark.contracts.model import Model
-from benchmark.errors import DataError, StoreError
+from benchmark.errors import DataError, ParameterError
 from benchmark.features.joining import join
 from benchmark.plugins import registry
-from benchmark.runs.features import features_of
-from benchmark.scoring.metrics import Ranking
-from benchmark.scoring.thresholds import choose
-
-if TYPE_CHECKING:
-    from benchmark.runs.reading import Runs
-    from benchmark.runs.record import Record
 
 #: Windows that are scored together where nobody waits for each.
 TOGETHER = 32
+#: Seconds from window to window, at least.
+LEAST_HOP = 0.01
+#: Windows that are no further apart are neighbours, in seconds.
+TOUCHING = 0.01
 #: Samples that are nowhere larger are silence, about -100 dB.
 SILENCE = 1e-5
 
@@ -36,6 +32,7 @@ class Heard:
 
     Attributes
     ----------
+    file : Path
     starts, ends : ndarray, shape (n_windows,)
         Of each window, in seconds.
     scores : ndarray, shape (n_windows, n_classes), float32
@@ -47,6 +44,7 @@ class Heard:
         Whether there was nothing to hear: the scores are those of silence.
     """
 
+    file: Path
     starts: np.ndarray
     ends: np.ndarray
     scores: np.ndarray
@@ -62,6 +60,35 @@ class Heard:
         """
         return self.scores.max(axis=0)
 
+    def stretches(self, c: int, threshold: float) -> list[tuple[float, float]]:
+        """Return when a class sounds: windows that reach the threshold, neighbours joined.
+
+        Returns
+        -------
+        list of (float, float)
+            Start and end of each stretch, in seconds.
+        """
+        stretches: list[tuple[float, float]] = []
+        sounds = self.scores[:, c] >= threshold
+        for start, end in zip(self.starts[sounds], self.ends[sounds], strict=True):
+            if stretches and start <= stretches[-1][1] + TOUCHING:
+                stretches[-1] = (stretches[-1][0], float(end))
+            else:
+                stretches.append((float(start), float(end)))
+        return stretches
+
+    @property
+    def warnings(self) -> list[str]:
+        """Say what is to be known of the recording before its scores are believed."""
+        said = []
+        if self.repeated:
+            said.append(
+                f"{self.file} is {self.seconds:.2f} s long, less than a window: it was repeated"
+            )
+        if self.silent:
+            said.append(f"{self.file} is silent: its scores say nothing")
+        return said
+
 
 @dataclass(frozen=True, eq=False)
 class Recogniser:
@@ -75,11 +102,47 @@ class Recogniser:
         Their features are joined in this order.
     n_frames : int
         Frames of the clips that the model learnt from: so long is a window.
+    heard_frames : int, optional
+        Frames of the recording in a window, which are repeated to `n_frames`; all unless told.
     """
 
     model: Model
     front_ends: tuple[FrontEnd, ...]
     n_frames: int
+    heard_frames: int | None = None
+
+    @property
+    def features(self) -> str:
+        """What the model's features are called, as in ``"logmel"`` or ``"A+B"``."""
+        return "+".join(front_end.name for front_end in self.front_ends)
+
+    @property
+    def window_seconds(self) -> float:
+        """Length of a window."""
+        return (self.heard_frames or self.n_frames) * self.front_ends[0].frame_seconds
+
+    def with_window(self, seconds: float) -> "Recogniser":
+        """Return the same recogniser with windows of another length.
+
+        Parameters
+        ----------
+        seconds : float
+            Cut down to whole frames. What is shorter than the clips that the model learnt from
+            is repeated to their length.
+
+        Raises
+        ------
+        ParameterError
+            For less than a frame, or a frame more than those clips have.
+        """
+        frame = self.front_ends[0].frame_seconds
+        if not frame <= seconds < (self.n_frames + 1) * frame:
+            raise ParameterError(
+                f"a window of {seconds:g} s can't be scored: the model learnt from clips of"
+                f" {self.n_frames * frame:g} s. Windows may have {frame:g} s to that; shorter"
+                " ones are repeated"
+            )
+        return replace(self, heard_frames=min(self.n_frames, int(seconds / frame + 1e-9)))
 
     def windows(
         self,
@@ -101,12 +164,23 @@ class Recogniser:
         together : int
             How many windows are waited for and scored at once. The scores are the same.
 
+        Raises
+        ------
+        ParameterError
+            For a hop that is no time.
+
         Yields
         ------
         window : Window
         scores : ndarray, shape (n_classes,), float32
         """
-        windows = cut(blocks, sample_rate, self.front_ends, self.n_frames, hop_seconds)
+        if hop_seconds is not None and not LEAST_HOP <= hop_seconds < np.inf:
+            raise ParameterError(
+                f"from window to window are at least {LEAST_HOP} seconds, not {hop_seconds:g}"
+            )
+        windows = cut(
+            blocks, sample_rate, self.front_ends, self.n_frames, hop_seconds, self.heard_frames
+        )
         while batch := list(islice(windows, together)):
             yield from zip(batch, self.model.predict_proba(self._features(batch)), strict=True)
 
@@ -143,7 +217,7 @@ class Recogniser:
             repeated = repeated or window.repeated
         starts, ends, scores = (np.array(column) for column in zip(*rows, strict=True))
         seconds = samples / recording.sample_rate
-        return Heard(starts, ends, scores, seconds, repeated, silent=loudest < SILENCE)
+        return Heard(Path(path), starts, ends, scores, seconds, repeated, silent=loudest < SILENCE)
 
 
 def front_ends(features: str) -> tuple[FrontEnd, ...]:
@@ -174,38 +248,3 @@ def front_ends(features: str) -> tuple[FrontEnd, ...]:
         seconds = ", ".join(f"{one.name} {one.frame_seconds:g} s" for one in made)
         raise DataError(f"the features {features!r} have frames of different lengths: {seconds}")
     return made
-
-
-def recogniser(store: "Runs", run_id: str) -> "tuple[Recogniser, Record]":
-    """Load a stored run's model, and the front ends of the features it was trained on.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such run.
-    StoreError
-        If the run failed, or its model is not stored.
-    DataError
-        If its features can't be computed from audio.
-    """
-    record = store.get(run_id)
-    spec, folder = record.spec, store.model_folder(record)
-    if not record.finished:
-        raise StoreError(f"run {record.run_id} failed ({record.error}): it has no model")
-    if not folder.is_dir():
-        raise StoreError(
-            f"the model of run {record.run_id} is not stored there: published sets hold scores."
-            " Run it again with `polytimbre run`, which keeps the model"
-        )
-    features = features_of(spec)
-    model = registry.models().get(spec.model).from_params(**spec.params)
-    model.load(folder)
-    return Recogniser(model, front_ends(features), CLIP_FRAMES), record
-
-
-def thresholds(store: "Runs", record: "Record") -> np.ndarray:
-    """Return a run's global threshold, chosen on *select*, for each class, (n_classes,)."""
-    on_select = store.labels(record.spec.division_id)["select"]
-    scores = store.scores(record)["select"]
-    ranking = Ranking.of(on_select.y_positive, scores, on_select.y_mask)
-    return np.broadcast_to(choose(ranking)["global"], (scores.shape[1],))

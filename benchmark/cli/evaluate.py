@@ -1,0 +1,78 @@
+"""The command that scores a run on labelled recordings."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.common import (
+    FormatOption,
+    ResamplesOption,
+    ResultsOption,
+    StoreOption,
+    print_table,
+    warn,
+)
+from benchmark.cli.hearing import (
+    DataOption,
+    FeaturesOption,
+    HopOption,
+    ModelOption,
+    RunOption,
+    open_run,
+)
+from benchmark.errors import DataError
+
+
+def evaluate(
+    audio: Annotated[Path, typer.Option(help="Folder of the recordings.")],
+    labels: Annotated[
+        Path, typer.Option(help="CSV: a column `clip`, one a class; empty: not observed.")
+    ],
+    run: RunOption = None,
+    model: ModelOption = None,
+    dataset: DataOption = None,
+    features: FeaturesOption = None,
+    hop: HopOption = None,
+    resamples: ResamplesOption = 2000,
+    fmt: FormatOption = "table",
+    results: ResultsOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Score a run on labelled recordings: mAP and each class, beside the run's own test part."""
+    import numpy as np
+    from rich.progress import track
+
+    from benchmark.cli.screen import console
+    from benchmark.contracts.dataset import Labels
+    from benchmark.predict.labelled import read_labels
+    from reports.tables import recordings
+
+    heard_by = open_run(run, model, dataset, features, store, results)
+    found = read_labels(labels, audio, heard_by.classes)
+    if found.ignored:
+        print(f"columns that are no class: {', '.join(found.ignored)}", file=sys.stderr)
+    screen = console(stderr=True)
+    shown = track(
+        found.files, "files", console=screen, transient=True, disable=not screen.is_terminal
+    )
+    scores, unreadable = [], []
+    for file in shown:
+        try:
+            scores.append(heard_by.recogniser.hear(file, hop).clip)
+        except DataError as error:
+            scores.append(None)
+            unreadable.append(str(error))
+    kept = [i for i, row in enumerate(scores) if row is not None]
+    if not kept:
+        raise DataError(f"no file can be read: {unreadable[0]}")
+    known = Labels(found.labels.y_true[kept], found.labels.y_mask[kept], classes=heard_by.classes)
+    rows = np.stack([scores[i] for i in kept])
+    frame, notes = recordings.result(heard_by, known, rows, resamples)
+    print_table(frame, fmt, f"{audio} and the run's own test part", notes)
+    if unreadable:
+        warn(f"{len(unreadable)} of {len(found.files)} files can't be read, and are left out:")
+        for sentence in unreadable:
+            print(f"  {sentence}", file=sys.stderr)
+        raise typer.Exit(1)

@@ -1,0 +1,57 @@
+"""What the commands that hear recordings share: which run is asked, and how it is told."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.common import warn
+
+if TYPE_CHECKING:
+    from benchmark.predict.choosing import HearingRun
+
+RunOption = Annotated[
+    str | None,
+    typer.Option("--run", help="A stored or published run. [default: the best shipped one]"),
+]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="Instead: the best run of this model.")
+]
+DataOption = Annotated[
+    str | None, typer.Option("--dataset", help="Instead: the best run on this data set.")
+]
+FeaturesOption = Annotated[
+    str | None, typer.Option("--features", help="Instead: the best run on these front ends.")
+]
+WindowOption = Annotated[
+    float | None,
+    typer.Option(help="Seconds that are scored at once. [default: those of the run's clips]"),
+]
+HopOption = Annotated[
+    float | None,
+    typer.Option(min=0.01, help="Seconds from window to window. [default: a window's length]"),
+]
+
+
+def open_run(
+    run: str | None,
+    model: str | None,
+    dataset: str | None,
+    features: str | None,
+    store: Path | None,
+    results: Path | None,
+) -> "HearingRun":
+    """Load the run that was asked for, and warn of what is to be known of it."""
+    from benchmark.workers.threads import SINGLE_THREAD
+
+    os.environ.update(SINGLE_THREAD)  # as in a run; libraries read it when they are imported
+    from benchmark.predict import choosing
+
+    wanted = {"model": model, "dataset": dataset, "features": features}
+    asked = any(one is not None for one in (run, *wanted.values()))
+    places = choosing.sources(store, results, asked=asked)
+    loaded = choosing.load_run(*choosing.choose_run(places, run, **wanted))
+    for caution in loaded.cautions:
+        warn(caution)
+    return loaded

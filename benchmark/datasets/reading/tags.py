@@ -1,0 +1,43 @@
+"""Side information: AudioSet's labels of genre, mood and role, as features of one frame.
+
+``--features vggish+tags`` gives a model both what it hears and what is known of the music. No tag
+may tell an instrument or singing by its name or meaning. Left out is each label whose definition in
+AudioSet's ontology, or that of a genre above it, names one of the 20 classes, singing or words:
+
+- words or singing: pop, hip hop, beatboxing, punk rock, grunge, progressive rock, rhythm and blues,
+  folk, opera, vocal music, a capella, chant and mantra, Afrobeat, gospel, Carnatic music,
+  Bollywood, jingle, lullaby, song;
+- instruments: heavy metal, reggae, country and bluegrass (strings, banjos, guitars), swing, funk,
+  blues, ska, music of Africa, video game music, electronic music and all that stands below it.
+
+Flamenco is left out too: its definition says singing and guitar in Spanish (cante, toque).
+"""
+
+from typing import Any
+
+import numpy as np
+
+#: Labels that are left in, by AudioSet's display names.
+TAGS = (
+    "Rock music", "Rock and roll", "Psychedelic rock", "Soul music", "Middle Eastern music", "Jazz",
+    "Disco", "Classical music", "Music of Latin America", "Salsa music", "Music for children",
+    "New-age music", "Christian music", "Music of Asia", "Traditional music", "Independent music",
+    "Happy music", "Funny music", "Sad music", "Tender music", "Exciting music", "Angry music",
+    "Scary music", "Background music", "Theme music", "Soundtrack music", "Christmas music",
+    "Dance music", "Wedding music",
+)  # fmt: skip
+
+
+def features(labels: np.ndarray, table: Any) -> np.ndarray:
+    """Return each clip's tags: 255 where one is labelled, else 0.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (n_clips, n_labels), bool
+    table : LabelTable
+
+    Returns
+    -------
+    ndarray, shape (n_clips, 1, 29), uint8
+    """
+    return np.where(labels[:, None, table.columns(*TAGS)], np.uint8(255), np.uint8(0))

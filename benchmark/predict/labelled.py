@@ -1,0 +1,115 @@
+"""Recordings that somebody has labelled, to see whether a run is right."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.audio.files import find_recordings
+from benchmark.contracts.dataset import Labels
+from benchmark.errors import DataError
+from benchmark.reading.files import open_text
+
+#: Names of the column that says which file a row is about.
+KEYS = ("clip", "file", "key", "name")
+#: Bytes that a file of labels can have at most.
+LARGEST = 256 * 2**20
+
+ADVICE = "name a CSV file with a column `clip`, and a column for each class"
+
+
+@dataclass(frozen=True, eq=False)
+class Recordings:
+    """Audio files and what is known to sound in them.
+
+    Attributes
+    ----------
+    files : list of Path
+    labels : Labels
+        A row a file; classes that the table does not have were not observed.
+    ignored : list of str
+        Columns that are no class.
+    """
+
+    files: list[Path]
+    labels: Labels
+    ignored: list[str]
+
+
+def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
+    """Read a table of labels, and find the audio of each row.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file: one column is called ``clip`` or ``file`` and holds a file's name, with or
+        without its suffix; a column that is called like a class holds relevances in [0, 1], and
+        is empty where nobody observed.
+    folder : Path
+        Of the audio, which may lie deeper.
+    classes : sequence of str
+
+    Raises
+    ------
+    DataError
+        For a table that can't be read, lacks what it needs, or names no, or an unknown, file.
+    """
+    with open_text(path, LARGEST, ADVICE) as stream:
+        rows = csv.DictReader(stream)
+        columns = list(rows.fieldnames or ())
+        key = next((name for name in KEYS if name in columns), None)
+        if key is None:
+            raise DataError(f"{path} has no column `clip`; {ADVICE}")
+        if not set(classes) & set(columns):
+            raise DataError(
+                f"{path} has no column that is called like a class: {', '.join(classes)}"
+            )
+        try:
+            table = list(rows)
+        except csv.Error as error:
+            raise DataError(f"{path} is no CSV file ({error}); {ADVICE}") from error
+    if not table:
+        raise DataError(f"{path} holds no row; {ADVICE}")
+    known: dict[str, Path] = {}
+    for file in find_recordings(folder):
+        known.setdefault(file.stem, file)
+        known.setdefault(file.name, file)
+        known.setdefault(str(file.relative_to(folder)) if folder.is_dir() else file.name, file)
+    y_true = np.zeros((len(table), len(classes)), dtype=np.float32)
+    y_mask = np.zeros(y_true.shape, dtype=bool)
+    files = []
+    for i, row in enumerate(table):
+        name = (row[key] or "").strip()
+        if name not in known:
+            raise DataError(f"{path} names {name!r}, and {folder} holds no audio of that name")
+        files.append(known[name])
+        for c, text in _cells(row, classes):
+            y_true[i, c], y_mask[i, c] = _relevance(path, name, classes[c], text), True
+    if len(set(files)) < len(files):
+        twice = next(file for file in files if files.count(file) > 1)
+        raise DataError(f"{path} names {twice.name} twice")
+    ignored = [name for name in columns if name not in (*classes, key)]
+    return Recordings(files, Labels(y_true, y_mask, classes=tuple(classes)), ignored)
+
+
+def _cells(row: dict[str, str | None], classes: Sequence[str]) -> Iterable[tuple[int, str]]:
+    """Give the number of each class that was observed, and its cell."""
+    for c, name in enumerate(classes):
+        text = (row.get(name) or "").strip()
+        if text:
+            yield c, text
+
+
+def _relevance(path: Path, clip: str, name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.nan
+    if not 0 <= value <= 1:
+        raise DataError(
+            f"{path} says {text!r} of {name} in {clip}: a label is 1, 0, a relevance between them,"
+            " or empty where nobody observed"
+        )
+    return value

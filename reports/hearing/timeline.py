@@ -1,0 +1,161 @@
+"""A page that plays a recording and shows what was heard in it, as it sounds.
+
+One file with everything in it: it opens from disk, loads nothing, and a policy in the page
+forbids that it ever does.
+"""
+
+import io
+import json
+from base64 import b64encode
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.audio.files import Recording, open_recording
+from benchmark.audio.resampling import Resampler
+from benchmark.predict.choosing import HearingRun
+from benchmark.predict.recogniser import Heard
+from reports.hearing.figure import edges_of
+from reports.hearing.text import clock
+
+#: What browsers play as it is, by a file's suffix.
+PLAYED = {
+    ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".oga": "audio/ogg", ".opus": "audio/ogg",
+    ".flac": "audio/flac", ".wav": "audio/wav", ".m4a": "audio/mp4", ".mp4": "audio/mp4",
+}  # fmt: skip
+#: Bytes of a file that is put into the page as it is; a larger one becomes a mono mp3.
+LARGEST = 16 * 2**20
+#: Rates that an mp3 may have; others are resampled to the first.
+MP3_RATES = (44_100, 48_000, 32_000, 24_000, 22_050, 16_000)
+#: Stretches that the table names for a class; the picture shows all.
+MOST_STRETCHES = 6
+
+
+def page(run: HearingRun, heard: Heard) -> str:
+    """Return the page of one recording.
+
+    Raises
+    ------
+    DataError
+        Where the recording can't be read again.
+    """
+    style, script = (
+        Path(__file__).with_name(f"timeline.{kind}").read_text(encoding="utf-8")
+        for kind in ("css", "js")
+    )
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "media-src data:; base-uri 'none'; form-action 'none'"
+    )
+    order = np.argsort(-heard.clip, kind="stable")
+    name = escape(heard.file.name)
+    said = "".join(f'<p class="caution">{escape(s)}</p>' for s in (*heard.warnings, *run.cautions))
+    hop = float(np.diff(heard.starts[:2])[0]) if len(heard.starts) > 1 else heard.seconds
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{name}: instruments over time</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>{name}</h1>
+<p class="about">{clock(heard.seconds)}, {len(heard.starts)} windows, heard by
+{escape(run.title)} (run {run.record.run_id})</p>
+{said}
+<noscript><p>Scripts are off: the table is all there, without colours and without a cursor.</p>
+</noscript>
+<audio controls preload="auto" src="{_audio(heard.file)}" aria-label="{name}"></audio>
+<div class="player" hidden>
+<button id="play" type="button">Play</button>
+<input id="at" type="range" min="0" max="{heard.seconds:.3f}" step="{hop:.3f}" value="0"
+ aria-label="position in the recording">
+<span id="clock"></span>
+</div>
+<p class="about">The stronger the colour, the higher the score; a line below marks where a class
+reaches its threshold, {run.thresholds.min():.2f}. Grey: the run does not know the class. AP:
+average precision on the run's own test part, beside that of chance.</p>
+<div class="scroll" tabindex="0" role="region" aria-label="instruments over time">
+<table aria-label="instruments, highest score first">
+<thead><tr><th scope="col">instrument</th>
+<th scope="col" class="time"><span class="axis">{_axis(heard)}</span></th>
+<th scope="col" class="now">now</th><th scope="col" class="score">highest</th>
+<th scope="col">sounds</th><th scope="col">AP</th></tr></thead>
+<tbody>
+{"".join(_row(run, heard, c) for c in order)}</tbody>
+</table>
+</div>
+</main>
+<script type="application/json" id="data">{_data(run, heard, order)}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _axis(heard: Heard) -> str:
+    times = (clock(heard.seconds * share) for share in (0, 0.25, 0.5, 0.75, 1))
+    return "".join(f"<span>{time}</span>" for time in times)
+
+
+def _row(run: HearingRun, heard: Heard, c: int) -> str:
+    """Return one class's row: name, strip, score now and at most, when it sounds, what is known."""
+    stretches = heard.stretches(c, run.thresholds[c])
+    when = ", ".join(
+        f'<button type="button" data-at="{start:.3f}">{clock(start)}–{clock(end)}</button>'
+        for start, end in stretches[:MOST_STRETCHES]
+    )
+    if more := len(stretches) - MOST_STRETCHES:
+        when += f' <span class="more">and {more} more</span>' if more > 0 else ""
+    known = run.knowledge
+    told = known.why_not(c)
+    if np.isfinite(known.average_precision[c]):
+        told = f"{known.average_precision[c]:.2f} (chance {known.prior[c]:.2f}) {told}".rstrip()
+    kinds = " ".join(["present"] * bool(stretches) + ["unknown"] * (not known.known[c]))
+    return (
+        f'<tr class="{kinds}"><th scope="row">{escape(run.classes[c])}</th>'
+        '<td class="strip"><canvas aria-hidden="true"></canvas></td>'
+        f'<td class="now"></td><td class="score">{heard.clip[c]:.2f}</td>'
+        f'<td class="when">{when or "–"}</td><td class="known">{told}</td></tr>\n'
+    )
+
+
+def _data(run: HearingRun, heard: Heard, order: np.ndarray) -> str:
+    """Return what the script draws, in the order of the rows; no text in it can end the script."""
+    content = {
+        "duration": round(heard.seconds, 3),
+        "edges": np.round(edges_of(heard), 3).tolist(),
+        "classes": [run.classes[c] for c in order],
+        "thresholds": run.thresholds[order].astype(float).tolist(),
+        "scores": [[float(f"{score:.4g}") for score in row] for row in heard.scores[:, order]],
+    }
+    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _audio(path: Path) -> str:
+    """Return the recording as a data URL: the file itself, or an mp3 of it."""
+    kind = PLAYED.get(path.suffix.lower())
+    if kind is not None and path.stat().st_size <= LARGEST:
+        return f"data:{kind};base64,{b64encode(path.read_bytes()).decode()}"
+    return f"data:audio/mpeg;base64,{b64encode(_mp3(open_recording(path))).decode()}"
+
+
+def _mp3(recording: Recording) -> bytes:
+    import soundfile
+
+    rate = recording.sample_rate if recording.sample_rate in MP3_RATES else MP3_RATES[0]
+    resampler, out = Resampler(recording.sample_rate, rate), io.BytesIO()
+    with soundfile.SoundFile(out, "w", rate, 1, format="MP3") as file:
+        for block in recording.blocks():
+            file.write(resampler.push(block))
+        file.write(resampler.finish())
+    return out.getvalue()

@@ -1,0 +1,277 @@
+"""Which run hears, what it knows, and what is written about a recording."""
+
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from heard import song, store_of
+
+import polytimbre as pt
+from benchmark.audio.files import find_recordings, read
+from benchmark.contracts.dataset import CLASSES, Labels
+from benchmark.errors import DataError, ParameterError, ProtocolError, StoreError, UnknownNameError
+from benchmark.features.logmel import LogMel
+from benchmark.predict import choosing
+from benchmark.predict.labelled import read_labels
+from benchmark.runs.published import DamagedError, PublishedSet
+from benchmark.runs.reading import RunError, Runs
+from reports import verify
+from reports.hearing import figure, text
+from reports.tables import recordings
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return store_of(tmp_path_factory.mktemp("hearing") / "store", "logistic_regression", "constant")
+
+
+@pytest.fixture(scope="module")
+def heard_by(store):
+    return choosing.load_run(*choosing.choose_run([Runs(store)], features="logmel"))
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    return song(tmp_path_factory.mktemp("songs") / "long.flac")
+
+
+@pytest.fixture(scope="module")
+def heard(heard_by, long):
+    return heard_by.recogniser.hear(long, 2.5)
+
+
+@pytest.fixture
+def shipped(store, tmp_path):
+    """A folder of published sets in which one run ships its model."""
+    folder, runs = tmp_path / "sets" / "rendered", Runs(store)
+    for record in runs:
+        verify.copy_run(record, runs, folder, record.spec.model == "logistic_regression")
+    (folder / "results.json").write_text("{}")
+    return verify.seal(folder, runs.ids(), (), complete=True)
+
+
+def test_the_best_run_on_select_is_chosen_of_those_that_were_asked_for(store):
+    runs = [Runs(store)]
+    for asked, model in (
+        ({"dataset": "rendered"}, "logistic_regression"),
+        ({"features": "logmel"}, "logistic_regression"),
+        ({"model": "constant"}, "constant"),
+    ):
+        assert choosing.choose_run(runs, **asked)[1].spec.model == model
+    _, record = choosing.choose_run(runs, model="constant")
+    assert choosing.choose_run(runs, record.run_id[:9])[1] == record
+    with pytest.raises(DataError, match=r"has the model 'constant', not 'cnn'"):
+        choosing.choose_run(runs, record.run_id, model="cnn")
+    with pytest.raises(StoreError, match="no stored run with the model 'cnn' and the features"):
+        choosing.choose_run(runs, model="cnn", features="logmel")
+    with pytest.raises(UnknownNameError, match="Did you mean 'cnn'"):
+        choosing.choose_run(runs, model="cn")
+
+
+def test_by_default_a_shipped_run_hears_if_its_features_carry_over(
+    shipped, store, long, monkeypatch
+):
+    monkeypatch.setenv("POLYTIMBRE_RESULTS", str(shipped.path.parent))
+    monkeypatch.setenv("POLYTIMBRE_STORE", str(store))
+    with pytest.raises(StoreError, match="no published run ships its model"):
+        pt.predict(long)
+    monkeypatch.setattr(LogMel, "caveat", "")
+    found = pt.predict(long)
+    assert repr(found) == f"<Prediction long.flac: {', '.join(found.present)}>"
+    # the same scores as from the store, where all models are
+    (stored,) = (one for one in pt.store(store) if one.label == "logistic_regression")
+    assert pt.predict(long, stored).frame.equals(found.frame)
+    assert pt.store(shipped.path)[stored.id].model.get_params() == stored.model.get_params()
+
+
+def test_what_is_shipped_is_checked_before_it_is_loaded(shipped):
+    record = next(record for record in shipped if record.spec.model == "logistic_regression")
+    other = next(record for record in shipped if record.spec.model == "constant")
+    with pytest.raises(StoreError, match=r"reproduce \w+ --keep FOLDER` fits it again"):
+        choosing.load_run(shipped, other)
+    folder = shipped.model_folder(record)
+    (folder / "class_19.skops").rename(folder / "class_20.skops")
+    with pytest.raises(RunError, match="holds model/class_20.skops, which its record does not"):
+        choosing.load_run(shipped, record)
+    shutil.copy(folder / "class_18.skops", folder / "class_19.skops")
+    (folder / "class_20.skops").unlink()
+    with pytest.raises(DamagedError, match="does not match its SHA-256"):
+        choosing.load_run(shipped, record)
+    # nor is a set that was sealed anew around another model
+    verify.seal(shipped.path, shipped.runs, (), complete=True)
+    with pytest.raises(DamagedError, match="does not match its SHA-256 in the record"):
+        choosing.load_run(PublishedSet(shipped.path), record)
+
+
+def test_a_run_says_what_it_knows_and_what_to_be_careful_of(heard_by, store, monkeypatch):
+    known = dict(zip(CLASSES, heard_by.known(), strict=True))
+    first = CLASSES[0]  # nobody observed it
+    assert known[first] == {"AP": None, "prior": None, "known": False}
+    assert heard_by.knowledge.why_not(0) == "never learnt"
+    assert known["drums"]["known"] and known["drums"]["AP"] > known["drums"]["prior"]
+    constant = choosing.load_run(*choosing.choose_run([Runs(store)], model="constant"))
+    assert not constant.knowledge.known.any()
+    assert constant.knowledge.why_not(CLASSES.index("drums")) == "no better than chance"
+    assert heard_by.cautions == (LogMel.caveat,)
+    monkeypatch.setattr(choosing, "source_hash", lambda cls: "another")
+    source, record = choosing.choose_run([Runs(store)], model="constant")
+    assert "was changed since run" in choosing.load_run(source, record).cautions[-1]
+
+
+def test_windows_may_be_shorter_than_the_clips_and_are_repeated(heard_by, long):
+    short = heard_by.recogniser.with_window(3)
+    assert short.window_seconds == pytest.approx(2.88)
+    scores = [scores for _, scores in zip(range(2), scored(short, long), strict=False)]
+    samples = read(long, 24_000)
+    once = np.resize(samples[: round(2.88 * 24_000)], round(9.6 * 24_000))
+    expected = heard_by.recogniser.model.predict_proba(LogMel().extract(once)[None])[0]
+    assert np.array_equal(scores[0], expected)
+    for wrong in (0.5, 11, float("nan")):
+        with pytest.raises(ParameterError, match="can't be scored"):
+            heard_by.recogniser.with_window(wrong)
+    with pytest.raises(ParameterError, match="at least"):
+        heard_by.recogniser.hear(long, float("nan"))
+
+
+def scored(recogniser, path):
+    return (scores for _, scores in recogniser.windows([read(path, 24_000)], 24_000))
+
+
+def test_json_csv_and_labels_say_the_same(heard_by, heard):
+    (told,) = json.loads(text.as_json(heard_by, [heard]))
+    assert list(told) == ["file", "run", "features", "duration", "clip", "windows"]
+    assert told["duration"] == 25 and told["features"] == "logmel"
+    rows = list(csv.DictReader(io.StringIO(text.as_csv(heard_by, [heard]))))
+    assert [row["start"] for row in rows] == [f"{w['start']:.3f}" for w in told["windows"]]
+    assert {name: float(rows[3][name]) for name in CLASSES} == told["windows"][3]["scores"]
+    (clip,) = csv.DictReader(io.StringIO(text.as_csv(heard_by, [heard], windows=False)))
+    assert {n: float(clip[n]) for n in CLASSES} == {n: c["score"] for n, c in told["clip"].items()}
+    assert "windows" not in json.loads(text.as_json(heard_by, [heard], windows=False))[0]
+    present = {name for name, one in told["clip"].items() if one["present"]}
+    labels = [line.split("\t") for line in text.as_labels(heard_by, heard).splitlines()]
+    assert {name for _, _, name in labels} == present and present
+    sounding = {
+        (f"{w[edge]:.3f}", name)
+        for w in told["windows"]
+        for edge in ("start", "end")
+        for name in present
+        if w["scores"][name] >= told["clip"][name]["threshold"]
+    }
+    for *edges, name in labels:
+        assert {(f"{float(edge):.3f}", name) for edge in edges} <= sounding
+
+
+def test_a_prediction_shows_itself(heard_by, heard, tmp_path):
+    found = pt.Prediction(heard_by, heard)
+    assert found.frame.shape == (len(heard.starts), 20)
+    assert found.summary["score"].is_monotonic_decreasing
+    assert set(found.present) == set(found.summary.index[found.summary["present"]])
+    for words in ("long.flac", "does not carry over", "<img", "alt="):
+        assert words in found._repr_html_()
+    for suffix in ("png", "svg"):
+        figure.write(heard_by, heard, tmp_path / f"figure.{suffix}")
+        assert (tmp_path / f"figure.{suffix}").stat().st_size > 1000
+    assert "long.flac" in found.plot().axes[0].get_title(loc="left")
+    with pytest.raises(DataError, match=r"name a \.svg"):
+        figure.check(tmp_path / "figure.doc")
+
+
+def test_lists_name_files(tmp_path, long):
+    (tmp_path / "list.m3u").write_text(f"#EXTM3U\n\n{long}\nother.wav\n")
+    assert find_recordings(tmp_path / "list.m3u") == [long, tmp_path / "other.wav"]
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    with pytest.raises(DataError, match="names no file"):
+        find_recordings(tmp_path / "empty.txt")
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"fmt": "xml"}, "unknown format"),
+        ({"per": "clip"}, "--per clip is for"),
+        ({"timeline": "page.html", "files": 2}, "show one recording"),
+        ({"fmt": "audacity", "files": 2}, "name a folder with --out"),
+        ({"out": "nowhere/scores.csv"}, "there is no folder"),
+        ({"figure": "figure.doc"}, "a figure can't be written"),
+    ],
+)
+def test_what_can_not_be_written_is_refused_first(tmp_path, asked, sentence):
+    from benchmark.cli.predict import _check
+
+    files = [tmp_path / "song.wav"] * asked.pop("files", 1)
+    paths = {n: tmp_path / asked[n] for n in ("out", "timeline", "figure") if n in asked}
+    given = {"fmt": "table", "per": "window", "out": None, "timeline": None, "figure": None}
+    with pytest.raises((DataError, ProtocolError, UnknownNameError), match=sentence):
+        _check(files, **{**given, **asked, **paths})
+
+
+# --- recordings with labels
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Five recordings of noise; in the table one cell in three was not observed."""
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    rows = [["clip", "source", "drums", "violin"]]
+    for i in range(5):
+        song(folder / f"clip{i}.wav", seconds=1 + i, rate=24_000, channels=1)
+        rows.append([f"clip{i}", "made", str(i % 2), "" if i % 2 else "1"])
+    write(tmp_path / "labels.csv", rows)
+    return folder, tmp_path / "labels.csv", rows
+
+
+def write(path, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def test_a_run_is_scored_on_labelled_recordings(labelled, store, heard_by, capsys):
+    from sklearn.metrics import average_precision_score
+
+    from benchmark.cli.evaluate import evaluate
+
+    folder, table, _ = labelled
+    evaluate(folder, table, model="logistic_regression", store=store, fmt="json", resamples=99)
+    out, err = capsys.readouterr()
+    assert "columns that are no class: source" in err
+    told = json.loads(out)
+    rows = {row["class"]: row for row in told["rows"]}
+    scores = [heard_by.recogniser.hear(file).clip for file in sorted(folder.iterdir())]
+    drums = np.array(scores)[:, CLASSES.index("drums")]
+    expected = average_precision_score([0, 1, 0, 1, 0], drums)
+    assert rows["drums"]["AP"] == rows["mAP"]["AP"] == pytest.approx(expected)
+    assert rows["drums"]["chance"] == 0.4 and rows["violin"]["AP"] is None
+    assert (rows["violin"]["observed"], rows["voice"]["observed"]) == (3, 0)
+    known = heard_by.knowledge.average_precision[CLASSES.index("drums")]
+    assert rows["drums"]["AP on test"] == pytest.approx(known)
+    assert "violin" in told["notes"][-2]
+
+
+def test_nothing_to_score_is_said(heard_by):
+    none = Labels(np.zeros((2, 20), np.float32), np.zeros((2, 20), bool))
+    frame, notes = recordings.result(heard_by, none, np.zeros((2, 20), np.float32), 99)
+    assert frame["AP"].isna().all() and "in no mean" in notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda rows: rows[0].__setitem__(0, "thing"), "has no column `clip`"),
+        (lambda rows: rows[0].__setitem__(slice(2, 4), ["a", "b"]), "called like a class"),
+        (lambda rows: rows[1].__setitem__(0, "clip9"), "names 'clip9', and .* no audio"),
+        (lambda rows: rows[1].__setitem__(2, "yes"), "says 'yes' of drums in clip0"),
+        (lambda rows: rows[1].__setitem__(2, "nan"), "says 'nan' of drums"),
+        (lambda rows: rows[2].__setitem__(0, "clip0"), "names clip0.wav twice"),
+        (lambda rows: rows.__delitem__(slice(1, None)), "holds no row"),
+    ],
+)
+def test_a_table_that_can_not_be_used_is_refused(labelled, change, sentence):
+    folder, table, rows = labelled
+    change(rows)
+    write(table, rows)
+    with pytest.raises(DataError, match=sentence):
+        read_labels(table, folder, CLASSES)

@@ -1,0 +1,48 @@
+"""What a fit is stopped by, and which of its stages it keeps."""
+
+import math
+
+import pytest
+
+from benchmark.bases.stopping import kept, worn_out
+from benchmark.contracts.model import History, Stage
+from benchmark.plugins import registry
+from benchmark.plugins.checks import make_part
+from benchmark.scoring.metrics import log_loss
+
+LOSS = (0.7, 0.5, 0.6, 0.6, 0.8)
+MAP = (0.2, 0.3, 0.4, 0.4, 0.3)
+
+
+def history(n=5, mAP=MAP):
+    stages = zip(LOSS[:n], mAP, strict=False)
+    return History("epoch", [Stage(i, 0.1, loss, 0.9, m) for i, (loss, m) in enumerate(stages, 1)])
+
+
+@pytest.mark.parametrize(("stop_on", "best"), [("loss", 2), ("mAP", 3), ("none", 5)])
+def test_what_each_rule_keeps(stop_on, best):
+    assert kept(history(), stop_on).number == best
+
+
+def test_equal_and_missing_mAPs_are_told_apart_by_the_loss():
+    assert kept(history(mAP=(0.4,) * 5), "mAP").number == 2
+    assert kept(history(mAP=(math.nan,) * 5), "mAP").number == 2
+
+
+def test_patience_is_what_a_rule_waits_for_something_better():
+    assert not worn_out(history(3), "loss", 2)
+    assert worn_out(history(4), "loss", 2)
+    assert not worn_out(history(4), "mAP", 2)
+    assert not any(worn_out(history(n), "none", 1) for n in range(1, 6))
+
+
+@pytest.mark.parametrize("stop_on", ["loss", "mAP", "none"])
+def test_trees_stand_where_their_rule_says(stop_on):
+    params = {"stop_on": stop_on, "patience": 2, "n_rounds": 60, "learning_rate": 1.0}
+    model = registry.models().get("xgboost").from_params(**params)
+    train, stop = (make_part(60, seed, classes=("a", "b", "c")) for seed in (1, 2))
+    fit = model.fit(train, stop, seed=0)
+    assert fit.best == kept(fit, stop_on).number
+    assert (fit.stages[-1].number == 60) == (stop_on == "none")
+    scores = model.predict_proba(stop.X)
+    assert log_loss(stop.y_true, scores, stop.y_mask) == kept(fit, stop_on).stop_loss
