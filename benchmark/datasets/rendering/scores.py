@@ -17,16 +17,16 @@ MISSING = 'rendering clips needs {}; install the extra: pip install "polytimbre[
 
 #: Files of each collection, below the corpus, and its share of the clips.
 COLLECTIONS: dict[str, tuple[float, tuple[str, ...]]] = {
-    "chorales": (0.26, ("bach/*.mxl",)),
+    "chorales": (0.32, ("bach/*.mxl",)),
     "quartets": (
-        0.28,
+        0.16,
         ("beethoven/**/*.mxl", "haydn/**/*.mxl", "mozart/**/*.mxl", "schumann_robert/o*/*.mxl"),
     ),
-    "madrigals": (0.16, ("monteverdi/*.mxl",)),
-    "trecento": (0.12, ("trecento/*.xml",)),
-    "tunes": (0.11, ("ryansMammoth/*Reel.abc",)),
+    "madrigals": (0.20, ("monteverdi/*.mxl",)),
+    "trecento": (0.14, ("trecento/*.xml",)),
+    "tunes": (0.12, ("ryansMammoth/*Reel.abc",)),
     "others": (
-        0.07,
+        0.06,
         (
             "joplin/*.mxl",
             "schumann_clara/*.mxl",

@@ -31,11 +31,22 @@ def clip_rng(index: int, purpose: str) -> np.random.Generator:
 
 def score_of(index: int) -> str:
     """Return the score file of a clip, relative to music21's corpus."""
+    return _draw(index, {path: group for path, (group, _) in works().items()})
+
+
+def _draw(index: int, groups: dict[str, str]) -> str:
+    """Draw a collection, a group of it and one of the group's files.
+
+    Drawn file by file, a work of many movements would hold a large share of the clips.
+    """
     rng = clip_rng(index, "work")
     shares = np.array([share for share, _ in scores.COLLECTIONS.values()])
     name = list(scores.COLLECTIONS)[int(rng.choice(len(shares), p=shares))]
-    files = scores.collections()[name]
-    return files[int(rng.integers(len(files)))]
+    members = defaultdict(list)
+    for path in scores.collections()[name]:
+        members[groups[path]].append(path)
+    group = list(members.values())[int(rng.integers(len(members)))]
+    return group[int(rng.integers(len(group)))]
 
 
 @cache
@@ -53,15 +64,13 @@ def is_heard(index: int) -> bool:
 
 
 def divide() -> dict[str, tuple[str, str]]:
-    """Read all scores of the clips and return the group and the partition of each."""
-    clips = [score_of(index) for index in range(N_CLIPS)]
-    openings = {path: scores.incipit(scores.read_voices(path)) for path in set(clips)}
-    groups = merge_works(openings)
-    test = partition(groups[path] for path in clips)
-    sides = {
-        path: "test" if is_test else "train" for path, is_test in zip(clips, test, strict=True)
-    }
-    return {path: (groups[path], sides[path]) for path in sorted(groups)}
+    """Read all scores and return the group and the partition of each."""
+    paths = [path for files in scores.collections().values() for path in files]
+    groups = merge_works({path: scores.incipit(scores.read_voices(path)) for path in paths})
+    drawn = [groups[_draw(index, groups)] for index in range(N_CLIPS)]
+    in_test = dict(zip(drawn, partition(drawn), strict=True))
+    sides = {group: "test" if in_test.get(group) else "train" for group in groups.values()}
+    return {path: (groups[path], sides[groups[path]]) for path in sorted(groups)}
 
 
 def merge_works(incipits: dict[str, str]) -> dict[str, str]:
