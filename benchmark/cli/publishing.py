@@ -1,5 +1,7 @@
 """The command that publishes runs, and checks what is published."""
 
+import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,8 +11,10 @@ import typer
 from benchmark.cli.common import (
     ResultsOption,
     RootOption,
+    SchedulerOption,
     StorageOption,
     StoreOption,
+    WorkersOption,
     published_at,
     read_runs,
     warn,
@@ -46,6 +50,15 @@ def publish(
     readme: Annotated[
         bool, typer.Option("--readme", help="Write the README of the published sets anew.")
     ] = False,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Tune, run and publish everything; goes on where it stopped."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the commands of --all, compute nothing.")
+    ] = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     data_root: RootOption = None,
     storage: StorageOption = None,
     results: ResultsOption = None,
@@ -61,6 +74,12 @@ def publish(
     from reports import publish as publishing
 
     target = published_at(results)
+    if everything:
+        how = ["--workers", str(workers)] if workers else []
+        how += ["--scheduler", scheduler] if scheduler else []
+        how += ["--storage", storage] if storage else []
+        _all(data_root, store, target if results else None, how, dry_run)
+        return
     if check:
         _check(target, data_root, read_runs(store) if store else None)
         return
@@ -92,6 +111,33 @@ def publish(
         print(f"published {len(made.runs) + len(made.audit)} runs on {name} in {made.path}, "
               f"{files / 1e6:.1f} MB")  # fmt: skip
     documents.write(target)
+
+
+def _all(
+    data_root: Path | None,
+    store: Path | None,
+    results: Path | None,
+    how: Sequence[str],
+    dry_run: bool,
+) -> None:
+    """Give the commands that publish everything, one after the other."""
+    from benchmark.cli import app
+    from benchmark.cli.everything import seconds, steps
+    from benchmark.runs.published import sets
+    from benchmark.runs.store import default_path
+
+    listed = steps(data_root.resolve() if data_root else None, store, results)
+    folder = published_at(results)
+    before = [r for one in sets(folder).values() for r in one.records()] if folder.is_dir() else []
+    for number, step in enumerate(listed):
+        own = read_runs(store).records() if os.path.lexists(store or default_path()) else []
+        left = seconds(listed[number:], [*before, *own])
+        told = f", about {left / 3600:.1f} h of processor time to go" if left else ""
+        print(f"{number + 1} of {len(listed)}{told}: polytimbre {shlex.join(step.command)}",
+              flush=True)  # fmt: skip
+        computes = step.command[0] in ("run", "tune", "learning-curve")
+        if not dry_run:
+            app([*step.command, *(how if computes else [])], standalone_mode=False)
 
 
 def _chosen(
