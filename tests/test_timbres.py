@@ -177,3 +177,7 @@ def test_arranged_parts_stay_within_what_their_timbre_can_play():
                 low, high = arrangement.REACH.get((part.timbre.source, part.timbre.preset), ends)
                 assert part.notes[:, 2].min() >= low and part.notes[:, 2].max() <= high
     assert seen == {*CLASSES, None}
+
+
+def test_a_tremolo_of_no_note_is_no_note():
+    assert arrangement._tremolo(np.empty((0, 4)), np.random.default_rng(0)).shape == (0, 4)

@@ -127,4 +127,4 @@ def _tremolo(notes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             (onset, min(onset + stroke, CLIP_SECONDS), pitch, loud)
             for onset, loud in zip(onsets.tolist(), loudness.tolist(), strict=True)
         ]
-    return np.array(struck)
+    return np.array(struck).reshape(-1, 4)
