@@ -61,7 +61,7 @@ def made(folder: Path) -> dict[Path, str]:
     The front page is among them where the folder is the project's own.
     """
     published = sets(folder)
-    tables_of = {name: results.read(one.results()) for name, one in published.items()}
+    tables_of = {name: results.read(one) for name, one in published.items()}
     order = sorted(published, key=lambda name: ("comparison" not in tables_of[name], name))
     paragraphs = [HEAD]
     for name in order:

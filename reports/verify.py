@@ -68,9 +68,9 @@ def damages(source: PublishedSet, stored: Results | None = None) -> list[Damage]
     """
     hurt = [Damage(source.name, error.run_id, str(error)) for error in source.damaged()]
     try:
-        stored = results.read(source.results()) if stored is None else stored
-    except DamagedError:
-        return hurt  # it is among them
+        stored = results.read(source) if stored is None else stored
+    except DamagedError as error:
+        return hurt or [Damage(source.name, None, str(error))]
     read, wrong = _records(source, {damage.run for damage in hurt})
     wrong += _strangers(source, read)
     wrong += _unlike(source, stored, read)
@@ -211,7 +211,7 @@ def recheck(
             continue
         if one.complete:
             derived = results.derive(Analysis(one, name), follow)
-            wrong[name] += results.different(derived, results.read(one.results()))
+            wrong[name] += results.different(derived, results.read(one))
         elif data_root is not None:
             wrong[name] += _against_data(one, data_root, store, follow)
     return wrong
@@ -234,7 +234,7 @@ def _against_data(
     one: PublishedSet, data_root: Path, store: Runs | None, follow: Follow
 ) -> list[str]:
     """Hold a set without scores against its data, and against the runs in a store."""
-    stored = results.read(one.results())
+    stored = results.read(one)
     try:
         division = division_of(one.get(one.runs[0]), data_root)
     except (DataError, ProtocolError) as error:

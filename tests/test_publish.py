@@ -71,7 +71,7 @@ def test_a_set_holds_what_its_tables_are_derived_from(polytimbre, runs, made):
         assert set(ours) == {"fit", "select", "test"}
         assert made.has_model(copy) == (copy.spec.model == "constant")
         assert all((ours[part] == theirs[part]).all() for part in ours)
-    tables = results.read(made.results())
+    tables = results.read(made)
     shown = json.loads(polytimbre("compare", "--resamples", 10_000, "--format", "json"))["rows"]
     stored = json.loads(tables["comparison"].frame.to_json(orient="records", double_precision=15))
     for row, expected in zip(stored, shown, strict=True):
@@ -98,7 +98,7 @@ def test_every_change_is_noticed(polytimbre, made):
 
 
 def test_a_table_that_does_not_follow_from_the_scores_is_named(polytimbre, made):
-    tables = results.read(made.results())
+    tables = results.read(made)
     tables["comparison"].frame.loc[0, "mAP"] += 0.001
     falsify(made, tables)
     published(polytimbre).verify()  # the files are as they are listed
@@ -171,7 +171,7 @@ def test_of_data_that_may_not_be_shipped_the_tables_remain(polytimbre, tmp_path)
     made = PublishedSet(tmp_path / "sets" / "distant")
     made.verify()
     assert not made.complete and not list(made.path.rglob("*.npz"))
-    tables = results.read(made.results())
+    tables = results.read(made)
     assert {"comparison", "per_class", "curves", "reliability", "runs"} <= set(tables)
     out = publish(polytimbre, "--check", "--data-root", root)
     assert "distant: as published" in out

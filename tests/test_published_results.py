@@ -69,7 +69,7 @@ def test_the_front_page_shows_the_best_models_on_real_recordings():
     page = documents.FRONT_PAGE.read_text(encoding="utf-8")
     table = page.split("<!-- published table -->\n")[1].split("\n<!-- end -->")[0]
     heads, _, *rows = (line.strip("| ").split(" | ") for line in table.splitlines())
-    frame = results.read(sets(DEFAULT)["audioset20"].results())["comparison"].frame
+    frame = results.read(sets(DEFAULT)["audioset20"])["comparison"].frame
     published = text.joined(frame, " ({})").head(5)[heads]
     assert [dict(zip(heads, row, strict=True)) for row in rows] == published.to_dict("records")
 
@@ -78,7 +78,7 @@ def test_every_interval_in_a_document_is_published():
     published = {
         cell
         for one in sets(DEFAULT).values()
-        for result in results.read(one.results()).values()
+        for result in results.read(one).values()
         for column in text.joined(result.frame, " ({})").to_dict("list").values()
         for cell in column
     }

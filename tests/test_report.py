@@ -248,7 +248,7 @@ def heading(name):
 
 
 def test_the_page_shows_what_is_stored(browser, published):
-    stored = results.read(sets(published)["rendered"].results())["comparison"].frame
+    stored = results.read(sets(published)["rendered"])["comparison"].frame
     assert models(browser) == list(stored["model"])
     cell = browser.js("document.querySelector('table.headline tbody td:nth-child(4)').innerText")
     assert cell.split() == [

@@ -405,4 +405,5 @@ def _tabled(source: Runs, record: Record) -> dict[str, float]:
         return {}
     table = source.results().get("runs", {"columns": [], "rows": []})
     rows = (dict(zip(table["columns"], row, strict=True)) for row in table["rows"])
-    return next((row for row in rows if row["run"] == record.run_id), {})
+    found = next((row for row in rows if row.get("run") == record.run_id), {})
+    return {name: value for name, value in found.items() if isinstance(value, float)}

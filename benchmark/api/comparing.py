@@ -37,6 +37,7 @@ def compare(
     *runs: "Run | Iterable[Run]",
     extra: Mapping[str, Scores] | None = None,
     part: str = "test",
+    features: str | None = None,
     resamples: int | None = None,
 ) -> "Result":
     """Compare runs on the same data, division and protocol, best mAP first.
@@ -55,6 +56,9 @@ def compare(
         shape (n_clips, n_classes), or (n_seeds, n_clips, n_classes), in [0, 1]. Rows are in the
         order of ``divide(data).part("select")``, classes in that of ``data.classes``.
     part : {"test", "select", "stop", "fit"}
+    features : str, optional
+        Runs on these features alone: a name, or a file's, as in ``"musicnn"`` or ``"mert.npz"``.
+        By default all runs are compared, and labels say which features each is on.
     resamples : int, optional
         Of the bootstrap. As many as the correction for all pairs takes, at least 2,000, if None.
 
@@ -67,6 +71,8 @@ def compare(
     ProtocolError
         If data, division or protocol differ, nothing is left to compare, or `extra` does not
         fit.
+    UnknownNameError
+        If no run is on `features`.
 
     Examples
     --------
@@ -95,7 +101,9 @@ def compare(
         _check_alike(source, fraction, protocol)
     if resamples is not None and not (type(resamples) is int and 39 <= resamples <= 1_000_000):
         raise ProtocolError(f"resamples must be a whole number in [39, 1000000], got {resamples!r}")
-    compared = comparison.compare(source, part=part, fraction=fraction, protocol=protocol)
+    compared = comparison.compare(
+        source, part=part, fraction=fraction, protocol=protocol, features=features
+    )
     labels = source.labels(compared.division_id)
     brought = {} if extra is None else _mapping("extra", extra)
     entries = [_entry(name, scores, labels, part) for name, scores in brought.items()]
@@ -105,7 +113,7 @@ def compare(
             raise ProtocolError(f"extra {taken.pop()!r} has the name of a model that is compared")
         entries = sorted([*compared.entries, *entries], key=lambda one: -one.mean("mAP"))
         compared = replace(compared, entries=entries)
-    analysis = Analysis(source, part=part, n_resamples=resamples or RESAMPLES)
+    analysis = Analysis(source, part=part, features=features, n_resamples=resamples or RESAMPLES)
     analysis.comparison = compared  # with the scores that were brought along
     return Result(analysis)
 

@@ -93,7 +93,7 @@ class PublishedRuns(StoredRuns):
     def _results(self) -> "Results":
         from reports.tables import results
 
-        return results.read(self._source.results())
+        return results.read(self._source)
 
     @cached_property
     def tables(self) -> "dict[str, ShownTable]":

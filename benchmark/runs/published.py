@@ -155,9 +155,12 @@ class PublishedSet(Runs):
         file = f"runs/{record.run_id}/{SCORES}"
         content = self._verify(file, files.read_bytes)
         try:
-            return checked_scores(content, record, self.files[file])
+            arrays = checked_scores(content, record, self.files[file])
         except ValueError as error:
             raise DamagedError(self.path, file, str(error)) from error
+        if problem := self._other_classes(record, arrays):
+            raise DamagedError(self.path, file, problem)
+        return arrays
 
     def has_model(self, record: Record) -> bool:
         """Whether the run is shipped with what its model saved."""
@@ -267,6 +270,15 @@ def _check_tables(tables: Any) -> None:
             raise ValueError(f"the facts of {name!r} must be a mapping")
         if not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
             raise ValueError(f"each row of {name!r} must be a list with a cell for each column")
+        if not all(_is_cell(value) for row in rows for value in row):
+            raise ValueError(f"cells of {name!r} must be text, finite numbers, true, false or null")
+
+
+def _is_cell(value: Any) -> bool:
+    """Whether a JSON value can be a cell of a table."""
+    if type(value) in (int, float):
+        return abs(value) < 2**63  # neither NaN nor infinite
+    return value is None or isinstance(value, str | bool)
 
 
 def open_runs(path: Path, warn: Warn = lambda sentence: None) -> Runs:

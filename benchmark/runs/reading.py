@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.contracts.dataset import Dataset, Labels
+from benchmark.contracts.dataset import Labels
 from benchmark.errors import PolytimbreError, StoreError, UnknownNameError
 from benchmark.protocol import PARTS, Division
 from benchmark.runs import files
 from benchmark.runs.attributes import attribute_arrays, checked_attributes
+from benchmark.runs.labels import LABEL_FIELDS, check_labels, label_arrays
 from benchmark.runs.record import FormatError, Record
 
 SCORES = "scores.npz"
@@ -31,7 +32,6 @@ MODEL = "model"
 ASKED = "asked"
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
-_LABEL_FIELDS = ("y_true", "y_mask", "keys", "groups")
 
 Warn = Callable[[str], None]
 
@@ -96,6 +96,7 @@ class Runs:
     def __init__(self, path: Path, warn: Warn = lambda sentence: None) -> None:
         self.path = Path(path)
         self.warn = warn
+        self._n_classes: dict[str, int] = {}
         self.ids()
 
     def ids(self) -> list[str]:
@@ -224,7 +225,20 @@ class Runs:
         if missing := [part for part in PARTS if part not in arrays]:
             problem = f"its {SCORES} holds no scores of {missing[0]}"
             raise RunError(record.run_id, problem, damaged=True)
+        if problem := self._other_classes(record, arrays):
+            raise RunError(record.run_id, f"its {SCORES} {problem}", damaged=True)
         return arrays
+
+    def _other_classes(self, record: Record, scores: dict[str, np.ndarray]) -> str:
+        """Say where scores are not of as many classes as the labels; empty where they are."""
+        division = record.spec.division_id
+        if division not in self._n_classes:
+            try:
+                self._n_classes[division] = self._label_arrays(division)["classes"].size
+            except StoreError:
+                return ""  # told where the labels are read
+        expected, found = self._n_classes[division], next(iter(scores.values())).shape[1]
+        return f"holds {found} classes, its labels have {expected}" if found != expected else ""
 
     def has_model(self, record: Record) -> bool:
         """Whether what the run's model saved is kept."""
@@ -275,7 +289,7 @@ class Runs:
         classes = tuple(arrays["classes"].tolist())
         return {
             name: StoredLabels(
-                *(arrays[f"{name}_{field}"] for field in _LABEL_FIELDS), classes=classes
+                *(arrays[f"{name}_{field}"] for field in LABEL_FIELDS), classes=classes
             )
             for name in PARTS
         }
@@ -382,7 +396,7 @@ class Runs:
         path = self._labels_path(division_id)
         try:
             arrays = files.read_arrays(files.read_bytes(path))
-            _check_labels(arrays)
+            check_labels(arrays)
         except FileNotFoundError as error:
             raise self._bad_labels(division_id, "the file is missing") from error
         except ValueError as error:
@@ -434,32 +448,3 @@ def checked_scores(content: bytes, record: Record, expected: str | None) -> dict
     if len({scores.shape[1] for scores in arrays.values()}) > 1:
         raise ValueError("holds scores of different numbers of classes")
     return arrays
-
-
-def label_arrays(division: Division) -> dict[str, np.ndarray]:
-    """Return what a division's file of labels holds."""
-    data: Dataset = division.dataset
-    arrays = {"classes": np.array(data.classes)}
-    for name in PARTS:
-        for field in _LABEL_FIELDS:
-            arrays[f"{name}_{field}"] = getattr(data, field)[division.rows[name]]
-    return arrays
-
-
-def _check_labels(arrays: dict[str, np.ndarray]) -> None:
-    """Raise ValueError unless arrays are those of a file of labels."""
-    names = {"classes", *(f"{name}_{field}" for name in PARTS for field in _LABEL_FIELDS)}
-    if different := sorted(names ^ arrays.keys()):
-        raise ValueError(f"it lacks the array {different[0]!r}, or should not hold it")
-    n_classes = arrays["classes"].size
-    for name in PARTS:
-        n_clips = len(np.atleast_1d(arrays[f"{name}_keys"]))
-        table, column = (n_clips, n_classes), (n_clips,)
-        expected = {"y_true": ("f", table), "y_mask": ("b", table), "keys": ("U", column)}
-        for field, (kind, shape) in {**expected, "groups": ("U", column)}.items():
-            array = arrays[f"{name}_{field}"]
-            if array.dtype.kind != kind or array.shape != shape:
-                raise ValueError(f"its {name}_{field} is {array.dtype} of shape {array.shape}")
-        relevance = arrays[f"{name}_y_true"]
-        if not ((relevance >= 0) & (relevance <= 1)).all():
-            raise ValueError(f"its {name}_y_true holds relevance outside [0, 1]")

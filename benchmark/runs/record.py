@@ -3,10 +3,11 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
+from benchmark.contracts.model import Stage
 from benchmark.errors import StoreError
+from benchmark.reading.kinds import in_words, is_kind
 from benchmark.runs.files import is_inside
 
 FORMAT = 5
@@ -305,42 +306,22 @@ def _check(content: dict[str, Any], number: int) -> None:
         some = content[name] or {}
         held += [(f"{name}.{key}", some[key], kind) for key, kind in inner.items() if key in some]
     for name, value, kind in held:
-        if not _is(value, kind):
-            raise StoreError(f"the field {name!r} of its record must be {_in_words(kind)}")
+        if not is_kind(value, kind):
+            raise StoreError(f"the field {name!r} of its record must be {in_words(kind)}")
     if content["status"] not in ("finished", "failed"):
         raise StoreError(f"the status in its record is {content['status']!r}")
-    if len({len(column) for column in content["history"].get("stages", {}).values()}) > 1:
-        raise StoreError("the columns of its record's history are of different lengths")
+    _check_history(content["history"])
     for name in content["files"]:
         if not is_inside(name):
             raise StoreError(f"its record names a file outside its folder, {name!r}")
 
 
-def _in_words(kind: Any) -> str:
-    """Return what a type hint says in words, as in "text or null"."""
-    words = {
-        str: "text", int: "a whole number", float: "a number", bool: "true or false",
-        dict: "a mapping", list: "a list", type(None): "null", Any: "anything",
-    }  # fmt: skip
-    origin, args = get_origin(kind), get_args(kind)
-    if origin is UnionType:
-        return " or ".join(map(_in_words, args))
-    if args and args[-1] is not Any:
-        return f"{words[origin]} whose values are {_in_words(args[-1])}"
-    return words[origin or kind]
-
-
-def _is(value: Any, kind: Any) -> bool:
-    """Whether a JSON value is what a type hint says."""
-    origin, args = get_origin(kind), get_args(kind)
-    if kind is Any:
-        return True
-    if origin is UnionType:
-        return any(_is(value, one) for one in args)
-    if origin is dict:
-        return isinstance(value, dict) and all(_is(one, args[1]) for one in value.values())
-    if origin is list:
-        return isinstance(value, list) and all(_is(one, args[0]) for one in value)
-    if kind is float:
-        return type(value) in (int, float)
-    return type(value) is kind
+def _check_history(history: dict[str, Any]) -> None:
+    """Refuse a history of stages without a unit, or whose columns are not those of a stage."""
+    stages = history.get("stages", {})
+    if len({len(column) for column in stages.values()}) > 1:
+        raise StoreError("the columns of its record's history are of different lengths")
+    if stages and "unit" not in history:
+        raise StoreError("its record's history lacks the field 'unit'")
+    if stages and (different := sorted(stages.keys() ^ set(Stage._fields))):
+        raise StoreError(f"its record's history lacks {different[0]!r}, or should not hold it")

@@ -82,7 +82,7 @@ def _plan(sets: dict[str, PublishedSet], made: Path, pool: Executor) -> list[Bui
             running[name] = pool.submit(notebooks.execute, notebooks.FOLDER / f"{name}.py", path)
 
     def draw(one: PublishedSet) -> None:
-        drawn[one.name] = figures.draw({one.name: results.read(one.results())}, made / "figures")
+        drawn[one.name] = figures.draw({one.name: results.read(one)}, made / "figures")
 
     def draw_networks() -> None:
         drawn[""] = architectures.draw(drawn_networks(sets), made / "figures")

@@ -272,7 +272,7 @@ def command(record: Record) -> str:
 
 def dataset(one: PublishedSet) -> dict[str, Any]:
     """Return all that the index page shows of one published set."""
-    tables_ = results.read(one.results())
+    tables_ = results.read(one)
     plugin = registry.datasets().plugins.get(one.name)
     described = ("description", "citation", "licence")
     return {

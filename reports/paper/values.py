@@ -83,7 +83,7 @@ class Tables:
                 specs[run_id] = RunSpec(**json.loads(path.read_text(encoding="utf-8"))["spec"])
             except (OSError, ValueError, KeyError, TypeError):
                 continue
-        return cls(source, read(source.results()), specs)
+        return cls(source, read(source), specs)
 
     @cached_property
     def index(self) -> dict[str, dict[str, list[int]]]:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from benchmark.analysis.calibration import Reliability
 from benchmark.analysis.derivation import Analysis
-from reports.tables.declaration import Content, Table
+from reports.tables.declaration import Content, Table, number_columns
 
 COLUMNS = {
     "ECE": "expected calibration error: mean distance between scores and share of positives, "
@@ -36,6 +36,7 @@ CALIBRATION = Table(
     columns=COLUMNS,
     command="calibration --dataset {}",
     order=12,
+    holds=number_columns("pooled ECE"),
 )
 
 
@@ -87,6 +88,7 @@ RELIABILITY = Table(
     columns=BINS,
     command="calibration --dataset {} --bins",
     order=13,
+    holds=number_columns("upper edge", "mean score", "share of positives", "labels"),
 )
 
 

@@ -12,7 +12,7 @@ from benchmark.analysis.inference import Inference
 from benchmark.scoring.bootstrap import Bootstrap
 from benchmark.scoring.evaluation import METRICS
 from benchmark.scoring.ranking import Pairwise
-from reports.tables.declaration import Content, Table
+from reports.tables.declaration import Content, Table, interval_columns, number_columns
 from reports.tables.text import FLOOR, HIGH, LOW
 from reports.tables.words import count
 
@@ -148,6 +148,13 @@ COMPARISON = Table(
     columns=COLUMNS,
     command="compare --dataset {}",
     order=3,
+    holds={
+        **interval_columns("mAP", "F1"),
+        **number_columns("rank", "seeds", "fit (s)"),
+        **number_columns("ms/clip", "model (bytes)", gaps=True),
+        "among best": bool,
+    },
+    sometimes=("ms/clip", "model (bytes)", "among best"),
 )
 
 
@@ -182,6 +189,8 @@ PER_CLASS = Table(
     },
     command="compare --dataset {} --per-class",
     order=4,
+    holds={**interval_columns("AP", gaps=True), **number_columns("positives")},
+    even=True,
 )
 
 
@@ -276,6 +285,7 @@ PAIRS = Table(
         "half-width, endless seeds": "the same with the choice of test clips as the only luck",
     },
     order=7,
+    holds={"better": bool, **interval_columns("difference"), **number_columns("p")},
 )
 
 
@@ -333,4 +343,6 @@ RANKS = Table(
     command="compare --dataset {} --ranks",
     optional=True,
     order=8,
+    holds=number_columns("rank", "average rank"),
+    facts={"critical_difference": float, "groups": list[list[str]]},
 )

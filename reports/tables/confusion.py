@@ -9,7 +9,7 @@ from benchmark.analysis.comparison import Entry
 from benchmark.analysis.derivation import Analysis
 from benchmark.runs.reading import StoredLabels
 from benchmark.scoring.thresholds import decide
-from reports.tables.declaration import Content, Table
+from reports.tables.declaration import Content, Table, number_columns
 
 
 def _cooccurrence(labels_by_part: Mapping[str, StoredLabels]) -> Content:
@@ -30,6 +30,7 @@ COOCCURRENCE = Table(
     source="labels",
     rests_on="nothing",
     order=5,
+    holds={**number_columns("share", gaps=True), **number_columns("clips")},
 )
 
 
@@ -56,6 +57,8 @@ CONFUSIONS = Table(
         "clips": "that hold the first class and in which the second was observed to be absent",
     },
     order=6,
+    holds={**number_columns("share", gaps=True), **number_columns("clips")},
+    even=True,
 )
 
 

@@ -88,6 +88,17 @@ class Result:
 Results = dict[str, Result]
 
 
+def number_columns(*names: str, gaps: bool = False) -> dict[str, Any]:
+    """Declare columns of numbers, with or without gaps; see :attr:`Table.holds`."""
+    return dict.fromkeys(names, float | None if gaps else float)
+
+
+def interval_columns(*names: str, gaps: bool = False) -> dict[str, Any]:
+    """Declare columns of numbers with their intervals; see :attr:`Table.holds`."""
+    columns = (name + end for name in names for end in ("", " low", " high"))
+    return number_columns(*columns, gaps=gaps)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
@@ -118,6 +129,15 @@ class Table:
     rests_on : {"runs", "pool", "nothing"}
         Which runs a row rests on: those of the models it names, or those that the fact ``runs``
         lists for it; with ``"pool"``, all runs, where it names none; with ``"nothing"``, none.
+    holds : mapping of str to type
+        What report, notebooks and paper read of a published one: each column beside the keys, with
+        the type of its cells; a key is text unless it stands here, too.
+    sometimes : tuple of str
+        Columns of `holds` that some published sets are without.
+    facts : mapping of str to type
+        Facts that they read, but for those that are true of every table of runs.
+    even : bool
+        Whether all models have rows for the same classes, metrics or slices.
     published : bool
         Whether it is part of a published set.
     optional : bool
@@ -134,6 +154,10 @@ class Table:
     command: str = ""
     source: str = "runs"
     rests_on: str = "runs"
+    holds: Mapping[str, Any] = field(default_factory=dict)
+    sometimes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    even: bool = False
     published: bool = True
     optional: bool = False
     order: int = 100

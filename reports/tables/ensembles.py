@@ -5,7 +5,7 @@ import numpy as np
 from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.ensembles import Ensemble, Replay
 from reports.tables.comparison import COLUMNS, comparison_notes, models_table
-from reports.tables.declaration import Content, Table
+from reports.tables.declaration import Content, Table, interval_columns, number_columns
 
 #: A smaller weight is shown as none.
 LEAST = 0.005
@@ -52,4 +52,5 @@ ENSEMBLES = Table(
     rests_on="pool",
     optional=True,
     order=16,
+    holds={**interval_columns("mAP", "F1"), **number_columns("rank")},
 )

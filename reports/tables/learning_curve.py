@@ -5,7 +5,7 @@ import pandas as pd
 
 from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.learning_curve import RULE, LearningCurve
-from reports.tables.declaration import Content, Table
+from reports.tables.declaration import Content, Table, interval_columns, number_columns
 from reports.tables.text import FLOOR, HIGH, LOW, p_value, with_interval
 
 
@@ -64,6 +64,13 @@ LEARNING_CURVE = Table(
     command="learning-curve --dataset {}",
     optional=True,
     order=14,
+    holds={
+        **number_columns("training mAP"),
+        **interval_columns("select mAP"),
+        **interval_columns("gain", gaps=True),
+        "clips": int,
+    },
+    facts={"runs": dict[str, list[str]]},
 )
 
 

@@ -14,7 +14,7 @@ from benchmark.analysis.audits.mask_audit import (
     Preselected,
 )
 from benchmark.analysis.derivation import Analysis
-from reports.tables.declaration import Content, Table
+from reports.tables.declaration import Content, Table, number_columns
 from reports.tables.words import count, percent
 
 #: What is told of the ranking under masks, and what it means.
@@ -65,6 +65,9 @@ MASK_AUDIT = Table(
     },
     command="audit --dataset {}",
     order=23,
+    holds={**number_columns("all labels", "observed", "bias"), **number_columns("sd", gaps=True)},
+    facts={"masks": str},
+    even=True,
 )
 
 
@@ -110,6 +113,8 @@ MASK_LEVELS = Table(
     command="audit --dataset {}",
     rests_on="pool",
     order=24,
+    holds={"positives": int, **number_columns("x OpenMIC", "bias", "tau", "tau 5 %", "labels")},
+    sometimes=("x OpenMIC",),
 )
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from benchmark.analysis.audits.protocol_audit import CLAIM, ModelAudit, UnderBothProtocols
 from benchmark.analysis.derivation import Analysis
-from reports.tables.declaration import Content, Table
+from reports.tables.declaration import Content, Table, number_columns
 from reports.tables.words import count, listed, percent
 
 #: Figures under the published protocol: heading, name.
@@ -116,6 +116,11 @@ PROTOCOL_AUDIT = Table(
     },
     command="audit --dataset {}",
     order=20,
+    holds={
+        **number_columns("accuracy", "w. F1", "mAP*"),
+        **dict.fromkeys(("accuracy rank", "F1 rank", "mAP rank*"), str),
+    },
+    facts={"yes": str, "runs": dict[str, list[str]]},
 )
 
 
@@ -148,6 +153,7 @@ PROTOCOL_AVERAGES = Table(
     },
     command="audit --dataset {}",
     order=21,
+    facts={"runs": dict[str, list[str]]},
 )
 
 

@@ -13,7 +13,7 @@ from benchmark.analysis.audits.protocol_audit import (
     FILTER_CLASS,
     LabelAudit,
 )
-from reports.tables.declaration import Content, Table
+from reports.tables.declaration import Content, Table, number_columns
 from reports.tables.protocol_audit import (
     CORRECTED,
     CORRECTED_COLUMNS,
@@ -72,6 +72,8 @@ LABELS = Table(
     source="claim",
     rests_on="nothing",
     order=30,
+    holds=number_columns("observed present", "not observed", "observed absent"),
+    facts={"n_kept": int, "n_test": int},
 )
 
 
@@ -133,6 +135,7 @@ PRECISION = Table(
     source="claim",
     rests_on="nothing",
     order=32,
+    holds=number_columns("published network", "yes, as published", "yes, corrected"),
 )
 
 

@@ -7,14 +7,92 @@ from typing import Any
 from benchmark.analysis.audits.protocol_audit import LabelAudit
 from benchmark.analysis.derivation import Analysis
 from benchmark.errors import ProtocolError
+from benchmark.reading.kinds import in_words, is_kind
+from benchmark.runs.published import DamagedError, PublishedSet
 from benchmark.runs.reading import StoredLabels
 from benchmark.tuning.history import StudyHistory
 from reports.tables.declaration import Result, Results, Table, facts_of, tables
+from reports.tables.text import BESIDE, FLOOR, HIGH, LOW
+
+#: Facts of every table that is about a data set.
+COMMON = {"dataset": str, "split": str, "official": bool, "part": str, "n_clips": int}
 
 
-def read(content: dict[str, Any]) -> Results:
-    """Read the tables of a published set's ``results.json``."""
+def read(source: PublishedSet) -> Results:
+    """Read the tables of a published set, and hold each to what its declaration says.
+
+    Raises
+    ------
+    DamagedError
+        If the file was changed, or a table does not hold what is read of it: a column or a fact is
+        missing or of another type, or rows are missing or there twice.
+    """
+    content, declared = source.results(), tables()
+    try:
+        for name, one in content.items():
+            _check_intervals(name, one["columns"])
+            if name in declared:
+                _check(declared[name], one)
+    except ValueError as error:
+        raise DamagedError(source.path, "results.json", f"can't be used: {error}") from error
     return {name: Result.from_dict(one) for name, one in content.items()}
+
+
+def _check_intervals(name: str, columns: Sequence[str]) -> None:
+    """Raise ValueError where an interval lacks an end, or its value."""
+    for end in BESIDE:
+        for column in (one.removesuffix(end) for one in columns if one.endswith(end)):
+            for needed in (column,) if end == FLOOR else (column, column + LOW, column + HIGH):
+                if needed not in columns:
+                    raise ValueError(f"its table {name!r} lacks the column {needed!r}")
+
+
+def _check(table: Table, content: dict[str, Any]) -> None:
+    """Raise ValueError where a published table's content is not what its declaration says."""
+    where, columns, rows = f"its table {table.name!r}", content["columns"], content["rows"]
+    ends = [name for name in columns if name.endswith((LOW, HIGH))]
+    kinds = {**dict.fromkeys(table.keys, str), **dict.fromkeys(ends, float | None), **table.holds}
+    for name, kind in kinds.items():
+        if name not in columns:
+            if name in table.sometimes:
+                continue
+            raise ValueError(f"{where} lacks the column {name!r}")
+        cells = [row[columns.index(name)] for row in rows]
+        for cell in cells:
+            if not is_kind(cell, kind):
+                raise ValueError(f"{where}: {name!r} must be {in_words(kind)}, got {cell!r}")
+    _check_rows(table, where, columns, rows)
+    held = content.get("facts", {})
+    common = COMMON if "dataset" in held else {}
+    for name, kind in {**common, **table.facts}.items():
+        if name not in held or not is_kind(held[name], kind):
+            raise ValueError(f"{where}: the fact {name!r} must be {in_words(kind)}")
+
+
+def _check_rows(table: Table, where: str, columns: list[str], rows: list[list]) -> None:
+    """Raise ValueError where rows are missing, or there twice."""
+    at = [columns.index(key) for key in table.keys]
+    keys = [tuple(row[i] for i in at) for row in rows]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{where} has the row {' + '.join(map(str, twice))!r} twice")
+    if not rows and table.keys == ("model",) and table.source == "runs":
+        raise ValueError(f"{where} has no rows")
+    if table.even:
+        _check_even(table, where, keys)
+
+
+def _check_even(table: Table, where: str, keys: list[tuple]) -> None:
+    """Raise ValueError where a model lacks a row that another one has."""
+    model = table.keys.index("model")
+    rows_of: dict[str, set] = {}
+    for key in keys:
+        rows_of.setdefault(key[model], set()).add(key[:model] + key[model + 1 :])
+    every = set().union(*rows_of.values())
+    for name, there in rows_of.items():
+        if missing := sorted(every - there):
+            lacking = " + ".join(map(str, missing[0]))
+            raise ValueError(f"{where} lacks the row of {name!r} for {lacking!r}")
 
 
 def write(results: Results) -> str:

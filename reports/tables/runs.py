@@ -50,6 +50,7 @@ RUNS = Table(
         "tuned in": "study that its parameters come from",
     },
     order=1,
+    holds={"run": str, "seed": int},
 )
 
 

@@ -14,7 +14,7 @@ from benchmark.analysis.slices import (
     LEAST_POSITIVES,
     Slices,
 )
-from reports.tables.declaration import Content, Table
+from reports.tables.declaration import Content, Table, interval_columns, number_columns
 from reports.tables.text import FLOOR, HIGH, LOW
 from reports.tables.words import count
 
@@ -125,4 +125,10 @@ SLICES = Table(
     command="slices --dataset {} --by ATTRIBUTE",
     optional=True,
     order=14,
+    holds={
+        **number_columns("positives"),
+        **number_columns("ROC-AUC", gaps=True),
+        **interval_columns("ROC-AUC difference", gaps=True),
+    },
+    even=True,
 )

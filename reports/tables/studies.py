@@ -10,7 +10,7 @@ from benchmark.protocol import N_FOLDS
 from benchmark.tuning import choice
 from benchmark.tuning.choice import N_LEADERS
 from benchmark.tuning.history import StudyHistory
-from reports.tables.declaration import Content, Table
+from reports.tables.declaration import Content, Table, number_columns
 
 
 def _shown(params: dict[str, Any]) -> str:
@@ -171,6 +171,13 @@ TRIALS = Table(
     source="studies",
     rests_on="nothing",
     order=41,
+    holds={
+        "trial": int,
+        "state": str,
+        "capped": bool,
+        **number_columns("best so far"),
+        **number_columns("select mAP", gaps=True),
+    },
 )
 
 IMPORTANCES = Table(
@@ -183,6 +190,7 @@ IMPORTANCES = Table(
     source="studies",
     rests_on="nothing",
     order=42,
+    holds=number_columns("importance"),
 )
 
 

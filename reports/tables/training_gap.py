@@ -9,7 +9,7 @@ import pandas as pd
 from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.training_curves import curves
 from benchmark.analysis.training_gap import GAP_PARTS, RULE, Gap, Interval
-from reports.tables.declaration import Content, Table
+from reports.tables.declaration import Content, Table, interval_columns, number_columns
 from reports.tables.text import HIGH, LOW, with_interval
 from reports.tables.words import listed, percent
 
@@ -20,6 +20,9 @@ COLUMNS = {
     "loss optimism": "select minus fit loss, nats a label",
     "loss shift": "test minus select loss, nats a label",
 }
+
+#: Columns of the table of curves.
+MEASURED = ("fit_loss", "stop_loss", "fit_mAP", "stop_mAP")
 
 
 def gap_table(gaps: Sequence[Gap]) -> pd.DataFrame:
@@ -65,6 +68,11 @@ GAP = Table(
     },
     command="gap --dataset {}",
     order=10,
+    holds={
+        **number_columns(*(f"{part} mAP" for part in GAP_PARTS)),
+        **interval_columns("optimism", "shift"),
+        "verdict": str,
+    },
 )
 
 
@@ -123,6 +131,8 @@ GAP_PER_CLASS = Table(
     },
     command="gap --dataset {} --per-class",
     order=11,
+    holds=interval_columns("optimism", "shift", gaps=True),
+    even=True,
 )
 
 
@@ -177,4 +187,11 @@ CURVES = Table(
     },
     command="gap --dataset {} --curves",
     order=9,
+    holds={
+        "unit": str,
+        "number": int,
+        **number_columns("seeds"),
+        **number_columns(*MEASURED),
+        **number_columns(*(f"{one} sd" for one in MEASURED), gaps=True),
+    },
 )

@@ -50,6 +50,45 @@ def refused(
     )
 
 
+def tabled(name: str, change):
+    """Change a published table, and let the set's list vouch for it."""
+
+    def arrange(place: Place) -> None:
+        tables = json.loads(results(place).read_text())
+        change(tables[name])
+        results(place).write_text(json.dumps(tables))
+        place.reseal_set()
+
+    return arrange
+
+
+def without(column: str):
+    def change(table: dict) -> None:
+        at = table["columns"].index(column)
+        for row in (table["columns"], *table["rows"]):
+            del row[at]
+
+    return change
+
+
+def filled(column: str, value):
+    def change(table: dict) -> None:
+        for row in table["rows"]:
+            row[table["columns"].index(column)] = value
+
+    return change
+
+
+def renamed(table: dict) -> None:
+    table["columns"][table["columns"].index("mAP high")] = "mAP at its highest"
+
+
+def bad_table(done: str, name: str, change, *says: str, command: str = TABLES, cause=15) -> Row:
+    """A table of another form, which the set's list vouches for."""
+    told = f"results.json can't be used: its table '{name}'", *says
+    return refused(done, command, tabled(name, change), *told, kind="bad input", cause=cause)
+
+
 def formula(place: Place) -> None:
     """A published model whose name a spreadsheet would compute."""
     path = results(place)
@@ -168,4 +207,42 @@ SETS = [
         ("{store} holds something that is no report. Name an empty or new folder",)),
 ]  # fmt: skip
 
-ROWS = SETS
+PUBLISHED_TABLES = [
+    bad_table("a published table without a column, for the report", "comparison", without("mAP"),
+              "lacks the column 'mAP'", command=REPORT),
+    bad_table("a published table without a column, for the paper", "comparison", without("F1"),
+              "lacks the column 'F1'", command=PAPER),
+    bad_table("a published table without a column, reproduced", "runs", without("run"),
+              "lacks the column 'run'"),
+    bad_table("a published column that was renamed", "comparison", renamed,
+              "lacks the column 'mAP high'", command=REPORT),
+    bad_table("a published column without a key", "per_class", without("model"),
+              "lacks the column 'model'"),
+    bad_table("text for published numbers", "per_class", filled("AP", "high"),
+              "'AP' must be a number or null, got 'high'"),
+    bad_table("null for published numbers", "comparison", filled("mAP", None),
+              "'mAP' must be a number, got None"),
+    bad_table("numbers for published names", "pairs", filled("against", 3),
+              "'against' must be text, got 3"),
+    bad_table("an interval that lacks an end", "runs",
+              lambda table: table["columns"].__setitem__(-1, "seed low"),
+              "lacks the column 'seed high'"),
+    bad_table("a published row that is missing", "per_class",
+              lambda table: table["rows"].pop(), "lacks the row of"),
+    bad_table("a published row that is there twice", "comparison",
+              lambda table: table["rows"].append(table["rows"][0]), "twice", command=REPORT),
+    bad_table("a published table without rows", "comparison",
+              lambda table: table["rows"].clear(), "has no rows", command=REPORT),
+    bad_table("text for the number of clips", "comparison",
+              lambda table: table["facts"].update(n_clips="many"),
+              "the fact 'n_clips' must be a whole number", command=REPORT),
+    refused("a published number without end", TABLES,
+            tabled("comparison", filled("mAP", float("inf"))), "finite numbers",
+            kind="bad input", cause=15),
+    refused("a list in a published cell", TABLES, tabled("comparison", filled("mAP", [1])),
+            "cells of 'comparison' must be text", kind="bad input", cause=15),
+    Row(15, "a set of bad tables, checked", CHECK, ("tiny: ", "lacks the column 'mAP'"),
+        tabled("comparison", without("mAP"))),
+]  # fmt: skip
+
+ROWS = [*SETS, *PUBLISHED_TABLES]

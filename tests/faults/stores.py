@@ -224,6 +224,12 @@ UNSOUND = [
         lambda p: p.reseal("guess0", lambda r: r.update(format=2)), code=0),
     Row(15, "a history without a best stage", "gap --model guess --resamples 100",
         ("guess",), lambda p: p.reseal("guess0", lambda r: r["history"].pop("best")), code=0),
+    Row(15, "a history without a measured column", "gap --model guess --curves --resamples 100",
+        ("run {guess0} is damaged", "history lacks 'stop_mAP'", LEFT, AFTER),
+        lambda p: p.reseal("guess0", lambda r: r["history"]["stages"].pop("stop_mAP")), code=0),
+    Row(15, "a history without a unit", "gap --model guess --curves --resamples 100",
+        ("run {guess0} is damaged", "history lacks the field 'unit'", LEFT, AFTER),
+        lambda p: p.reseal("guess0", lambda r: r["history"].pop("unit")), code=0),
     Row(15, "10^12 clips in a record", "compare --model guess --resamples 100",
         ("one row of float32 for each of 1000000000000 clips",),
         lambda p: p.reseal("guess0", lambda r: r["clips"].update(test=10**12))),
@@ -258,6 +264,11 @@ def fewer_classes(arrays) -> None:
     arrays["fit"] = arrays["fit"][:, :2]
 
 
+def fewer_classes_everywhere(arrays) -> None:
+    for part, scores in arrays.items():
+        arrays[part] = scores[:, :3]
+
+
 def objects(arrays) -> None:
     arrays["fit"] = np.array([{"a": 1}], object)
 
@@ -278,6 +289,11 @@ SCORES = [
     bad_scores("lack a part", no_part, "no scores of fit"),
     bad_scores("hold a part that is none", another_part, "'train', which is no part"),
     bad_scores("have fewer classes on a part", fewer_classes, "different numbers of classes"),
+    bad_scores("have fewer classes than the labels", fewer_classes_everywhere,
+               "holds 3 classes, its labels have 20"),
+    Row(2, "scores that have fewer classes than the labels, for the gap",
+        "gap --model guess --resamples 100", ("run {guess0} is damaged", "its labels have 20"),
+        rewrite_scores(fewer_classes_everywhere)),
     bad_scores("are pickled objects", objects, "can't be read"),
     Row(10, "scores of 1 MB that hold 1 GiB of zeros", "compare --model guess --resamples 100",
         ("run {guess0} is damaged", "claims to hold 1024 MiB"), compressed_zeros, slow=True),

@@ -48,7 +48,7 @@ def of_results(path: Path) -> None:
     listed["files"] = {path.name: sha256(path)}
     sealed = {**listed, "digest": digest(listed)}
     (path.parent / "set.json").write_text(json.dumps(sealed))
-    results.read(PublishedSet(path.parent).results())
+    results.read(PublishedSet(path.parent))
 
 
 def of_archive(path: Path) -> None:
