@@ -6,7 +6,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from benchmark.bases.per_class import POOLINGS, BinaryRelevance, Pooling
+from benchmark.bases.per_class import (
+    POOLINGS,
+    Balance,
+    BinaryRelevance,
+    Pooling,
+    positive_weight,
+)
 from benchmark.bases.stopping import StopOn, looks
 from benchmark.contracts.parameters import Count, Fraction, NotNegative, Positive, Within
 
@@ -31,14 +37,19 @@ class HistGradientBoosting(BinaryRelevance):
         macro mAP there, or nothing.
     patience : int
         Looks (every 10 rounds) without a better round before fitting stops.
-    pooling : {"mean", "mean_std", "mean_max", "all"}
+    pooling : {"mean", "mean_std", "mean_max", "mean_std_max", "all"}
         How a clip's frames become one vector.
+    balance : float
+        From 0, all observed clips weigh the same, to 1, a class's positives weigh as much as its
+        negatives.
     """
 
     name = "hist_gradient_boosting"
     family = "trees"
     libraries = ("scikit-learn",)
     unit = "round"
+    #: The sum of all rounds' rates.
+    default_point = {"growth": 10.0}
 
     def __init__(
         self,
@@ -51,6 +62,7 @@ class HistGradientBoosting(BinaryRelevance):
         stop_on: StopOn = "none",
         patience: Count = 3,
         pooling: Pooling = "mean",
+        balance: Balance = 0.0,
     ) -> None:
         self.max_iter = max_iter
         self.learning_rate = learning_rate
@@ -61,6 +73,7 @@ class HistGradientBoosting(BinaryRelevance):
         self.stop_on = stop_on
         self.patience = patience
         self.pooling = pooling
+        self.balance = balance
 
     def stages(self) -> Sequence[int]:
         """Return the rounds at which the stop part is looked at."""
@@ -83,7 +96,8 @@ class HistGradientBoosting(BinaryRelevance):
 
     def grow(self, estimator: Any, number: int, X: np.ndarray, y: np.ndarray) -> None:
         """Boost up to round `number`."""
-        estimator.set_params(max_iter=number).fit(X, y)
+        weights = {False: 1.0, True: positive_weight(y, self.balance)} if self.balance else None
+        estimator.set_params(max_iter=number, class_weight=weights).fit(X, y)
         estimator.rounds = number
 
     def score(self, estimator: Any, X: np.ndarray) -> np.ndarray:
@@ -103,13 +117,19 @@ class HistGradientBoosting(BinaryRelevance):
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:
-        """Suggest rate, leaves, regularisation, sampling and pooling."""
+        """Suggest rounds, rate, leaves, regularisation, sampling, pooling and class weights.
+
+        A low rate gets more rounds: what is drawn is how far they go together.
+        """
         number = trial.suggest_float
+        rate = number("learning_rate", 0.02, 0.2, log=True)
         return {
-            "learning_rate": number("learning_rate", 0.03, 0.3, log=True),
+            "learning_rate": rate,
+            "max_iter": round(number("growth", 4.0, 20.0, log=True) / rate),
             "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 3, 48, log=True),
             "min_samples_leaf": trial.suggest_int("min_samples_leaf", 3, 60, log=True),
             "l2_regularization": number("l2_regularization", 1e-2, 30, log=True),
             "max_features": number("max_features", 0.05, 1.0, log=True),
             "pooling": trial.suggest_categorical("pooling", list(POOLINGS)),
+            "balance": trial.suggest_float("balance", 0.0, 1.0),
         }

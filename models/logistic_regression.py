@@ -13,7 +13,7 @@ class LogisticRegression(BinaryRelevance):
     ----------
     C : float
         Inverse strength of the regularisation, as in scikit-learn.
-    pooling : {"mean", "mean_std", "mean_max", "all"}
+    pooling : {"mean", "mean_std", "mean_max", "mean_std_max", "all"}
         How a clip's frames become one vector.
     """
 

@@ -5,7 +5,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmark.bases.per_class import POOLINGS, BinaryRelevance, Pooling
+from benchmark.bases.per_class import (
+    POOLINGS,
+    Balance,
+    BinaryRelevance,
+    Pooling,
+    positive_weight,
+)
 from benchmark.contracts.parameters import Count, Fraction
 
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -21,8 +27,11 @@ class RandomForest(BinaryRelevance):
     ----------
     n_estimators, max_depth, min_samples_leaf, max_features
         As in :class:`sklearn.ensemble.RandomForestClassifier`.
-    pooling : {"mean", "mean_std", "mean_max", "all"}
+    pooling : {"mean", "mean_std", "mean_max", "mean_std_max", "all"}
         How a clip's frames become one vector.
+    balance : float
+        From 0, all observed clips weigh the same, to 1, a class's positives weigh as much as its
+        negatives.
     """
 
     name = "random_forest"
@@ -37,12 +46,14 @@ class RandomForest(BinaryRelevance):
         min_samples_leaf: Count = 1,
         max_features: Literal["sqrt", "log2"] | Fraction = "sqrt",
         pooling: Pooling = "mean",
+        balance: Balance = 0.0,
     ) -> None:
         self.n_estimators = n_estimators
         self.max_depth = max_depth
         self.min_samples_leaf = min_samples_leaf
         self.max_features = max_features
         self.pooling = pooling
+        self.balance = balance
 
     def stages(self) -> Sequence[int]:
         """Return the forest sizes at which the history is taken."""
@@ -62,15 +73,17 @@ class RandomForest(BinaryRelevance):
 
     def grow(self, estimator: Any, number: int, X: np.ndarray, y: np.ndarray) -> None:
         """Add trees up to `number`; the same trees as in one fit of that size."""
-        estimator.set_params(n_estimators=number).fit(X, y)
+        weights = {False: 1.0, True: positive_weight(y, self.balance)} if self.balance else None
+        estimator.set_params(n_estimators=number, class_weight=weights).fit(X, y)
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:
-        """Suggest size, depth, leaves, features and pooling."""
+        """Suggest size, depth, leaves, features, pooling and class weights."""
         return {
-            "n_estimators": trial.suggest_int("n_estimators", 50, 300, step=50),
+            "n_estimators": trial.suggest_int("n_estimators", 100, 500, step=100),
             "max_depth": trial.suggest_int("max_depth", 4, 24),
             "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 10),
             "max_features": trial.suggest_categorical("max_features", ["sqrt", 0.03, 0.2, 0.4]),
             "pooling": trial.suggest_categorical("pooling", list(POOLINGS)),
+            "balance": trial.suggest_float("balance", 0.0, 1.0),
         }

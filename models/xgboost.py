@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.bases.per_class import POOLINGS, BinaryRelevance, Pooling
+from benchmark.bases.per_class import (
+    POOLINGS,
+    Balance,
+    BinaryRelevance,
+    Pooling,
+    positive_weight,
+)
 from benchmark.bases.stopping import StopOn, looks
 from benchmark.contracts.parameters import Count, Fraction, NotNegative
 
@@ -31,8 +37,11 @@ class XGBoost(BinaryRelevance):
         macro mAP there, or nothing.
     patience : int
         Looks (every 5 rounds) without a better round before fitting stops.
-    pooling : {"mean", "mean_std", "mean_max", "all"}
+    pooling : {"mean", "mean_std", "mean_max", "mean_std_max", "all"}
         How a clip's frames become one vector.
+    balance : float
+        From 0, all observed clips weigh the same, to 1, a class's positives weigh as much as its
+        negatives.
     """
 
     name = "xgboost"
@@ -40,6 +49,8 @@ class XGBoost(BinaryRelevance):
     libraries = ("xgboost",)
     unit = "round"
     suffix = ".ubj"
+    #: The sum of all rounds' rates.
+    default_point = {"growth": 15.0}
 
     def __init__(
         self,
@@ -53,6 +64,7 @@ class XGBoost(BinaryRelevance):
         stop_on: StopOn = "none",
         patience: Count = 4,
         pooling: Pooling = "mean",
+        balance: Balance = 0.0,
     ) -> None:
         self.n_rounds = n_rounds
         self.max_depth = max_depth
@@ -64,6 +76,7 @@ class XGBoost(BinaryRelevance):
         self.stop_on = stop_on
         self.patience = patience
         self.pooling = pooling
+        self.balance = balance
 
     def stages(self) -> Sequence[int]:
         """Return the rounds at which the stop part is looked at."""
@@ -86,7 +99,7 @@ class XGBoost(BinaryRelevance):
 
     def grow(self, estimator: "_Booster", number: int, X: np.ndarray, y: np.ndarray) -> None:
         """Boost up to round `number`."""
-        estimator.boost(number, X, y)
+        estimator.boost(number, X, y, positive_weight(y, self.balance))
 
     def score(self, estimator: "_Booster", X: np.ndarray) -> np.ndarray:
         """Return one class's probabilities, shape (n_clips,)."""
@@ -113,16 +126,22 @@ class XGBoost(BinaryRelevance):
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:
-        """Suggest rounds, depth, rate, sampling, regularisation and pooling."""
+        """Suggest rounds, depth, rate, sampling, regularisation, pooling and class weights.
+
+        A low rate gets more rounds: what is drawn is how far they go together.
+        """
+        rate = trial.suggest_float("learning_rate", 0.02, 0.1, log=True)
+        growth = trial.suggest_float("growth", 6.0, 30.0, log=True)
         return {
-            "n_rounds": trial.suggest_int("n_rounds", 100, 500, step=100),
+            "learning_rate": rate,
+            "n_rounds": round(growth / rate),
             "max_depth": trial.suggest_int("max_depth", 3, 10),
-            "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
             "min_child_weight": trial.suggest_float("min_child_weight", 0.5, 20, log=True),
             "subsample": trial.suggest_float("subsample", 0.5, 1.0),
-            "colsample_bytree": trial.suggest_float("colsample_bytree", 0.1, 1.0),
+            "colsample_bytree": trial.suggest_float("colsample_bytree", 0.05, 1.0, log=True),
             "reg_lambda": trial.suggest_float("reg_lambda", 0.1, 30, log=True),
             "pooling": trial.suggest_categorical("pooling", list(POOLINGS)),
+            "balance": trial.suggest_float("balance", 0.0, 1.0),
         }
 
 
@@ -136,11 +155,12 @@ class _Booster:
         self.params = params
         self.matrix: Any = None
 
-    def boost(self, number: int, X: np.ndarray, y: np.ndarray) -> None:
+    def boost(self, number: int, X: np.ndarray, y: np.ndarray, positive_weight: float) -> None:
         import xgboost
 
         if self.matrix is None:  # quantised once, not at every look
             self.matrix = xgboost.QuantileDMatrix(X, label=y, nthread=1)
-            self.booster = xgboost.Booster(self.params, [self.matrix])
+            params = {**self.params, "scale_pos_weight": positive_weight}
+            self.booster = xgboost.Booster(params, [self.matrix])
         for i in range(self.booster.num_boosted_rounds(), number):
             self.booster.update(self.matrix, i)

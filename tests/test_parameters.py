@@ -20,7 +20,7 @@ from benchmark.errors import ParameterError, PluginError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.plugins.checks import check_model, make_part
 
-POOLING = "'mean', 'mean_std', 'mean_max' or 'all'"
+POOLING = "'mean', 'mean_std', 'mean_max', 'mean_std_max' or 'all'"
 REFUSED = [
     ("constant", "strategy", "garbage", "'prior' or 'yes'"),
     ("constant", "strategy", "", "'prior' or 'yes'"),

@@ -8,13 +8,14 @@ import json
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from benchmark.bases.stopping import StopOn, kept, worn_out
 from benchmark.contracts.dataset import Part
 from benchmark.contracts.model import History, Model, Report
+from benchmark.contracts.parameters import Within
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import PluginError
 
@@ -23,10 +24,16 @@ POOLINGS = {
     "mean": lambda X: X.mean(axis=1),
     "mean_std": lambda X: np.concatenate([X.mean(axis=1), X.std(axis=1)], axis=1),
     "mean_max": lambda X: np.concatenate([X.mean(axis=1), X.max(axis=1)], axis=1),
+    "mean_std_max": lambda X: np.concatenate(
+        [X.mean(axis=1), X.std(axis=1), X.max(axis=1)], axis=1
+    ),
     "all": lambda X: X.reshape(len(X), -1),
 }
 
-Pooling = Literal["mean", "mean_std", "mean_max", "all"]
+Pooling = Literal["mean", "mean_std", "mean_max", "mean_std_max", "all"]
+
+#: How far positives are weighed up: from 0, not at all, to 1, as much as all negatives together.
+Balance = Annotated[float, Within("[0, 1]")]
 
 
 def pool(X: np.ndarray, pooling: str) -> np.ndarray:
@@ -35,14 +42,27 @@ def pool(X: np.ndarray, pooling: str) -> np.ndarray:
     Parameters
     ----------
     X : ndarray, shape (n_clips, n_frames, n_features)
-    pooling : {"mean", "mean_std", "mean_max", "all"}
+    pooling : {"mean", "mean_std", "mean_max", "mean_std_max", "all"}
 
     Returns
     -------
-    ndarray, float32, shape (n_clips, n_features), twice or n_frames times as wide for others
-        than the mean.
+    ndarray, float32, shape (n_clips, n_features), two, three or n_frames times as wide for
+        others than the mean.
     """
     return np.ascontiguousarray(POOLINGS[pooling](X.astype(np.float32)), dtype=np.float32)
+
+
+def positive_weight(y: np.ndarray, balance: float) -> float:
+    """Return the weight of one class's positives, where a negative weighs 1.
+
+    Parameters
+    ----------
+    y : ndarray of bool, shape (n_observed,)
+        With both values.
+    balance : float
+        In [0, 1]: 0 gives 1, 1 the ratio of negatives to positives.
+    """
+    return float((np.count_nonzero(~y) / np.count_nonzero(y)) ** balance)
 
 
 class BinaryRelevance(Model):
@@ -78,6 +98,17 @@ class BinaryRelevance(Model):
     def estimator(self, seed: int) -> Any:
         """Return one unfitted estimator."""
 
+    def examples(self, train: Part, X: np.ndarray, c: int) -> tuple[np.ndarray, ...]:
+        """Return what class `c` is fitted on, as `grow` takes it: its observed clips.
+
+        Parameters
+        ----------
+        X : ndarray, float32, shape (n_clips, n_pooled)
+            The clips of `train`, pooled.
+        """
+        rows = train.y_mask[:, c]
+        return X[rows], train.y_positive[rows, c]
+
     def grow(self, estimator: Any, number: int, X: np.ndarray, y: np.ndarray) -> None:
         """Grow `estimator` to `number` epochs, rounds or trees on one class's observed clips.
 
@@ -108,8 +139,7 @@ class BinaryRelevance(Model):
         for number in self.stages():
             for c, estimator in enumerate(self.estimators_):
                 if estimator is not None:
-                    rows = observed[:, c]
-                    self.grow(estimator, number, X[rows], positive[rows, c])
+                    self.grow(estimator, number, *self.examples(train, X, c))
             asked = history.record(
                 number, train, stop, self._scores(X), self._scores(X_stop), report
             )
