@@ -8,6 +8,7 @@ import pandas as pd
 
 from benchmark.plugins import registry
 from benchmark.protocol import name_of
+from benchmark.runs.features import features_of, own_features
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import Record
 from benchmark.scoring.evaluation import METRICS
@@ -225,8 +226,10 @@ def _distinct(values: Iterable[Any]) -> list[str]:
 def _by_model(records: list[Record], measured: dict[str, dict]) -> list[dict[str, Any]]:
     """Return runs by model, best first where they were measured."""
     grouped: dict[str, list[Record]] = {}
+    several = len({features_of(record.spec) for record in records}) > 1
     for record in records:
-        grouped.setdefault(record.spec.label, []).append(record)
+        on = f" on {features_of(record.spec)}" if several else ""
+        grouped.setdefault(record.spec.label + on, []).append(record)
     order = {row["model"]: n for n, row in reversed(list(enumerate(measured.values())))}
     return [
         {
@@ -262,6 +265,8 @@ def command(record: Record) -> str:
     spec = record.spec
     name = "learning-curve" if spec.fraction != 1 else "run"
     said = f"polytimbre {name} --dataset {spec.dataset} --model {spec.setting}"
+    if features_of(spec) != own_features(spec.dataset):
+        said += f" --features {features_of(spec)}"
     said += " --tuned" if spec.study else ""
     said += " --refit" if spec.refit else ""
     protocol = name_of(spec.protocol_id) or "default"
@@ -273,14 +278,28 @@ def command(record: Record) -> str:
 def dataset(one: PublishedSet) -> dict[str, Any]:
     """Return all that the index page shows of one published set."""
     tables_ = results.read(one)
-    plugin = registry.datasets().plugins.get(one.name)
-    described = ("description", "citation", "licence")
     return {
         "name": one.name,
-        "about": {k: getattr(plugin, k) for k in described} if plugin is not None else {},
+        "about": _about(one),
         "headline": headline(tables_),
         "further": further(tables_, one.name),
         "provenance": provenance(one, tables_),
         "complete": one.complete,
         "tables": tables_,
     }
+
+
+def _about(one: PublishedSet) -> dict[str, str]:
+    """Describe a set's data, as far as they are known; embedded ones may have changed since."""
+    plugin = registry.datasets().plugins.get(one.name)
+    if plugin is None:
+        return {}
+    about = {name: getattr(plugin, name) for name in ("description", "citation", "licence")}
+    if one.runs and not plugin.needs_root:
+        spec = one.get(one.runs[0]).spec
+        if plugin().load(None, spec.split).fingerprint != spec.fingerprint:
+            about["description"] = (
+                "Runs on an earlier version of this data set, which was changed since: they are"
+                " not to be compared with new ones, and can't be run again from here"
+            )
+    return about
