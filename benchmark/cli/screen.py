@@ -67,7 +67,7 @@ def _progress(out: Console) -> Progress:
 
 
 def _show_stage(progress: Progress, task: Any, stage: Stage) -> None:
-    detail = f"stage {stage.number}, stop mAP {stage.stop_mAP:.3f}"
+    detail = f"stage {stage.number}, mAP {stage.stop_mAP:.3f} on stop"
     progress.update(task, completed=stage.number, detail=detail)
 
 
@@ -167,7 +167,7 @@ def _print_trial(trial: Any, best: float, out: Console) -> float:
     if state == "COMPLETE":
         capped = ", stopped by the cap" if attrs["capped"] else ""
         mark = " [bold green]best so far[/]" if trial.value > best else ""
-        out.print(line("done", label, f"select mAP {trial.value:.3f}, {seconds}{capped}{mark}"))
+        out.print(line("done", label, f"mAP {trial.value:.3f} on select, {seconds}{capped}{mark}"))
         return trial.value
     kind = "pruned" if state == "PRUNED" else "failed"
     out.print(line(kind, label, ""), escape(f"{attrs.get('reason', '')}, {seconds}"))
@@ -178,7 +178,7 @@ def _finish(event: Event, label: str, out: Console) -> list[Failure]:
     """Print the end of one run; return its failure, if it failed."""
     if event.kind == "done" and event.value.finished:
         last = event.value.history["stages"]["stop_mAP"][-1:]
-        reached = f", stop mAP {last[0]:.3f}" if last else ""
+        reached = f", mAP {last[0]:.3f} on stop" if last else ""
         out.print(line("done", label, f"fit {event.value.seconds['fit']:.1f} s{reached}"))
         return []
     stored = event.kind == "done"
