@@ -184,12 +184,13 @@ def _asked(record: "Record") -> dict[str, Any]:
     from benchmark.runs.features import features_of
 
     spec = record.spec
+    marked = "" if spec.official else ", NOT OFFICIAL"
     facts = {
         "run": record.run_id,
         "model": spec.label,
         "parameters": _listed(spec.params, "{}={}"),
         "seed": spec.seed,
-        "data set": f"{spec.dataset}, split {spec.split}{'' if spec.official else ', NOT OFFICIAL'}",
+        "data set": f"{spec.dataset}, split {spec.split}{marked}",
         "features": features_of(spec),
         "protocol": name_of(spec.protocol_id) or f"another one, {spec.protocol_id}",
     }

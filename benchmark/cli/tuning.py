@@ -70,8 +70,9 @@ def tune(
 ) -> None:
     """Search each model's parameters with Optuna.
 
-    Trials are judged by mAP on the select part. At the end the best three trials are compared again: each is fitted once more for each of five
-    folds of all training clips, 15 fits beside those of the trials, and the highest mean decides.
+    Trials are judged by mAP on the select part. At the end the best three are compared again: each
+    is fitted once more for each of five folds of all training clips, 15 fits beside those of the
+    trials, and the highest mean decides.
 
     Several of these commands may work on one study at once, and a killed one may be started
     again: the number of trials stays exact.
