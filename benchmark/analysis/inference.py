@@ -23,7 +23,7 @@ from benchmark.scoring.thresholds import POLICIES
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """What a comparison's numbers are worth.
+    """Intervals, paired tests and ranks of a comparison.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Inference:
 
     @property
     def n_resamples(self) -> int:
-        """Resamples drawn."""
+        """Number of resamples drawn."""
         return len(self.resampled["mAP"].class_values)
 
     def win_tie_loss(self) -> WinTieLoss:
@@ -60,7 +60,7 @@ class Inference:
         return win_tie_loss(self.resampled["mAP"], self.level)
 
     def critical_difference(self) -> CriticalDifference:
-        """Friedman's and Nemenyi's view, with classes as blocks.
+        """Average ranks over classes, with Friedman's test and Nemenyi's critical difference.
 
         Raises
         ------

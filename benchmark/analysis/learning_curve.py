@@ -92,12 +92,12 @@ class LearningCurve:
 
     @property
     def one_order(self) -> bool:
-        """Whether the luck of which groups were trained on is not in the intervals."""
+        """Whether runs trained on the same groups alone, whose choice no interval then covers."""
         return bool((self.orders[:-1] < 2).any())
 
     @property
     def optimism(self) -> float:
-        """Training minus select mAP, trained on everything."""
+        """Return mAP on training clips minus that on select, trained on all groups."""
         return float(self.training_mAP[-1] - self.mAP[-1])
 
     @property

@@ -19,7 +19,7 @@ from benchmark.scoring.bootstrap import Bootstrap, basic_interval, bootstrap
 
 @dataclass(frozen=True, eq=False)
 class Promise:
-    """One study, or the mean of all.
+    """What tuning promised and kept in one study, or on average over all.
 
     Attributes
     ----------

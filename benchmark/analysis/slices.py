@@ -77,7 +77,7 @@ class Slices:
         return estimate, *ends
 
     def tests(self, quantity: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return p-values, Holm's correction over the slices of each model, and where at floor.
+        """Return p-values (Holm, over each model's slices), and which are the least possible.
 
         Each of shape (n_slices, n_models); NaN for a slice without the quantity.
         """

@@ -52,7 +52,7 @@ NAMES = (*(policy.name for policy in SPACE), TUNED)
 
 @dataclass(frozen=True, eq=False)
 class PolicyResult:
-    """One policy of one model, or the mean over models.
+    """What one threshold policy gains on one model, or on average over models.
 
     Attributes
     ----------
@@ -88,13 +88,13 @@ class PolicyResult:
 
     @property
     def optimism(self) -> float:
-        """How far the F1 of the clips that chose the thresholds flatters."""
+        """F1 on the clips that chose the thresholds minus F1 on held-out ones."""
         return self.in_sample - self.cross_fitted
 
 
 @dataclass(frozen=True, eq=False)
 class Gains:
-    """All policies of all models.
+    """What every threshold policy gains on every model.
 
     Attributes
     ----------

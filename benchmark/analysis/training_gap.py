@@ -68,7 +68,7 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class PartScores:
-    """One model on one part, over the classes that can be scored in all three.
+    """One model's mAP and loss on one part, over classes that all three parts can score.
 
     Attributes
     ----------
@@ -94,18 +94,18 @@ class PartScores:
 
     @property
     def mAP(self) -> float:
-        """Mean over seeds."""
+        """mAP, mean over seeds."""
         return float(self.run_mAP.mean())
 
     @property
     def loss(self) -> float:
-        """Mean over seeds."""
+        """Loss in nats a label, mean over seeds."""
         return float(self.run_loss.mean())
 
 
 @dataclass(frozen=True, eq=False)
 class Drop:
-    """What is lost from one part to the next, positive where the next is worse.
+    """How much mAP and loss get worse from one part to the next; positive is worse.
 
     Attributes
     ----------

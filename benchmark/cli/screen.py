@@ -27,10 +27,10 @@ MARKS = {
 
 
 class Screen(Console):
-    """A console that draws on the terminal, and lets no text that it is given do so."""
+    """A console that spells out control characters of the texts that it prints."""
 
     def render(self, *args: Any, **settings: Any) -> Iterator[Segment]:
-        """Render as ever, control characters in texts spelled out."""
+        """Render text with its control characters spelled out."""
         for segment in super().render(*args, **settings):
             text, style, control = segment
             yield segment if control else Segment(visible(text), style)
@@ -45,7 +45,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def line(kind: str, label: str, detail: str = "") -> str:
-    """Return one unit's line of the status list."""
+    """Return the line that says what became of a run or a trial."""
     return f"{MARKS[kind]} {label:<32} {kind:<7} {detail}".rstrip()
 
 

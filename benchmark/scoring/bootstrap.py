@@ -158,7 +158,7 @@ class Bootstrap:
 
     @cached_property
     def values_over_clips(self) -> np.ndarray:
-        """`values` with every seed kept: what so many seeds would give that chance leaves them."""
+        """Resampled macro values of clips alone, as if there were no chance in training seeds."""
         return self.clip_values[self._kept]
 
     @property
@@ -181,7 +181,7 @@ class Bootstrap:
 
     @cached_property
     def bias(self) -> np.ndarray:
-        """By how much the macro values of few clips tend to be too high, shape (n_models,).
+        """By how much each macro value is too high on average as clips are few, shape (n_models,).
 
         The bootstrap's own estimate, from clips alone: the mean resampled value minus the value.
         With 60 positives a class it finds some 80 % of the bias of mAP, with 9 to 23 about half.

@@ -110,7 +110,7 @@ def _changed() -> list[str]:
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """Let a process that is started meanwhile have a worker's settings and path.
+    """Give processes that are started meanwhile a worker's settings and path.
 
     Nor does it import the program that starts it: what a worker runs is imported by name.
 

@@ -80,7 +80,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure before it has a name and files; see :class:`Figure`."""
+    """What a drawing function returns: the figure, its title, caption and description."""
 
     figure: figure.Figure
     title: str
@@ -151,7 +151,7 @@ def family(label: str) -> str:
 
 
 def look(label: str) -> Look:
-    """Return how a model looks, by its label alone."""
+    """Return colour and marker of a model, which follow from its label alone."""
     kind = base(label)
     rest = label[len(kind) :]
     if kind in _MODELS:
@@ -234,7 +234,7 @@ def panels(
 
 
 def settle(drawn: figure.Figure) -> None:
-    """Lay a figure out once and for all, so that every format shows the same."""
+    """Compute the layout once, so that every file format shows the same."""
     drawn.draw_without_rendering()
     drawn.set_layout_engine("none")
 
