@@ -167,14 +167,6 @@ class Bootstrap:
         return int((~self._kept).sum())
 
     @cached_property
-    def n_dropped_by_class(self) -> np.ndarray:
-        """Resamples in which each class could not be scored, int, shape (n_classes,).
-
-        All of them for a class that is not scored at all.
-        """
-        return np.isnan(self.class_values[:, 0]).sum(axis=0)
-
-    @cached_property
     def sampling_sd(self) -> np.ndarray:
         """Standard error of the macro value from clips alone, shape (n_models,)."""
         return self.values_over_clips.std(axis=0, ddof=1)

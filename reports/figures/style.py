@@ -115,7 +115,6 @@ class Look:
     colour: str
     marker: str
     filling: str
-    line: str
 
     @property
     def point(self) -> dict[str, Any]:
@@ -160,15 +159,15 @@ def look(label: str) -> Look:
         number = zlib.crc32(kind.encode())
         colour, marker = _OTHERS[number % 5], _OTHER_MARKERS[number // 5 % 5]
     if not rest.strip():
-        return Look(colour, marker, "full", "-")
+        return Look(colour, marker, "full")
     if rest.strip() == "tuned":
-        return Look(colour, marker, "none", "--")
+        return Look(colour, marker, "none")
     if "refit" in rest:
-        return Look(colour, marker, "left", ":")
+        return Look(colour, marker, "left")
     if kind == "ensemble":
         return Look(MIDDLE if "average" in rest else colour, marker,
-                    "none" if "stacked" in rest else "full", "-")  # fmt: skip
-    return Look(colour, marker, "top", "-.")
+                    "none" if "stacked" in rest else "full")  # fmt: skip
+    return Look(colour, marker, "top")
 
 
 @contextmanager
@@ -279,14 +278,9 @@ def legend(drawn: figure.Figure, handles: Sequence[Line2D], columns: int, **keyw
     drawn.legend(handles=list(handles), loc="outside lower center", ncols=columns, **keywords)
 
 
-def handles(labels: Iterable[str], line: bool = False) -> list[Line2D]:
+def handles(labels: Iterable[str]) -> list[Line2D]:
     """Return a legend entry a model."""
-    entries = []
-    for label in labels:
-        seen = look(label)
-        keywords = seen.point | ({"linestyle": seen.line} if line else {})
-        entries.append(Line2D([], [], label=label, **keywords))
-    return entries
+    return [Line2D([], [], label=label, **look(label).point) for label in labels]
 
 
 def wrapped(label: str, width: int = 22) -> str:

@@ -61,11 +61,11 @@ class ScoredModel:
     predictions: tuple[np.ndarray, ...]
 
 
-def scored_models(entries: Sequence[Entry], store: Runs, part: str = "test") -> list[ScoredModel]:
-    """Return the stored scores of a comparison's entries and what they decide."""
+def scored_models(entries: Sequence[Entry], store: Runs) -> list[ScoredModel]:
+    """Return the stored scores of a comparison's entries on test, and what they decide."""
     models = []
     for entry in entries:
-        scores = tuple(store.scores(record)[part] for record in entry.records)
+        scores = tuple(store.scores(record)["test"] for record in entry.records)
         predictions = tuple(
             decide(y_score, evaluation.thresholds["global"])
             for y_score, evaluation in zip(scores, entry.evaluations, strict=True)
