@@ -89,7 +89,7 @@ def pin() -> None:
     if changed:
         raise PolytimbreError(
             f"JAX or Keras was imported with {', '.join(changed)}, which changes results: start a "
-            "fresh Python, or run in at least one worker process"
+            "fresh Python and import them within the model's methods alone, or use a worker process"
         )
     del wanted["PYTHONSAFEPATH"]  # which would change the programs that this one starts
     _set(wanted)
