@@ -11,6 +11,7 @@ A model, a data set, a script or a notebook needs nothing but what this module n
 imported when it is first used, so that ``import polytimbre`` itself takes no time.
 """
 
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -79,6 +80,9 @@ EXPORTS = {
         "StoreError", "ProtocolError",
     ),
 }  # fmt: skip
+
+#: Keras takes its backend when it is first imported, which may be before the engine is.
+os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or "jax"
 
 _MODULES = {name: module for module, names in EXPORTS.items() for name in names}
 

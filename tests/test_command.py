@@ -34,11 +34,13 @@ def test_run_compare_show_and_cache(polytimbre):
     assert all(0 < row["mAP"] < 1 for row in rows)
     table = polytimbre("compare")
     assert "tiny, test part, 60 clips" in table
-    assert "left out, nothing to score: accordion, banjo" in table
+    assert "an observed positive and an observed negative: accordion, banjo" in table
     assert "| accordion |" in polytimbre("compare", "--per-class", "--format", "markdown")
     assert polytimbre("compare", "--format", "csv").startswith("rank,model,seeds,mAP,mAP low")
     record = stored(polytimbre)[0]
-    assert json.loads(polytimbre("show", record.run_id[:8]))["run_id"] == record.run_id
+    assert json.loads(polytimbre("show", record.run_id[:8], "--json"))["run_id"] == record.run_id
+    shown = polytimbre("show", record.run_id)
+    assert "on test" in shown and f"trained on {record.clips['trained']}" in shown
     assert record.run_id in polytimbre("list", "runs")
     assert record.threads == 1
     assert record.clips["test"] == 60

@@ -173,5 +173,5 @@ def test_a_narrow_terminal_gets_fewer_columns_and_is_told():
     wide, narrow = (text.text(frame, "table", "", [], width) for width in (80, 30))
     assert [column.header for column in wide.columns] == ["model", "mAP", "a long heading"]
     assert [column.header for column in narrow.columns] == ["model", "mAP"]
-    assert narrow.caption == "too narrow here for: a long heading"
+    assert narrow.caption == "too wide for here: a long heading (--format csv shows them)"
     assert list(wide.columns[1].cells) == ["0.500\n0.400–0.600"]

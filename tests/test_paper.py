@@ -434,6 +434,11 @@ def test_the_check_lists_every_place_and_every_problem(desk, capsys):
     command(desk.sets, desk.source, desk.target, check=True)
     out = capsys.readouterr().out
     assert "7 bound places" in out and desk.records[0].parent.name[:8] in out
+    command(desk.sets, desk.source, desk.target, check=True, word=desk.records[0].parent.name)
+    chosen = capsys.readouterr().out
+    assert "of 7 bound places" in chosen and len(chosen) < len(out)
+    with pytest.raises(PolytimbreError, match="add --check"):
+        command(desk.sets, desk.source, desk.target, word="mAP")
     desk.write('"tiny/comparison/net/mAP", "', '"tiny/comparison/nets/mAP", "')
     desk.write("The forest needs", "0.55 The forest needs")
     with pytest.raises(paper.PaperError) as caught:

@@ -152,7 +152,7 @@ def test_the_command_tells_what_sounds_when(with_run: Command, song, tmp_path):
     folder.mkdir()
     soundfile.write(folder / "short.wav", np.zeros(48_000), 24_000)
     (folder / "broken.wav").write_bytes(b"no audio")
-    run = with_run("list", "runs").split()[0]
+    run = with_run("list", "runs", "--format", "csv").splitlines()[1].split(",")[0]
     asked = ("--run", run[:8])
     results = with_run.several(
         ("predict", song, *asked, "--format", "json"),
@@ -197,5 +197,5 @@ def test_the_command_tells_what_sounds_when(with_run: Command, song, tmp_path):
 
 def test_a_run_on_features_that_no_audio_has_is_refused(polytimbre: Command, song):
     polytimbre("run", "--dataset", "tiny", "--model", "guess", "--seeds", 1, "--workers", 0)
-    run = polytimbre("list", "runs").split()[0]
+    run = polytimbre("list", "runs", "--format", "csv").splitlines()[1].split(",")[0]
     assert "can't be computed from audio" in polytimbre("predict", song, "--run", run, code=2)

@@ -54,6 +54,15 @@ def test_help_imports_nothing_heavy():
     assert out.stdout.strip().endswith("heavy: []")
 
 
+def test_keras_may_be_imported_right_after_polytimbre():
+    code = (
+        "import os; os.environ.pop('KERAS_BACKEND', None)\n"
+        "import polytimbre; print(os.environ['KERAS_BACKEND'])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "jax"
+
+
 #: From the ground up. A file may import from its own floor and from those below.
 FLOORS = (
     "benchmark/errors",

@@ -189,7 +189,6 @@ def measure(
     store: Runs,
     labels: dict[str, StoredLabels],
     part: str = "test",
-    n_bins: int = N_BINS,
 ) -> list[Calibration]:
     """Measure every model's calibration on one part.
 
@@ -202,7 +201,6 @@ def measure(
     labels : dict of str to StoredLabels
         By part.
     part : {"fit", "stop", "select", "test"}
-    n_bins : int
 
     Returns
     -------
@@ -215,7 +213,7 @@ def measure(
             entry.label,
             truth.classes,
             [
-                reliability(truth.y_positive, store.scores(r)[part], truth.y_mask, n_bins)
+                reliability(truth.y_positive, store.scores(r)[part], truth.y_mask)
                 for r in entry.records
             ],
         )

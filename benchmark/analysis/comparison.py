@@ -41,12 +41,12 @@ class Entry:
 
     @cached_property
     def summary(self) -> dict[str, np.ndarray]:
-        """Macro values by name, one a seed."""
+        """Macro-averaged metrics by name, an array of one value a seed."""
         rows = [evaluation.summary() for evaluation in self.evaluations]
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
     def mean(self, name: str) -> float:
-        """Mean over seeds."""
+        """Return a metric's mean over seeds."""
         return float(self.summary[name].mean())
 
     def spread(self, name: str) -> float:
@@ -56,7 +56,7 @@ class Entry:
 
     @property
     def average_precision(self) -> np.ndarray:
-        """Mean over seeds, shape (n_classes,)."""
+        """Average precision of each class, mean over seeds, shape (n_classes,)."""
         return np.mean([e.average_precision for e in self.evaluations], axis=0)
 
     def seconds(self, name: str) -> float:
@@ -105,7 +105,7 @@ class Comparison:
 
     @property
     def division_id(self) -> str:
-        """Of the runs that are compared."""
+        """Id of the division that the compared runs share."""
         return next(r.spec.division_id for entry in self.entries for r in entry.records)
 
     @property
@@ -268,7 +268,7 @@ IN_COMMON = {
 
 
 def check_comparable(records: Sequence[Record], names: Iterable[str] = tuple(IN_COMMON)) -> None:
-    """Refuse runs of different data, splits or protocols.
+    """Raise ProtocolError for runs of different data, splits or protocols.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.runs.features import features_of
 from benchmark.scoring.bootstrap import Bootstrap, bootstrap
 from benchmark.scoring.ranking import (
+    LEVEL,
     CriticalDifference,
     Family,
     Pairwise,
@@ -23,7 +24,7 @@ from benchmark.scoring.thresholds import POLICIES
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """What a comparison's numbers are worth.
+    """Intervals, paired tests and ranks of a comparison.
 
     Attributes
     ----------
@@ -46,7 +47,7 @@ class Inference:
 
     @property
     def n_resamples(self) -> int:
-        """Resamples drawn."""
+        """Number of resamples drawn."""
         return len(self.resampled["mAP"].class_values)
 
     def win_tie_loss(self) -> WinTieLoss:
@@ -60,7 +61,7 @@ class Inference:
         return win_tie_loss(self.resampled["mAP"], self.level)
 
     def critical_difference(self) -> CriticalDifference:
-        """Friedman's and Nemenyi's view, with classes as blocks.
+        """Average ranks over classes, with Friedman's test and Nemenyi's critical difference.
 
         Raises
         ------
@@ -70,9 +71,7 @@ class Inference:
         return critical_difference(self.resampled["mAP"].class_estimate.T, self.level)
 
 
-def infer(
-    result: Comparison, n_resamples: int = 2000, seed: int = 0, level: float = 0.95
-) -> Inference:
+def infer(result: Comparison, n_resamples: int = 2000) -> Inference:
     """Resample a comparison's clips by group, paired between models, nested over seeds.
 
     Parameters
@@ -80,10 +79,6 @@ def infer(
     result : Comparison
     n_resamples : int
         Raised to what Holm's correction needs, over all pairs of models and over all classes.
-    seed : int
-        See :func:`benchmark.scoring.bootstrap.bootstrap`.
-    level : float
-        Of intervals; tests are at one minus it.
 
     Raises
     ------
@@ -95,20 +90,20 @@ def infer(
     scores = [entry.scores for entry in entries]
     if len(entries) > 1:
         n_tests = max(len(entries) * (len(entries) - 1) // 2, len(labels.classes))
-        needed = resamples_needed(n_tests, level)
+        needed = resamples_needed(n_tests)
         if asked < needed:  # in thousands: the least number leaves every p at the very level
             n_resamples = -(-needed // 1000) * 1000
-    common = {"groups": labels.groups, "n_resamples": n_resamples, "seed": seed}
+    common = {"groups": labels.groups, "n_resamples": n_resamples}
     resampled = {"mAP": bootstrap(labels.y_positive, labels.y_mask, scores, **common)}
     for policy in POLICIES:
         cuts = [np.stack([e.thresholds[policy] for e in entry.evaluations]) for entry in entries]
         resampled[f"f1_{policy}"] = bootstrap(
             labels.y_positive, labels.y_mask, scores, metric="f1", thresholds=cuts, **common
         )
-    pairs = pairwise(resampled["mAP"], level) if len(entries) > 1 else None
+    pairs = pairwise(resampled["mAP"]) if len(entries) > 1 else None
     tuned = tuned_and_default(entries)
     tuning = pairs.family(tuned) if tuned else None
-    return Inference(resampled, pairs, tuning, level, asked)
+    return Inference(resampled, pairs, tuning, LEVEL, asked)
 
 
 def tuned_and_default(entries: Sequence[Entry]) -> list[tuple[int, int]]:

@@ -27,16 +27,13 @@ from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
 from benchmark.runs.request import RunRequest
 from benchmark.scoring.bootstrap import basic_interval, bootstrap, p_value
-from benchmark.scoring.ranking import holm
+from benchmark.scoring.ranking import LEVEL, holm
 
 #: Shares of the fit part's groups that a learning curve is made of.
 FRACTIONS = (0.1, 0.2, 0.5, 1.0)
 
 #: Random orders that the groups are taken in, at least.
 N_ORDERS = 3
-
-#: Level of the intervals, and one minus that of the tests.
-LEVEL = 0.95
 
 #: The rule behind :attr:`LearningCurve.verdict`, as it is printed under the table.
 RULE = (
@@ -92,12 +89,12 @@ class LearningCurve:
 
     @property
     def one_order(self) -> bool:
-        """Whether the luck of which groups were trained on is not in the intervals."""
+        """Whether runs trained on the same groups alone, whose choice no interval then covers."""
         return bool((self.orders[:-1] < 2).any())
 
     @property
     def optimism(self) -> float:
-        """Training minus select mAP, trained on everything."""
+        """Return mAP on training clips minus that on select, trained on all groups."""
         return float(self.training_mAP[-1] - self.mAP[-1])
 
     @property
@@ -126,9 +123,7 @@ def in_orders(wanted: Sequence[RunRequest]) -> list[RunRequest]:
     ]
 
 
-def measure(
-    whole: Comparison, store: Runs, *, n_resamples: int = 1000, seed: int = 0
-) -> list[LearningCurve]:
+def measure(whole: Comparison, store: Runs, *, n_resamples: int = 1000) -> list[LearningCurve]:
     """Measure the learning curves of the stored runs.
 
     Parameters
@@ -137,7 +132,7 @@ def measure(
         Of runs that trained on all of the fit part.
     store : Runs
         Holds them, and those that trained on less.
-    n_resamples, seed : int
+    n_resamples : int
         Of the bootstrap.
 
     Returns
@@ -164,7 +159,7 @@ def measure(
     for entry in whole.entries:
         by_fraction = group(entry, smaller)
         if len(by_fraction) > 1:
-            curves.append(_curve(entry.label, by_fraction, store, labels, n_resamples, seed))
+            curves.append(_curve(entry.label, by_fraction, store, labels, n_resamples))
     if not curves:
         raise ProtocolError(
             "there is no learning curve to draw: no model here has finished runs both of all "
@@ -237,7 +232,6 @@ def _curve(
     store: Runs,
     labels: StoredLabels,
     n_resamples: int,
-    seed: int,
 ) -> LearningCurve:
     runs = list(by_fraction.values())
     scores = [np.stack([store.scores(record)["select"] for record in seeds]) for seeds in runs]
@@ -247,7 +241,7 @@ def _curve(
         scores,
         groups=labels.groups,
         n_resamples=n_resamples,
-        seed=derive_seed(seed, "learning curve"),
+        seed=derive_seed(0, "learning curve"),
     )
     lower, upper = result.interval(LEVEL)
     gain, drawn = np.diff(result.estimate), np.diff(result.values, axis=1)

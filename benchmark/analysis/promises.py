@@ -19,7 +19,7 @@ from benchmark.scoring.bootstrap import Bootstrap, basic_interval, bootstrap
 
 @dataclass(frozen=True, eq=False)
 class Promise:
-    """One study, or the mean of all.
+    """What tuning promised and kept in one study, or on average over all.
 
     Attributes
     ----------
@@ -45,7 +45,6 @@ def measure(
     store: Runs,
     *,
     n_resamples: int = 2000,
-    seed: int = 0,
 ) -> list[Promise]:
     """Hold each tuned model against its default, on select and on test.
 
@@ -59,7 +58,7 @@ def measure(
         Of the select part.
     store : Runs
         Holds the runs' scores.
-    n_resamples, seed : int
+    n_resamples : int
         Of the bootstrap on select.
 
     Returns
@@ -83,7 +82,7 @@ def measure(
         scores,
         groups=labels.groups,
         n_resamples=n_resamples,
-        seed=derive_seed(seed, "promises"),
+        seed=derive_seed(0, "promises"),
     )
     there = [(models.index(i), models.index(j)) for i, j in pairs]
     tuning = [entries[i].records[0].tuning or {} for i, _ in pairs]

@@ -136,7 +136,7 @@ class Reproduction:
 
     @property
     def same_file(self) -> bool:
-        """Whether the scores of all parts are in all bits those whose SHA-256 was recorded."""
+        """Whether the file of scores has the SHA-256 that was recorded."""
         return self.record.files.get(SCORES) == self.again.files.get(SCORES)
 
     @property

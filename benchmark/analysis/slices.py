@@ -8,7 +8,7 @@ import numpy as np
 from benchmark.analysis.comparison import Comparison
 from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.scoring.bootstrap import basic_interval, p_value
-from benchmark.scoring.ranking import holm, resamples_needed
+from benchmark.scoring.ranking import LEVEL, holm, resamples_needed
 from benchmark.scoring.slicing import QUANTITIES, SliceValues, resample_slice
 
 #: Clips, and positives over all classes, of the smallest slice that is looked at.
@@ -54,7 +54,6 @@ class Slices:
         Values that no slice is looked at of, and why.
     unknown : int
         Clips whose attribute is not known; they are in no slice and in no rest.
-    level : float
     """
 
     attribute: str
@@ -62,7 +61,6 @@ class Slices:
     slices: list[Slice]
     left_out: dict[str, str]
     unknown: int
-    level: float
 
     def interval(self, quantity: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return a quantity with its interval's ends, each of shape (n_slices, n_models)."""
@@ -71,13 +69,13 @@ class Slices:
         ends = np.full((2, *estimate.shape), np.nan)
         for s, one in enumerate(self.slices):
             if not np.isnan(estimate[s]).any():
-                ends[:, s] = basic_interval(estimate[s], one.measured.values[at], self.level)
+                ends[:, s] = basic_interval(estimate[s], one.measured.values[at], LEVEL)
         if not quantity.endswith("difference"):
             ends = ends.clip(0, 1)
         return estimate, *ends
 
     def tests(self, quantity: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return p-values, Holm's correction over the slices of each model, and where at floor.
+        """Return p-values (Holm, over each model's slices), and which are the least possible.
 
         Each of shape (n_slices, n_models); NaN for a slice without the quantity.
         """
@@ -101,7 +99,6 @@ def measure(
     attributes: dict[str, np.ndarray],
     name: str,
     n_resamples: int,
-    level: float = 0.95,
 ) -> Slices:
     """Score a comparison's models on the slices of an attribute, each against the other clips.
 
@@ -138,7 +135,7 @@ def measure(
         raise ProtocolError(_nothing(name, values, left_out))
     groups = np.unique(labels.groups[known], return_inverse=True)[1]
     scores = [entry.scores[:, known] for entry in result.entries]
-    n_resamples = max(min(n_resamples, MOST_RESAMPLES), resamples_needed(len(chosen), level))
+    n_resamples = max(min(n_resamples, MOST_RESAMPLES), resamples_needed(len(chosen)))
     slices = []
     for value in chosen:
         inside = values == value
@@ -156,7 +153,7 @@ def measure(
     if not slices:
         raise ProtocolError(_nothing(name, values, left_out))
     models = [entry.label for entry in result.entries]
-    return Slices(name, models, slices, left_out, int((~known).sum()), level)
+    return Slices(name, models, slices, left_out, int((~known).sum()))
 
 
 def _large_enough(values: np.ndarray, y_positive: np.ndarray) -> tuple[list[str], dict[str, str]]:

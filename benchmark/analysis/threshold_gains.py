@@ -41,7 +41,7 @@ from benchmark.scoring.bootstrap import (
 )
 from benchmark.scoring.counting import ObservedColumns, count_draws
 from benchmark.scoring.metrics import decisions, macro
-from benchmark.scoring.ranking import holm, resamples_needed
+from benchmark.scoring.ranking import LEVEL, holm, resamples_needed
 
 #: How often thresholds are fitted anew, on other select clips.
 N_REFITS = 30
@@ -49,10 +49,13 @@ N_REFITS = 30
 #: The policies of the tables; gains are over the first, one global threshold.
 NAMES = (*(policy.name for policy in SPACE), TUNED)
 
+#: Of folds, search and resampling; it has nothing to do with training seeds.
+_SEED = 0
+
 
 @dataclass(frozen=True, eq=False)
 class PolicyResult:
-    """One policy of one model, or the mean over models.
+    """What one threshold policy gains on one model, or on average over models.
 
     Attributes
     ----------
@@ -88,13 +91,13 @@ class PolicyResult:
 
     @property
     def optimism(self) -> float:
-        """How far the F1 of the clips that chose the thresholds flatters."""
+        """F1 on the clips that chose the thresholds minus F1 on held-out ones."""
         return self.in_sample - self.cross_fitted
 
 
 @dataclass(frozen=True, eq=False)
 class Gains:
-    """All policies of all models.
+    """What every threshold policy gains on every model.
 
     Attributes
     ----------
@@ -206,8 +209,6 @@ def measure(
     *,
     n_trials: int = N_TRIALS,
     n_resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
     follow: Callable[[list[Record]], Iterable[Record]] = iter,
 ) -> Gains:
     """Choose thresholds on select, by every policy and for every run, and score them on test.
@@ -223,10 +224,6 @@ def measure(
     n_trials : int
         Strengths tried for each calibration of each run.
     n_resamples : int
-    seed : int
-        Of folds, search and resampling; has nothing to do with training seeds.
-    level : float
-        Of intervals; tests are at one minus it.
     follow : callable
         Gets all runs and gives them back one by one, to show how far the search is.
 
@@ -239,13 +236,13 @@ def measure(
     ProtocolError
         For too few resamples, a select part of one group, or no class that can be scored.
     """
-    _check_resamples(n_resamples, level)
-    select, draws = labels["select"], draw_folds(labels["select"], seed)
-    others = list(_other_clips(select, seed))
+    _check_resamples(n_resamples)
+    select, draws = labels["select"], draw_folds(labels["select"], _SEED)
+    others = list(_other_clips(select))
     chosen, decided, refitted = {}, {}, {}
     for record in follow([record for entry in entries for record in entry.records]):
         scores = store.scores(record)
-        choice = choose(select, scores["select"], draws, n_trials=n_trials, seed=seed)
+        choice = choose(select, scores["select"], draws, n_trials=n_trials, seed=_SEED)
         chosen[record.run_id] = choice
         decided[record.run_id] = choice.decide(scores["test"])[None]
         refitted[record.run_id] = [
@@ -262,29 +259,29 @@ def measure(
         seeds=[[record.spec.seed for record in entry.records] for entry in entries],
         choices=choices,
         telling=np.array([_tells(store, entry, select) for entry in entries]),
-        on_select=resample(select, on_select, n_resamples, seed),
-        on_test=resample(labels["test"], on_test, n_resamples, seed),
+        on_select=resample(select, on_select, n_resamples, _SEED),
+        on_test=resample(labels["test"], on_test, n_resamples, _SEED),
         refitted=np.stack(
             [np.mean([refitted[r.run_id] for r in e.records], axis=0) for e in entries], axis=1
         ),
-        level=level,
+        level=LEVEL,
     )
 
 
-def _check_resamples(n_resamples: int, level: float) -> None:
-    needed = resamples_needed(len(NAMES) - 1, level)
+def _check_resamples(n_resamples: int) -> None:
+    needed = resamples_needed(len(NAMES) - 1)
     if n_resamples < needed:
         raise ProtocolError(
             f"{n_resamples} resamples are too few to hold {len(NAMES) - 1} policies against the "
-            f"global threshold at level {level:g}: it takes {needed}. Ask for more resamples"
+            f"global threshold at level {LEVEL:g}: it takes {needed}. Ask for more resamples"
         )
 
 
-def _other_clips(select: StoredLabels, seed: int) -> Iterable[np.ndarray]:
+def _other_clips(select: StoredLabels) -> Iterable[np.ndarray]:
     """Draw the select part's groups with replacement, `N_REFITS` times; yield their clips."""
     numbers = np.unique(select.groups, return_inverse=True)[1]
     members = [np.flatnonzero(numbers == g) for g in range(numbers.max() + 1)]
-    rng = np.random.default_rng(derive_seed(seed, "refits"))
+    rng = np.random.default_rng(derive_seed(_SEED, "refits"))
     for _ in range(N_REFITS):
         drawn = rng.integers(0, len(members), len(members))
         yield np.concatenate([members[g] for g in drawn])

@@ -80,7 +80,7 @@ def draw_folds(labels: StoredLabels, seed: int = 0) -> list[np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """One calibration of one run, with the optima after it, both of the same clips."""
+    """A run's calibration, and the best thresholds of calibrated scores, of the same clips."""
 
     calibrate: Callable[[np.ndarray], np.ndarray]
     optima: Optima
@@ -89,7 +89,7 @@ class Fitted:
     def of(
         cls, calibration: str, y_positive: np.ndarray, y_score: np.ndarray, y_mask: np.ndarray
     ) -> "Fitted":
-        """Fit both to observed labels."""
+        """Fit calibration and thresholds to observed labels."""
         calibrate = calibrator(calibration, y_positive, y_score, y_mask)
         return cls(calibrate, Optima.of(Ranking.of(y_positive, calibrate(y_score), y_mask)))
 

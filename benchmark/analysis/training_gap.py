@@ -68,7 +68,7 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class PartScores:
-    """One model on one part, over the classes that can be scored in all three.
+    """One model's mAP and loss on one part, over classes that all three parts can score.
 
     Attributes
     ----------
@@ -94,18 +94,18 @@ class PartScores:
 
     @property
     def mAP(self) -> float:
-        """Mean over seeds."""
+        """mAP, mean over seeds."""
         return float(self.run_mAP.mean())
 
     @property
     def loss(self) -> float:
-        """Mean over seeds."""
+        """Loss in nats a label, mean over seeds."""
         return float(self.run_loss.mean())
 
 
 @dataclass(frozen=True, eq=False)
 class Drop:
-    """What is lost from one part to the next, positive where the next is worse.
+    """How much mAP and loss get worse from one part to the next; positive is worse.
 
     Attributes
     ----------
@@ -167,7 +167,6 @@ def measure(
     labels: dict[str, StoredLabels],
     *,
     n_resamples: int = 1000,
-    seed: int = 0,
 ) -> list[Gap]:
     """Measure every model's training gap.
 
@@ -179,7 +178,7 @@ def measure(
         Holds their scores.
     labels : dict of str to StoredLabels
         By part, as :meth:`benchmark.runs.reading.Runs.labels` returns them.
-    n_resamples, seed : int
+    n_resamples : int
         Of the bootstrap.
 
     Returns
@@ -204,8 +203,8 @@ def measure(
     ap, losses = {}, {}
     for part in GAP_PARTS:
         scores = [np.stack([run[part] for run in runs]) for runs in stored]
-        ap[part] = _resample_ap(labels[part], scores, common, n_resamples, seed, part)
-        losses[part] = Losses.of(labels[part], scores, n_resamples, derive_seed(seed, part))
+        ap[part] = _resample_ap(labels[part], scores, common, n_resamples, part)
+        losses[part] = Losses.of(labels[part], scores, n_resamples, derive_seed(0, part))
     names, surpassed = labels["fit"].classes, _surpassed(entries, ap)
     return [
         Gap(
@@ -243,7 +242,6 @@ def _resample_ap(
     scores: list[np.ndarray],
     common: np.ndarray,
     n_resamples: int,
-    seed: int,
     part: str,
 ) -> Bootstrap:
     """Resample the models, and after them one that scores all clips alike."""
@@ -255,8 +253,8 @@ def _resample_ap(
         groups=labels.groups,
         classes=common.tolist(),
         n_resamples=n_resamples,
-        seed=derive_seed(seed, "training gap", part),  # clips are drawn independently
-        weights_seed=derive_seed(seed, "training gap"),  # a run's seed is the same in all parts
+        seed=derive_seed(0, "training gap", part),  # clips are drawn independently
+        weights_seed=derive_seed(0, "training gap"),  # a run's seed is the same in all parts
     )
 
 

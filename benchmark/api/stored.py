@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from reports.tables.declaration import Results
+
+
+def frame_of(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row a run: what was asked, and what became of it."""
+    rows = []
+    for record in records:
+        spec, stage = record.spec, record.stage_at_best() or {}
+        rows.append(
+            {
+                "run": record.run_id,
+                "model": spec.label,
+                "seed": spec.seed,
+                "data set": spec.dataset,
+                "mAP on stop": stage.get("stop_mAP", float("nan")),
+                "status": record.status,
+                "fit (s)": record.seconds.get("fit", float("nan")),
+                "features": features_of(spec),
+                "created": record.created[:19].replace("T", " "),
+                "error": record.error,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 class StoredRuns:
@@ -59,18 +81,7 @@ class StoredRuns:
     @property
     def frame(self) -> pd.DataFrame:
         """Return one row a run: what was asked, and what became of it."""
-        return pd.DataFrame(
-            {
-                "run": record.run_id,
-                "data set": record.spec.dataset,
-                "features": features_of(record.spec),
-                "model": record.spec.label,
-                "seed": record.spec.seed,
-                "status": record.error or record.status,
-                "created": record.created,
-            }
-            for record in self._records
-        )
+        return frame_of(self._records)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self)} in {self.path}>"

@@ -32,7 +32,7 @@ def kept(history: History, stop_on: StopOn) -> Stage:
 
 
 def worn_out(history: History, stop_on: StopOn, patience: int) -> bool:
-    """Say whether the last `patience` stages were none better than the one to keep."""
+    """Say whether none of the last `patience` stages was better than the one to keep."""
     since = len(history.stages) - 1 - history.stages.index(kept(history, stop_on))
     return since >= patience
 

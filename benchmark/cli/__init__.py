@@ -64,10 +64,10 @@ class Grouped(TyperGroup):
 
 
 class Once(TyperCommand):
-    """A command that refuses an option's second value, where only one counts."""
+    """A command that refuses an option given twice where only one value counts."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse as ever, after looking for options that are given twice."""
+        """Parse the arguments; refuse an option that is given twice."""
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for one in given:
             single = one.param_type_name == "option" and not (one.multiple or one.is_flag)

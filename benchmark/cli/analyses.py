@@ -81,7 +81,10 @@ def table(
     fmt: FormatOption = "table",
     store: StoreOption = None,
 ) -> None:
-    """Print any table of stored runs by name, as it is published; list the tables without one."""
+    """Print any table of stored runs by name, or list them all.
+
+    Each is printed as it is published.
+    """
     import pandas as pd
 
     from reports.tables.declaration import tables
@@ -110,7 +113,10 @@ def compare(
     fmt: FormatOption = "table",
     store: StoreOption = None,
 ) -> None:
-    """Compare the stored runs of one data set, with intervals and ranks, best mAP first."""
+    """Compare the stored runs of one data set, best mAP first.
+
+    With 95 % intervals, paired tests and ranks.
+    """
     from benchmark.protocol import PARTS
 
     check_name("part", part, PARTS)
@@ -131,7 +137,10 @@ def gap(
     fmt: FormatOption = "table",
     store: StoreOption = None,
 ) -> None:
-    """Show the gap between training and unseen clips, with a verdict for each model."""
+    """Show the gap between training and unseen clips.
+
+    With a verdict for each model: whether it knows its training clips by heart.
+    """
     _check_one("--curves", curves, "--per-class", per_class)
     name = "curves" if curves else "gap_per_class" if per_class else "gap"
     _show(_analysis(store, dataset, model, n_resamples=resamples), name, fmt)
@@ -153,9 +162,10 @@ def learning_curve(
     resamples: ResamplesOption = 1000,
     fmt: FormatOption = "table",
 ) -> None:
-    """Train on 10, 20, 50 and 100 % of the groups; say whether more data would pay.
+    """Train on 10 to 100 % of the clips; say if more would pay.
 
-    Each seed takes the groups in another random order; there are three orders at least.
+    Models are trained on 10, 20, 50 and 100 % of the groups of clips. Each seed takes the groups
+    in another random order; there are three orders at least.
     """
     from benchmark.analysis.learning_curve import FRACTIONS, in_orders
     from benchmark.runs import suite
@@ -178,7 +188,10 @@ def calibration(
     fmt: FormatOption = "table",
     store: StoreOption = None,
 ) -> None:
-    """Show how far scores can be read as probabilities: calibration error and Brier score."""
+    """Show how far scores can be read as probabilities.
+
+    By their calibration error and Brier score.
+    """
     name = ("reliability" if bins else "calibration") + ("_per_class" if per_class else "")
     _show(_analysis(store, dataset, model), name, fmt)
 
@@ -196,7 +209,10 @@ def thresholds(
     fmt: FormatOption = "table",
     store: StoreOption = None,
 ) -> None:
-    """Choose decision thresholds by every policy on select; show what each gains on test."""
+    """Choose decision thresholds, and show what each way gains.
+
+    Thresholds are chosen on the select part, by every policy, and scored on test.
+    """
     settings = {"n_resamples": resamples, "n_trials": trials, "follow": _track}
     _show(_analysis(store, dataset, model, **settings), "thresholds", fmt)
 
@@ -225,7 +241,10 @@ def ensemble(
     fmt: FormatOption = "table",
     store: StoreOption = None,
 ) -> None:
-    """Combine the stored runs of several models, without training; compare with the best."""
+    """Combine the stored runs of several models.
+
+    Nothing is trained; ensembles are compared with the best single model.
+    """
     settings = {"methods": method} if method else {}
     analysis = _analysis(
         store, dataset, model, n_resamples=resamples, all_seeds=all_seeds, **settings
@@ -244,7 +263,10 @@ def slices(
     fmt: FormatOption = "table",
     store: StoreOption = None,
 ) -> None:
-    """Show where models fail: each slice of the clips, by an attribute, against all others."""
+    """Show where models fail: slices of the clips, by attribute.
+
+    Each slice is compared with all other clips.
+    """
     from benchmark.protocol import PARTS
 
     check_name("part", part, PARTS)
@@ -262,7 +284,10 @@ def audit(
     fmt: FormatOption = "table",
     store: StoreOption = None,
 ) -> None:
-    """Hold the published claim, and partial labels, against the corrected protocol."""
+    """Audit a published claim, and scores on partial labels.
+
+    Both are compared with what the corrected protocol gives.
+    """
     from reports.tables import results
     from reports.tables.declaration import table
 

@@ -180,7 +180,7 @@ def open_store(path: Path | None) -> "Store":
 
 
 def read_runs(path: Path | None) -> "Runs":
-    """Open a store or a published set, the default store if none is named, to look at it alone."""
+    """Open a store or a published set to read from; without a path, the default store."""
     from benchmark.runs.published import open_runs
     from benchmark.runs.store import default_path
 

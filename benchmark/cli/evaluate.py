@@ -40,7 +40,10 @@ def evaluate(
     results: ResultsOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Score a run on labelled recordings: mAP and each class, beside the run's own test part."""
+    """Score a run on recordings that you have labelled.
+
+    mAP and each class's average precision stand beside those of the run's own test part.
+    """
     import numpy as np
     from rich.progress import track
 

@@ -32,11 +32,12 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     store: StoreOption = None,
 ) -> None:
-    """Remove runs from a store for good, after showing them and asking.
+    """Remove runs from a store for good, after asking.
 
     By id; or all runs on --dataset and of --model; or, with --older, those of them in whose
     place newer ones are compared: of changed code, libraries or data, or failed and run again.
     """
+    from benchmark.cli.runs import print_runs
     from benchmark.runs.published import PublishedSet
 
     runs = read_runs(store)
@@ -53,8 +54,9 @@ def forget(
     if not chosen:
         print("there is no such run: nothing is removed")
         return
-    for line in chosen.values():
-        print(line)
+    print_runs([record for record in chosen.values() if record], "table", str(runs.path))
+    for damaged in (one for one, record in chosen.items() if record is None):
+        print(f"{damaged} can't be read")
     if not yes and not _asked(f"Remove {len(chosen)} run(s) from {runs.path} for good?"):
         print("nothing is removed")
         return
@@ -66,23 +68,20 @@ def forget(
 
 def _chosen(
     runs: "Runs", run_ids: list[str], older: bool, dataset: str | None, models: list[str]
-) -> dict[str, str]:
-    """Return the runs to remove, by id: a line that says what each is."""
+) -> "dict[str, Record | None]":
+    """Return the records of the runs to remove, by id; None for one that can't be read."""
     from benchmark.analysis.comparison import superseded
-    from benchmark.cli.runs import describe
 
     if run_ids and (older or dataset or models):
         raise PolytimbreError("runs are named by id or by what they are, not by both at once")
     if run_ids:
         ids = [runs.whole_id(beginning) for beginning in run_ids]
         stored = {record.run_id: record for record in runs}
-        return {
-            one: describe(stored[one]) if one in stored else f"{one}  can't be read" for one in ids
-        }
+        return {one: stored.get(one) for one in ids}
     if not (older or dataset or models):
         raise PolytimbreError("say what to remove: RUN_ID..., --older, --dataset or --model")
     return {
-        record.run_id: describe(record)
+        record.run_id: record
         for record in (superseded(runs) if older else runs)
         if dataset in (None, record.spec.dataset) and (not models or _names(record) & {*models})
     }

@@ -53,9 +53,10 @@ def listen(
     results: ResultsOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Tell which instruments sound right now, one line each, until Ctrl-C or the sound's end.
+    """Tell which instruments sound right now.
 
-    Scored are the last seconds, as many as `predict` has in a window, by the same code.
+    One line each time, until Ctrl-C or the sound's end. Scored are the last seconds, as many as
+    `predict` has in a window, by the same code.
     """
     from dataclasses import replace
 

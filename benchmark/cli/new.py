@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 new_app = typer.Typer(
-    help="Begin a model or a data set: a commented file that works at once.", no_args_is_help=True
+    help="Write the beginning of a model or data set, which works.", no_args_is_help=True
 )
 
 NameArgument = Annotated[str, typer.Argument(help="Letters, digits and underscores.")]

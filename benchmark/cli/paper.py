@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.common import ResultsOption, published_at
+from benchmark.errors import PolytimbreError
 
 if TYPE_CHECKING:
     from reports.paper import Checked
@@ -23,10 +24,19 @@ def paper(
     bind: Annotated[
         bool, typer.Option("--bind", help="Write the ids that numbers rest on into the source.")
     ] = False,
+    word: Annotated[
+        str | None,
+        typer.Argument(help="With --check: list only places that hold it, as in .552 or a run."),
+    ] = None,
 ) -> None:
-    """Build the paper: every number must be that of the published runs it is bound to."""
+    """Build the paper, or list where its numbers come from.
+
+    Every number must be that of the published runs it is bound to.
+    """
     from reports import paper as papers
 
+    if word and not check:
+        raise PolytimbreError(f"{word!r} chooses places to list: add --check")
     sets = published_at(results)
     if bind:
         changes, problems = papers.bind(sets, source)
@@ -36,29 +46,36 @@ def paper(
         if problems and not check:
             raise papers.PaperError(problems)
     if check:
-        _list(papers.check(sets, source))
+        _list(papers.check(sets, source), word or "")
     if not bind and not check:
         checked = papers.build(sets, source, out)
         print(f"{out}: {len(checked.places)} places are bound to published runs")
 
 
-def _list(checked: "Checked") -> None:
-    """Print the bound places; raise if one does not stand."""
+def _list(checked: "Checked", word: str) -> None:
+    """Print the bound places that hold a word; raise if any place at all does not stand."""
+    from rich.markup import escape
     from rich.table import Table
 
     from benchmark.cli.screen import console
     from reports.paper import PaperError
 
-    table = Table(title=f"{len(checked.places)} bound places", title_justify="left", leading=1)
+    rows = []
+    for place in checked.places:
+        runs = " ".join(run[:8] for run in place.runs) or place.expected or "the whole set"
+        row = (str(place.line), place.what, place.name, place.shown or "–", runs)
+        texts = (*row, *place.runs, place.sentence)
+        if any(word.casefold() in text.casefold() for text in texts):
+            rows.append((*row, checked.origin(place)))
+    shown = f"{len(rows)} of " if word else ""
+    title = f"{shown}{len(checked.places)} bound places"
+    table = Table(title=title, title_justify="left", leading=1)
     for heading in ("line", "what"):
         table.add_column(heading, no_wrap=True)
     for heading in ("name", "value", "rests on", "from"):
         table.add_column(heading, overflow="fold", ratio=1)
-    for place in checked.places:
-        runs = " ".join(run[:8] for run in place.runs) or place.expected or "the whole set"
-        values = place.shown or "–"
-        cells = (place.name, values, runs, checked.origin(place))
-        table.add_row(str(place.line), place.what, *(cell.replace("[", "\\[") for cell in cells))
+    for row in rows:
+        table.add_row(*map(escape, row))
     console().print(table)
     if checked.problems:
         raise PaperError(checked.problems)

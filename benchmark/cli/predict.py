@@ -54,7 +54,7 @@ def predict(
     results: ResultsOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Tell which instruments sound in recordings, and when, by a stored run's model.
+    """Tell which instruments sound in recordings, and when.
 
     A recording is cut into windows as long as the clips that the model has learnt from. A class
     is present where its score reaches the run's threshold, which was chosen on *select*.

@@ -64,7 +64,7 @@ def publish(
     results: ResultsOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Publish finished runs for report and paper, or check what is published.
+    """Publish finished runs, or check what is published.
 
     What was published of the same data set before is replaced.
     """

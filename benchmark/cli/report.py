@@ -19,7 +19,10 @@ def report(
         "build/report"
     ),
 ) -> None:
-    """Build the HTML report from the published runs; it opens from disk, without a network."""
+    """Build the HTML report from the published runs.
+
+    It opens from disk, without a network.
+    """
     from benchmark.runs import published
 
     try:

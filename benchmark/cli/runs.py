@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ from benchmark import __version__
 from benchmark.cli.common import (
     DatasetOption,
     FeaturesOption,
+    FormatOption,
     LayerOption,
     ModelsOption,
     ParamOption,
@@ -28,6 +29,7 @@ from benchmark.cli.common import (
     data_of,
     open_store,
     parse_params,
+    print_table,
     read_runs,
     seeds_of,
 )
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
     from benchmark.runs.record import Record
     from benchmark.runs.request import Chosen, DataRequest, RunRequest
 
-list_app = typer.Typer(help="List models, data sets and stored runs.", no_args_is_help=True)
+list_app = typer.Typer(
+    help="List models, data sets, front ends and stored runs.", no_args_is_help=True
+)
 
 
 def run(
@@ -71,7 +75,10 @@ def run(
         bool, typer.Option("--dry-run", help="Show what is cached, compute nothing.")
     ] = False,
 ) -> None:
-    """Run models under every seed and store their scores; what is stored isn't run again."""
+    """Run models under several seeds, and store their scores.
+
+    What is stored isn't run again.
+    """
     from benchmark.cli.screen import console, show_plan
     from benchmark.runs import suite
     from benchmark.tuning import studies
@@ -93,7 +100,8 @@ def run(
         return
     compute(units, chosen, workers, scheduler, force)
     if all(unit.cached for unit in units):
-        print(f"all {len(units)} runs are cached in {chosen.path}")
+        runs = "the run is" if len(units) == 1 else f"all {len(units)} runs are"
+        print(f"{runs} cached in {chosen.path}")
 
 
 def _stored(store: Path | None) -> "Runs | None":
@@ -128,28 +136,106 @@ def _tuned(
     return models, choose
 
 
-def show(run_id: str, store: StoreOption = None) -> None:
-    """Show one run: what was asked, what came out, on what. The id may be shortened."""
+def show(
+    run_id: str,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the whole record, epoch by epoch, as JSON.")
+    ] = False,
+    store: StoreOption = None,
+) -> None:
+    """Show one run: what was asked, and what came out.
+
+    The id may be shortened. A failed run's traceback stands at the end.
+    """
     from benchmark.analysis.comparison import evaluate
 
     chosen = read_runs(store)
     record = chosen.get(run_id)
-    content = json.loads(record.to_json())
+    metrics = {}
     if record.finished:
         labels = chosen.labels(record.spec.division_id)
-        scored = evaluate(chosen.scores(record), labels)
-        content["test_metrics"] = {k: round(v, 6) for k, v in scored.summary().items()}
-    trace = content.pop("traceback")
-    print(json.dumps(content, indent=1))
-    if trace:
-        print(trace)
+        metrics = evaluate(chosen.scores(record), labels).summary()
+    if as_json:
+        rounded = {name: round(value, 6) for name, value in metrics.items()}
+        print(json.dumps({**json.loads(record.to_json()), "test_metrics": rounded}, indent=1))
+    else:
+        _show_facts({**_asked(record), **_came_out(record, metrics)})
+        if record.traceback:
+            print(f"\n{record.traceback}")
+
+
+def _show_facts(facts: dict[str, Any]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from benchmark.cli.screen import console
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in facts.items():
+        grid.add_row(name, escape(str(value)))
+    console().print(grid)
+
+
+def _asked(record: "Record") -> dict[str, Any]:
+    """Say in words what a run was asked to compute."""
+    from benchmark.protocol import name_of
+    from benchmark.runs.features import features_of
+
+    spec = record.spec
+    marked = "" if spec.official else ", NOT OFFICIAL"
+    facts = {
+        "run": record.run_id,
+        "model": spec.label,
+        "parameters": _listed(spec.params, "{}={}"),
+        "seed": spec.seed,
+        "data set": f"{spec.dataset}, split {spec.split}{marked}",
+        "features": features_of(spec),
+        "protocol": name_of(spec.protocol_id) or f"another one, {spec.protocol_id}",
+    }
+    if spec.study:
+        facts["tuned by"] = f"study {spec.study}, trial {spec.trial}"
+    return facts
+
+
+def _came_out(record: "Record", metrics: dict[str, float]) -> dict[str, Any]:
+    """Say in words what became of a run, and where."""
+    from benchmark.scoring.evaluation import METRICS
+
+    facts = {"status": f"{record.status}, {record.created}", "error": record.error}
+    if record.clips:
+        parts = {name: n for name, n in record.clips.items() if name != "trained"}
+        facts["clips"] = f"{_listed(parts)}; trained on {record.clips['trained']}"
+    if stage := record.stage_at_best():
+        unit, last = record.history["unit"], record.history["stages"]["number"][-1]
+        facts["training"] = f"model of {unit} {record.history['best']}, the last was {last}"
+        for name in ("loss", "mAP"):
+            seen = {part: f"{stage[f'{part}_{name}']:.3f}" for part in ("fit", "stop")}
+            facts[f"its {name}"] = _listed(seen)
+    told = (f"{METRICS[name].heading} {value:.3f}" for name, value in metrics.items())
+    facts["on test"] = "; ".join(told)
+    if record.machine:
+        cores = f"{record.machine['cores']} cores, {record.machine['memory_gib']} GiB"
+        facts["machine"] = f"{record.machine['processor']}, {cores}, {record.machine['platform']}"
+    seconds = {name.replace("_", " "): f"{value:.1f}" for name, value in record.seconds.items()}
+    facts["seconds"] = _listed(seconds)
+    facts["libraries"] = _listed(record.versions)
+    if record.git.get("commit"):
+        changed = ", with changes that were not committed" if record.git["dirty"] else ""
+        facts["code"] = f"commit {record.git['commit'][:10]}{changed}"
+    return {name: value for name, value in facts.items() if value}
+
+
+def _listed(values: dict[str, Any], form: str = "{} {}") -> str:
+    return ", ".join(form.format(name, value) for name, value in values.items())
 
 
 def check(
     name: Annotated[str, typer.Argument(help="Model, front end or data set; see `list`.")],
     data_root: RootOption = None,
 ) -> None:
-    """Hold a model, a front end or a data set against its contract, rule by rule."""
+    """Hold a plugin against its contract, rule by rule."""
     from benchmark.cli.features import features_verify
     from benchmark.plugins import checks, registry
 
@@ -237,15 +323,22 @@ def list_frontends() -> None:
 
 
 @list_app.command("runs")
-def list_runs(store: StoreOption = None) -> None:
+def list_runs(fmt: FormatOption = "table", store: StoreOption = None) -> None:
     """List the stored runs, failed ones with their error."""
-    for record in read_runs(store):
-        print(f"{describe(record)}  {record.error or ''}".rstrip())
+    runs = read_runs(store)
+    print_runs(list(runs), fmt, str(runs.path))
 
 
-def describe(record: "Record") -> str:
-    """Return the line that lists a run."""
-    spec = record.spec
-    data = f"{spec.dataset:<14} {spec.features or '':<12}"
-    what = f"{record.run_id}  {data} {spec.label:<22} seed {spec.seed}"
-    return f"{what}  {record.status}  {record.created}"
+def print_runs(records: "Sequence[Record]", fmt: str, where: str) -> None:
+    """Print one row a run; in a table the errors of failed ones stand below it."""
+    from benchmark.api.stored import frame_of
+
+    frame = frame_of(records)
+    if frame.empty:
+        print(f"there are no runs in {where}")
+        return
+    if fmt != "table":
+        print_table(frame, fmt, where)
+        return
+    failed = [f"{one.run_id} failed: {one.error}" for one in records if not one.finished]
+    print_table(frame.drop(columns="error"), fmt, where, failed)

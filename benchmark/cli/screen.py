@@ -27,10 +27,10 @@ MARKS = {
 
 
 class Screen(Console):
-    """A console that draws on the terminal, and lets no text that it is given do so."""
+    """A console that spells out control characters of the texts that it prints."""
 
     def render(self, *args: Any, **settings: Any) -> Iterator[Segment]:
-        """Render as ever, control characters in texts spelled out."""
+        """Render text with its control characters spelled out."""
         for segment in super().render(*args, **settings):
             text, style, control = segment
             yield segment if control else Segment(visible(text), style)
@@ -45,7 +45,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def line(kind: str, label: str, detail: str = "") -> str:
-    """Return one unit's line of the status list."""
+    """Return the line that says what became of a run or a trial."""
     return f"{MARKS[kind]} {label:<32} {kind:<7} {detail}".rstrip()
 
 
@@ -67,7 +67,7 @@ def _progress(out: Console) -> Progress:
 
 
 def _show_stage(progress: Progress, task: Any, stage: Stage) -> None:
-    detail = f"stage {stage.number}, stop mAP {stage.stop_mAP:.3f}"
+    detail = f"stage {stage.number}, mAP {stage.stop_mAP:.3f} on stop"
     progress.update(task, completed=stage.number, detail=detail)
 
 
@@ -167,7 +167,7 @@ def _print_trial(trial: Any, best: float, out: Console) -> float:
     if state == "COMPLETE":
         capped = ", stopped by the cap" if attrs["capped"] else ""
         mark = " [bold green]best so far[/]" if trial.value > best else ""
-        out.print(line("done", label, f"select mAP {trial.value:.3f}, {seconds}{capped}{mark}"))
+        out.print(line("done", label, f"mAP {trial.value:.3f} on select, {seconds}{capped}{mark}"))
         return trial.value
     kind = "pruned" if state == "PRUNED" else "failed"
     out.print(line(kind, label, ""), escape(f"{attrs.get('reason', '')}, {seconds}"))
@@ -178,7 +178,7 @@ def _finish(event: Event, label: str, out: Console) -> list[Failure]:
     """Print the end of one run; return its failure, if it failed."""
     if event.kind == "done" and event.value.finished:
         last = event.value.history["stages"]["stop_mAP"][-1:]
-        reached = f", stop mAP {last[0]:.3f}" if last else ""
+        reached = f", mAP {last[0]:.3f} on stop" if last else ""
         out.print(line("done", label, f"fit {event.value.seconds['fit']:.1f} s{reached}"))
         return []
     stored = event.kind == "done"

@@ -68,10 +68,11 @@ def tune(
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
-    """Search each model's parameters with Optuna, by mAP on the select part.
+    """Search each model's parameters with Optuna.
 
-    At the end the best three trials are compared again: each is fitted once more for each of five
-    folds of all training clips, 15 fits beside those of the trials, and the highest mean decides.
+    Trials are judged by mAP on the select part. At the end the best three are compared again: each
+    is fitted once more for each of five folds of all training clips, 15 fits beside those of the
+    trials, and the highest mean decides.
 
     Several of these commands may work on one study at once, and a killed one may be started
     again: the number of trials stays exact.
@@ -156,7 +157,10 @@ def study(
     fmt: FormatOption = "table",
     store: StoreOption = None,
 ) -> None:
-    """Show a study's trials, or which parameters mattered; list the studies without a name."""
+    """Show a study's trials, or which parameters mattered.
+
+    Without a name, the studies are listed.
+    """
     from benchmark.tuning import history as study_history
     from benchmark.tuning import studies
     from reports.tables import studies as report

@@ -19,7 +19,7 @@ def visible(text: str) -> str:
 
 
 class Visible:
-    """A stream to whose reader no control character gets.
+    """A stream that spells out control characters before they reach the terminal.
 
     Attributes
     ----------

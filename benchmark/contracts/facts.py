@@ -1,4 +1,4 @@
-"""What an object says of itself, as a notebook shows it."""
+"""Facts about an object, as a small HTML table for notebooks."""
 
 from collections.abc import Mapping
 from html import escape

@@ -42,7 +42,7 @@ class Within:
         return above and (value <= high if self.interval[-1] == "]" else value < high)
 
     def limits(self) -> Iterator[float]:
-        """Yield the ends that are allowed themselves."""
+        """Yield the ends of the interval that belong to it."""
         low, high = map(float, self.ends())
         if self.interval[0] == "[":
             yield low

@@ -19,9 +19,10 @@ from benchmark.contracts.dataset import CLASSES, Auxiliary, DatasetPlugin, Part
 from benchmark.contracts.model import History, Model
 from benchmark.contracts.parameters import declared
 from benchmark.datasets.reading.embedded import read_features
-from benchmark.errors import PluginError, PolytimbreError, UnknownNameError
+from benchmark.errors import PluginError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.plugins.identity import imported_libraries
+from benchmark.plugins.rules import Rules
 from benchmark.protocol import PARTS, divide
 
 
@@ -105,7 +106,7 @@ def check_model(cls: type[Model]) -> Iterator[str]:
     if not isinstance(getattr(cls, "name", None), str) or not cls.name:
         raise PluginError(f"model class {cls.__name__} has no `name`")
     rules = _Rules(cls)
-    for rule in (
+    yield from rules.check(
         rules.parameters,
         rules.search_space,
         rules.fit_returns_history,
@@ -119,17 +120,7 @@ def check_model(cls: type[Model]) -> Iterator[str]:
         rules.numbers_of_classes,
         rules.limits,
         rules.libraries,
-    ):
-        try:
-            rule()
-        except _BrokenRule:
-            raise
-        except (Exception, SystemExit) as error:
-            kind = "" if isinstance(error, PolytimbreError) else f"{type(error).__name__}: "
-            raise _BrokenRule(
-                f"model {cls.name!r} broke the rule {_sentence(rule)!r}: {kind}{error}"
-            ) from error
-        yield _sentence(rule)
+    )
 
 
 def report_model(name: str, report: Callable[[str], Any]) -> None:
@@ -138,29 +129,17 @@ def report_model(name: str, report: Callable[[str], Any]) -> None:
         report(rule)
 
 
-class _BrokenRule(PluginError):
-    """A rule that does not hold, named."""
-
-
-def _sentence(rule: Any) -> str:
-    return rule.__doc__.strip().rstrip(".")
-
-
-class _Rules:
+class _Rules(Rules):
     """The rules for one model class; the sentence of each is its docstring."""
 
+    kind = "model"
+
     def __init__(self, cls: type[Model]) -> None:
-        self.cls = cls
+        super().__init__(cls)
         self.train, self.stop, self.new = make_part(80, 1), make_part(40, 2), make_part(30, 3)
         if cls.uses_auxiliary:
             self.train = replace(self.train, auxiliary=make_auxiliary(60, 4))
         self.reported: list[Any] = []
-
-    def _require(self, holds: bool, rule: Any, instead: str) -> None:
-        if not holds:
-            raise _BrokenRule(
-                f"model {self.cls.name!r} broke the rule {_sentence(rule)!r}: {instead}"
-            )
 
     def _fit(self, train: Part, seed: int = 1, report: Any = None) -> tuple[Model, Any]:
         model = self.cls()
@@ -170,7 +149,7 @@ class _Rules:
         """Parameters have defaults, are stored under their names and fit into JSON."""
         params = self.cls.from_params().get_params()
         back = json.loads(json.dumps(params))
-        self._require(
+        self.require(
             self.cls(**back).get_params() == back, self.parameters, f"get_params gives {params}"
         )
         for preset in self.cls.presets:
@@ -188,18 +167,18 @@ class _Rules:
         """Fit returns a History and reports each of its stages."""
         self.model, history = self._fit(self.train, report=self.reported.append)
         rule = self.fit_returns_history
-        self._require(isinstance(history, History), rule, f"got {type(history).__name__}")
-        self._require(bool(history.stages), rule, "the history has no stage")
-        self._require(self.reported == history.stages, rule, "report saw other stages")
+        self.require(isinstance(history, History), rule, f"got {type(history).__name__}")
+        self.require(bool(history.stages), rule, "the history has no stage")
+        self.require(self.reported == history.stages, rule, "report saw other stages")
         numbers = [stage.number for stage in history.stages]
-        self._require(history.best in numbers, rule, f"best is {history.best}, of {numbers}")
+        self.require(history.best in numbers, rule, f"best is {history.best}, of {numbers}")
 
     def scores(self) -> None:
         """predict_proba returns float32 of shape (n_clips, n_classes) in [0, 1], no NaN."""
         self.expected = self.model.predict_proba(self.new.X)
         check_scores(self.cls.name, self.expected, self.new.y_mask.shape)
         as_float = self.model.predict_proba(self.new.X.astype(np.float32))
-        self._require(
+        self.require(
             np.allclose(as_float, self.expected, atol=1e-5),
             self.scores,
             "uint8 and float32 features of the same values score differently",
@@ -209,7 +188,7 @@ class _Rules:
         """A clip's score does not depend on the clips beside it."""
         alone = self.model.predict_proba(self.new.X[:1])
         instead = f"scores differ by {np.abs(alone - self.expected[:1]).max():g}"
-        self._require(np.allclose(alone, self.expected[:1], atol=1e-5), self.clips_apart, instead)
+        self.require(np.allclose(alone, self.expected[:1], atol=1e-5), self.clips_apart, instead)
 
     def save_and_load(self) -> None:
         """A saved and loaded model gives the same bits, and no pickle is written."""
@@ -219,11 +198,11 @@ class _Rules:
             self.model.save(folder)
             for path in folder.rglob("*"):
                 pickled = path.is_file() and path.read_bytes()[:1] == b"\x80"
-                self._require(not pickled, rule, f"{path.name} looks like a pickle")
+                self.require(not pickled, rule, f"{path.name} looks like a pickle")
             loaded = self.cls()
             loaded.load(folder)
             same = np.array_equal(loaded.predict_proba(self.new.X), self.expected)
-        self._require(same, rule, "the loaded model scores differently")
+        self.require(same, rule, "the loaded model scores differently")
 
     def hidden_labels(self) -> None:
         """The same seed gives the same bits, whatever the unobserved labels are."""
@@ -240,13 +219,13 @@ class _Rules:
             if repeats
             else "two fits with one seed differ: derive every random draw from `seed`"
         )
-        self._require(False, self.hidden_labels, instead)
+        self.require(False, self.hidden_labels, instead)
 
     def early_stop(self) -> None:
         """Fit stops where report returns True."""
         self.other, history = self._fit(self.train, seed=2, report=lambda stage: True)
         instead = f"it went on to stage {history.stages[-1].number}"
-        self._require(len(history.stages) == 1, self.early_stop, instead)
+        self.require(len(history.stages) == 1, self.early_stop, instead)
 
     def seed(self) -> None:
         """A model that ignores its seed says so with seeded = False, and only then."""
@@ -254,7 +233,7 @@ class _Rules:
             self.other = self._fit(self.train, seed=2)[0]
         same = np.array_equal(self.other.predict_proba(self.new.X), self.expected)
         instead = "seeds 1 and 2 give " + ("the same bits" if same else "different bits")
-        self._require(same != self.cls.seeded, self.seed, f"{instead}, seeded = {self.cls.seeded}")
+        self.require(same != self.cls.seeded, self.seed, f"{instead}, seeded = {self.cls.seeded}")
 
     def numbers_of_classes(self) -> None:
         """1, 2, 5 and 120 classes are fitted, and 1 and 120 saved and loaded, alike."""
@@ -273,7 +252,7 @@ class _Rules:
                 loaded.load(Path(folder))
                 same = np.array_equal(loaded.predict_proba(new.X), scores)
             instead = f"with {n} classes the loaded model scores differently"
-            self._require(same, self.numbers_of_classes, instead)
+            self.require(same, self.numbers_of_classes, instead)
 
     def limits(self) -> None:
         """A fit takes the least and the most that each parameter is declared to be."""
@@ -296,7 +275,7 @@ class _Rules:
             self._fit_stage({name: value})
         except (Exception, SystemExit) as error:
             problem = f"{name}={value!r} is declared as allowed, but gives {error!r}"
-            self._require(False, self.limits, problem)
+            self.require(False, self.limits, problem)
 
     def libraries(self) -> None:
         """`libraries` names the distribution of each library that the model's code imports."""
@@ -306,7 +285,7 @@ class _Rules:
             owners = distributions.get(module, [module])
             instead = f"it imports {module}, so libraries needs {' or '.join(map(repr, owners))}"
             known = named & {_spelled(name) for name in (module, *owners)}
-            self._require(bool(known), self.libraries, instead)
+            self.require(bool(known), self.libraries, instead)
 
     def auxiliary(self) -> None:
         """A model that says uses_auxiliary learns from such clips, and is fitted without too."""
@@ -314,7 +293,7 @@ class _Rules:
         scores = model.predict_proba(self.new.X)
         check_scores(self.cls.name, scores, self.new.y_mask.shape)
         instead = "it scores the same with train.auxiliary and without"
-        self._require(not np.array_equal(scores, self.expected), self.auxiliary, instead)
+        self.require(not np.array_equal(scores, self.expected), self.auxiliary, instead)
 
 
 def _with_hidden_labels(part: Part) -> Part:

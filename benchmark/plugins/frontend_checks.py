@@ -3,16 +3,15 @@
 An author runs ``polytimbre check NAME``, or :func:`check_frontend` in a test of their own.
 """
 
-import inspect
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any
 
 import numpy as np
 
 from benchmark.contracts.frontend import FrontEnd, Weights
-from benchmark.errors import DataError, PluginError, PolytimbreError
+from benchmark.errors import DataError
+from benchmark.plugins.rules import Rules
 
 #: Frames of the signals that a front end is tried on.
 FRAMES = 4
@@ -53,7 +52,7 @@ def check_frontend(cls: type[FrontEnd]) -> Iterator[str]:
         Where weights are missing.
     """
     rules = _Rules(cls)
-    for rule in (
+    yield from rules.check(
         rules.declared,
         rules.frames,
         rules.too_short,
@@ -62,21 +61,7 @@ def check_frontend(cls: type[FrontEnd]) -> Iterator[str]:
         rules.extremes,
         rules.published,
         rules.elsewhere,
-    ):
-        try:
-            rule()
-        except PolytimbreError:
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"front end {cls.__name__} broke the rule {_sentence(rule)!r}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        yield _sentence(rule)
-
-
-def _sentence(rule: Any) -> str:
-    return inspect.getdoc(rule).partition("\n")[0].rstrip(".")
+    )
 
 
 def _extract(cls: type[FrontEnd], signal: np.ndarray) -> np.ndarray:
@@ -84,16 +69,11 @@ def _extract(cls: type[FrontEnd], signal: np.ndarray) -> np.ndarray:
     return cls().extract(signal)
 
 
-class _Rules:
+class _Rules(Rules):
     """The rules for one front-end class; the sentence of each is its docstring."""
 
-    def __init__(self, cls: type[FrontEnd]) -> None:
-        self.cls = cls
-
-    def _require(self, holds: bool, rule: Any, reason: str) -> None:
-        if not holds:
-            name = getattr(self.cls, "name", self.cls.__name__)
-            raise PluginError(f"front end {name!r} broke the rule {_sentence(rule)!r}: {reason}")
+    kind = "front end"
+    not_its_fault = (DataError,)
 
     def _signal(self, n_frames: int = FRAMES, seed: int = 0) -> np.ndarray:
         return make_signal(self.made.n_samples(n_frames), self.cls.sample_rate, seed)
@@ -103,21 +83,21 @@ class _Rules:
         rule = self.declared
         for name in ("name", "description", "citation", "licence"):
             value = getattr(self.cls, name, None)
-            self._require(isinstance(value, str) and bool(value), rule, f"it has no `{name}`")
+            self.require(isinstance(value, str) and bool(value), rule, f"it has no `{name}`")
         for name in ("sample_rate", "n_features"):
             value = getattr(self.cls, name, None)
-            self._require(isinstance(value, int) and value > 0, rule, f"`{name}` is {value!r}")
+            self.require(isinstance(value, int) and value > 0, rule, f"`{name}` is {value!r}")
         samples = self.cls.frame_seconds * self.cls.sample_rate
         whole = samples > 0 and abs(samples - round(samples)) < 1e-6
-        self._require(whole, rule, f"a frame has {samples:g} samples, not a whole number")
+        self.require(whole, rule, f"a frame has {samples:g} samples, not a whole number")
         dtype = getattr(self.cls, "dtype", None)
-        self._require(dtype in (np.uint8, np.float32), rule, f"`dtype` is {dtype!r}")
+        self.require(dtype in (np.uint8, np.float32), rule, f"`dtype` is {dtype!r}")
         for weights in self.cls.weights:
             known = isinstance(weights, Weights) and weights.source and weights.licence
-            self._require(bool(known), rule, f"weights lack a source or a licence: {weights!r}")
+            self.require(bool(known), rule, f"weights lack a source or a licence: {weights!r}")
             kind, _, digits = weights.checksum.partition(":")
             complete = len(digits) == {"sha256": 64, "md5": 32}.get(kind)
-            self._require(complete, rule, f"the checksum of {weights.source} is {kind}:{digits}")
+            self.require(complete, rule, f"the checksum of {weights.source} is {kind}:{digits}")
         self.made = self.cls()
 
     def frames(self) -> None:
@@ -128,9 +108,9 @@ class _Rules:
             features = self.made.extract(make_signal(length, self.cls.sample_rate))
             shape = (self.made.n_frames(length), self.cls.n_features)
             reason = f"{length} samples give {np.shape(features)}, declared is {shape}"
-            self._require(np.shape(features) == shape, self.frames, reason)
+            self.require(np.shape(features) == shape, self.frames, reason)
             dtype = getattr(features, "dtype", type(features))
-            self._require(dtype == self.cls.dtype, self.frames, f"the features are {dtype}")
+            self.require(dtype == self.cls.dtype, self.frames, f"the features are {dtype}")
 
     def too_short(self) -> None:
         """A signal that can't be used is refused with a DataError."""
@@ -142,12 +122,12 @@ class _Rules:
                 self.made.extract(signal)
             except DataError:
                 continue
-            self._require(False, self.too_short, f"a signal with {what} is taken")
+            self.require(False, self.too_short, f"a signal with {what} is taken")
 
     def hears(self) -> None:
         """Other signals have other features."""
         same = np.array_equal(*(self.made.extract(self._signal(seed=seed)) for seed in (0, 1)))
-        self._require(not same, self.hears, "two signals give the same")
+        self.require(not same, self.hears, "two signals give the same")
 
     def apart(self) -> None:
         """The same signal gives the same bits, whatever came before, and is not changed.
@@ -157,21 +137,21 @@ class _Rules:
         expected = self.made.extract(self._signal())
         self.made.extract(self._signal(2 * FRAMES, seed=1))
         same = np.array_equal(self.made.extract(self._signal()), expected)
-        self._require(same, self.apart, "a signal in between changes the features")
+        self.require(same, self.apart, "a signal in between changes the features")
 
     def extremes(self) -> None:
         """Silence and full scale give finite features."""
         square = np.where(np.arange(self.made.n_samples(FRAMES)) // 50 % 2, 1, -1)
         for what, signal in (("silence", np.zeros_like(square)), ("full scale", square)):
             finite = np.isfinite(self.made.extract(signal.astype(np.float32))).all()
-            self._require(bool(finite), self.extremes, f"{what} gives NaN or infinite features")
+            self.require(bool(finite), self.extremes, f"{what} gives NaN or infinite features")
 
     def elsewhere(self) -> None:
         """Another process computes the same bits."""
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             other = pool.submit(_extract, self.cls, self._signal()).result()
         same = np.array_equal(other, self.made.extract(self._signal()))
-        self._require(same, self.elsewhere, "the features differ")
+        self.require(same, self.elsewhere, "the features differ")
 
     def published(self) -> None:
         """What is published about its output holds."""

@@ -1,4 +1,4 @@
-"""The packages `models` and `reports` are those beside this one, whatever else has their names."""
+"""Import the packages `models` and `reports` that belong to this installation."""
 
 import sys
 import warnings

@@ -42,7 +42,7 @@ Target = Module | Library | Definition
 
 
 def within(module: str, *packages: str) -> bool:
-    """Say whether a module is one of these packages or lies in one."""
+    """Say whether a module is one of these packages, or inside one."""
     return any(module == name or module.startswith(f"{name}.") for name in packages)
 
 

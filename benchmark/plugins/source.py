@@ -127,7 +127,7 @@ def _unknown(value: object) -> str:
 
 
 def check_known(text: str) -> None:
-    """Refuse what a plugin rests on where a name in it holds what has no text.
+    """Raise PluginError where code that a plugin uses holds an object without source text.
 
     Raises
     ------

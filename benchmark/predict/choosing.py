@@ -50,7 +50,7 @@ class HearingRun:
 
     @property
     def title(self) -> str:
-        """What it is called, as in ``logistic_regression on musicnn features of rendered``."""
+        """Title of the run, as in ``logistic_regression on musicnn features of rendered``."""
         spec = self.record.spec
         return f"{spec.label} on {self.recogniser.features} features of {spec.dataset}"
 

@@ -15,14 +15,14 @@ class NotStringsError(ValueError):
 
 
 class _Dtype:
-    """Stands for numpy's dtype of objects."""
+    """Takes the place of numpy's dtype of objects while a pickle is read."""
 
     def __setstate__(self, state: Any) -> None:
         """Take what numpy says of its byte order, which objects don't have."""
 
 
 class _Array:
-    """Stands for the array; `items` is its content."""
+    """Takes the place of the array while a pickle is read; `items` is its content."""
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, items = state

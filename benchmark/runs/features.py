@@ -27,7 +27,7 @@ class ExtraClipsWarning(UserWarning):
 
 
 def parse(asked: str | Path | None) -> tuple[str, ...]:
-    """Return what ``A+B`` names, files by their absolute paths; nothing for None.
+    """Return the names of the features that ``A+B`` joins, files by their absolute paths.
 
     Raises
     ------

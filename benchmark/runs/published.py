@@ -146,7 +146,7 @@ class PublishedSet(Runs):
         return record
 
     def asked(self, record: Record) -> str:
-        """Return when a run was made: of a published one nothing else is noted."""
+        """Return when a published run was made; later requests for it are not noted."""
         return record.created
 
     def scores(self, record: Record) -> dict[str, np.ndarray]:

@@ -52,7 +52,7 @@ class RunError(StoreError):
 
 
 class AmbiguousError(PolytimbreError):
-    """The beginning of several runs' ids."""
+    """A shortened id with which several runs' ids begin."""
 
     def __init__(self, beginning: str, matches: list[str]) -> None:
         shown = ", ".join(matches[:5]) + (", ..." if len(matches) > 5 else "")

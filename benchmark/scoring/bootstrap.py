@@ -158,7 +158,7 @@ class Bootstrap:
 
     @cached_property
     def values_over_clips(self) -> np.ndarray:
-        """`values` with every seed kept: what so many seeds would give that chance leaves them."""
+        """Resampled macro values of clips alone, as if there were no chance in training seeds."""
         return self.clip_values[self._kept]
 
     @property
@@ -167,21 +167,13 @@ class Bootstrap:
         return int((~self._kept).sum())
 
     @cached_property
-    def n_dropped_by_class(self) -> np.ndarray:
-        """Resamples in which each class could not be scored, int, shape (n_classes,).
-
-        All of them for a class that is not scored at all.
-        """
-        return np.isnan(self.class_values[:, 0]).sum(axis=0)
-
-    @cached_property
     def sampling_sd(self) -> np.ndarray:
         """Standard error of the macro value from clips alone, shape (n_models,)."""
         return self.values_over_clips.std(axis=0, ddof=1)
 
     @cached_property
     def bias(self) -> np.ndarray:
-        """By how much the macro values of few clips tend to be too high, shape (n_models,).
+        """By how much each macro value is too high on average as clips are few, shape (n_models,).
 
         The bootstrap's own estimate, from clips alone: the mean resampled value minus the value.
         With 60 positives a class it finds some 80 % of the bias of mAP, with 9 to 23 about half.

@@ -57,15 +57,52 @@ class ObservedColumns:
         ones = np.ones(len(rows), self.dtype)
         return sparse.csr_array((ones, (rows, columns)), shape=(n_rows, self.n_groups))
 
+    def ranked(
+        self, score: np.ndarray, *, ties_apart: bool = False
+    ) -> tuple[sparse.csr_array, np.ndarray]:
+        """Cut each class's clips, sorted by falling score, into segments, and sum these up.
+
+        A segment ends behind each run of ties that holds a positive; the last one is the rest.
+        The others join the next such run, since only their sum is needed.
+
+        Parameters
+        ----------
+        score : ndarray, shape (n_clips, n_classes)
+        ties_apart : bool
+            Whether a segment ends before such a run as well, so that its ties stand alone.
+
+        Returns
+        -------
+        matrix : csr_array
+            Adds counts of groups into segments: the upper half of its rows all clips, the lower
+            half the positives.
+        start : ndarray of int, shape (n_classes + 1,)
+            Class c owns the segments from ``start[c]`` to ``start[c + 1]``.
+        """
+        segments, start = [], [0]
+        for (clips, hit), column in zip(self.columns, score.T, strict=True):
+            order = np.argsort(-column[clips], kind="stable")
+            falling = column[clips][order]
+            run = np.zeros(len(order), np.int64)
+            run[1:] = np.cumsum(falling[1:] != falling[:-1])
+            ends = np.zeros(len(order) + 1, np.int64)
+            ends[run[hit[order]] + 1] = 1
+            if ties_apart:
+                ends[run[hit[order]]] = 1
+            segment = np.empty_like(run)
+            segment[order] = np.cumsum(ends)[run]
+            segments.append(segment + start[-1])
+            start.append(start[-1] + (int(ends.sum()) + 1 if len(order) else 0))
+        segment = np.concatenate(segments)
+        rows = np.concatenate([segment, segment[self.hit] + start[-1]])
+        return self.matrix(rows, 2 * start[-1]), np.array(start)
+
 
 @dataclass(frozen=True, eq=False)
 class RankingPlan:
     """What average precision needs of one run: sums of counts, in the order of its scores.
 
-    A class's observed clips are cut into segments, each down to the end of a run of ties that
-    holds a positive, plus one for the rest. The upper half of `matrix` adds up a segment's
-    clips, the lower half its positives. Class c owns the segments from ``start[c]`` to
-    ``start[c + 1]``.
+    See :meth:`ObservedColumns.ranked` for `matrix` and `start`.
     """
 
     matrix: sparse.csr_array
@@ -74,14 +111,7 @@ class RankingPlan:
     @classmethod
     def of(cls, observed: ObservedColumns, score: np.ndarray) -> "RankingPlan":
         """Sort one run's scores, shape (n_clips, n_classes), once."""
-        segments, start = [], [0]
-        for (clips, hit), column in zip(observed.columns, score.T, strict=True):
-            segment, n = _segments(hit, column[clips])
-            segments.append(segment + start[-1])
-            start.append(start[-1] + n)
-        segment = np.concatenate(segments)
-        rows = np.concatenate([segment, segment[observed.hit] + start[-1]])
-        return cls(observed.matrix(rows, 2 * start[-1]), np.array(start))
+        return cls(*observed.ranked(score))
 
     def evaluate(self, counts: np.ndarray) -> np.ndarray:
         """Return average precision, shape (n_classes, BLOCK)."""
@@ -125,22 +155,6 @@ class DecisionPlan:
         tn, fn, fp, tp = sums.reshape(-1, 4, counts.shape[1]).transpose(1, 0, 2)
         scorable = (tp + fn > 0) & (tn + fp > 0)
         return np.divide(2 * tp, 2 * tp + fp + fn, out=np.full(tp.shape, np.nan), where=scorable)
-
-
-def _segments(hit: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the segment of each clip of one class, and their number (0 without clips)."""
-    if not hit.size:
-        return np.zeros(0, np.int64), 0
-    order = np.argsort(-score, kind="stable")
-    score, hit = score[order], hit[order]
-    run = np.zeros(len(score), np.int64)
-    run[1:] = np.cumsum(score[1:] != score[:-1])
-    # runs without a positive join the next run that has one: only their sum is needed
-    closes = np.zeros(len(score) + 1, np.int64)
-    closes[run[hit] + 1] = 1
-    segment = np.empty_like(run)
-    segment[order] = np.cumsum(closes)[run]
-    return segment, int(closes.sum()) + 1
 
 
 def count_draws(draws: np.ndarray, dtype: np.dtype) -> np.ndarray:

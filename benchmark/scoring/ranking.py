@@ -26,6 +26,9 @@ import numpy as np
 from benchmark.errors import ProtocolError
 from benchmark.scoring.bootstrap import Bootstrap, basic_interval, p_value
 
+#: Level of intervals, and one minus that of tests.
+LEVEL = 0.95
+
 
 def holm(p: np.ndarray) -> np.ndarray:
     """Adjust p-values for testing them all (Holm, 1979); strong control of the error rate.
@@ -51,7 +54,7 @@ def _check_models(n_models: int, least: int, what: str) -> None:
         raise ProtocolError(f"{what} takes at least {least} runs to compare, got {n_models}")
 
 
-def resamples_needed(n_tests: int, level: float = 0.95) -> int:
+def resamples_needed(n_tests: int, level: float = LEVEL) -> int:
     """Return the least number of resamples by which any of several tests can be significant.
 
     Parameters
@@ -205,7 +208,7 @@ class Pairwise:
         return among
 
 
-def paired(result: Bootstrap, pairs: Sequence[tuple[int, int]], level: float = 0.95) -> Family:
+def paired(result: Bootstrap, pairs: Sequence[tuple[int, int]]) -> Family:
     """Test some pairs of models, one at least, on the same resamples, as one family.
 
     Raises
@@ -214,7 +217,7 @@ def paired(result: Bootstrap, pairs: Sequence[tuple[int, int]], level: float = 0
         For too few resamples for this number of pairs.
     """
     first, second = np.array(pairs).T
-    _check_resolution(len(pairs), len(result.values), level)
+    _check_resolution(len(pairs), len(result.values), LEVEL)
     difference = result.estimate[first] - result.estimate[second]
     values = result.values[:, first] - result.values[:, second]
     p = p_value(difference, values)
@@ -223,11 +226,11 @@ def paired(result: Bootstrap, pairs: Sequence[tuple[int, int]], level: float = 0
     return Family(
         tuple(pairs),
         difference,
-        *basic_interval(difference, values, level),
+        *basic_interval(difference, values, LEVEL),
         p,
         p_holm,
         _at_floor(p_holm, len(pairs), floor),
-        level,
+        LEVEL,
     )
 
 
@@ -236,7 +239,7 @@ def _at_floor(p_holm: np.ndarray, n_tests: int, floor: float) -> np.ndarray:
     return p_holm <= min(1.0, n_tests * floor) * (1 + 1e-9)
 
 
-def pairwise(result: Bootstrap, level: float = 0.95) -> Pairwise:
+def pairwise(result: Bootstrap, level: float = LEVEL) -> Pairwise:
     """Test every pair of models on the same resamples.
 
     Parameters
@@ -321,7 +324,7 @@ class WinTieLoss:
         return np.stack([(outcome == sign).sum(axis=2) for sign in (1, 0, -1)], axis=2)
 
 
-def win_tie_loss(result: Bootstrap, level: float = 0.95) -> WinTieLoss:
+def win_tie_loss(result: Bootstrap, level: float = LEVEL) -> WinTieLoss:
     """Compare every pair of models class by class.
 
     A class is won where its paired difference is significant after Holm's correction over the
@@ -392,7 +395,7 @@ def _bars(average_rank: np.ndarray, critical: float) -> tuple[tuple[int, ...], .
     return tuple(bars)
 
 
-def critical_difference(values: np.ndarray, level: float = 0.95) -> CriticalDifference:
+def critical_difference(values: np.ndarray, level: float = LEVEL) -> CriticalDifference:
     """Friedman test and Nemenyi's critical difference (Demšar, 2006, section 3.2.2).
 
     The blocks here are classes of one data set, not data sets: all classes are scored on the

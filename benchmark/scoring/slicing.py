@@ -30,11 +30,13 @@ from benchmark.scoring.counting import ObservedColumns, count_draws
 
 #: Quantities of a slice, in the order of the first axis of :class:`SliceValues`.
 QUANTITIES = ("mAP", "equal-share mAP", "mAP difference", "ROC-AUC", "ROC-AUC difference")
+#: Of the resamples, as in :func:`benchmark.scoring.bootstrap.bootstrap`.
+_SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
 class SliceValues:
-    """What a slice is worth to several models.
+    """How several models score on a slice, and how far from the other clips.
 
     Attributes
     ----------
@@ -52,8 +54,7 @@ class SliceValues:
 class _Side:
     """The ranking of one run on a slice or on the rest, as sums of counts.
 
-    As :class:`benchmark.scoring.counting.RankingPlan`, with the negatives above a run of ties
-    apart from those in it.
+    As :class:`benchmark.scoring.counting.RankingPlan`, with ties in segments of their own.
     """
 
     matrix: sparse.csr_array
@@ -62,14 +63,7 @@ class _Side:
 
     @classmethod
     def of(cls, observed: ObservedColumns, score: np.ndarray, share: np.ndarray) -> "_Side":
-        segments, start = [], [0]
-        for (clips, hit), column in zip(observed.columns, score.T, strict=True):
-            segment, n = _segments(hit, column[clips])
-            segments.append(segment + start[-1])
-            start.append(start[-1] + n)
-        segment = np.concatenate(segments)
-        rows = np.concatenate([segment, segment[observed.hit] + start[-1]])
-        return cls(observed.matrix(rows, 2 * start[-1]), np.array(start), share)
+        return cls(*observed.ranked(score, ties_apart=True), share)
 
     def evaluate(self, counts: np.ndarray) -> np.ndarray:
         """Return average precision, that at equal shares, ROC-AUC and positives of each class.
@@ -106,23 +100,6 @@ class _Side:
         return result
 
 
-def _segments(hit: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the segment of each clip of one class, and their number."""
-    if not hit.size:
-        return np.zeros(0, np.int64), 0
-    order = np.argsort(-score, kind="stable")
-    score, hit = score[order], hit[order]
-    run = np.zeros(len(score), np.int64)
-    run[1:] = np.cumsum(score[1:] != score[:-1])
-    # a segment ends before and behind each run of ties that holds a positive
-    ends = np.zeros(run[-1] + 2, np.int64)
-    ends[run[hit]] = 1
-    ends[run[hit] + 1] = 1
-    segment = np.empty_like(run)
-    segment[order] = np.cumsum(ends)[run]
-    return segment, int(ends.sum()) + 1
-
-
 def resample_slice(
     y_positive: np.ndarray,
     y_mask: np.ndarray,
@@ -133,7 +110,6 @@ def resample_slice(
     scored: np.ndarray,
     pooled: np.ndarray,
     n_resamples: int,
-    seed: int = 0,
 ) -> SliceValues:
     """Score models on a slice and on the rest, on the clips as they are and resampled by group.
 
@@ -149,8 +125,7 @@ def resample_slice(
         paired.
     scored, pooled : ndarray of bool, shape (n_classes,)
         Classes that count into mAP, and into ROC-AUC.
-    n_resamples, seed : int
-        See :func:`benchmark.scoring.bootstrap.bootstrap`.
+    n_resamples : int
     """
     share = y_positive.sum(axis=0) / np.maximum(y_mask.sum(axis=0), 1)
     masks = [y_mask & (scored | pooled) & side[:, None] for side in (inside, ~inside)]
@@ -166,10 +141,10 @@ def resample_slice(
         return np.stack([_quantities(own, rest, scored, pooled) for own, rest in pairs])
 
     def block(number: int) -> np.ndarray:
-        counts = count_draws(clip_draws(sides[0].n_groups, seed, number), sides[0].dtype)
+        counts = count_draws(clip_draws(sides[0].n_groups, _SEED, number), sides[0].dtype)
         drawn = []
         for m, runs in enumerate(plans):
-            weights = seed_weights(len(runs), seed, number, m)
+            weights = seed_weights(len(runs), _SEED, number, m)
             drawn.append((evaluate(counts, runs) * weights[:, None]).sum(axis=0))
         return np.stack(drawn, axis=-1)
 

@@ -112,7 +112,7 @@ def _logit(scores: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Policy:
-    """How thresholds come about.
+    """A way to choose thresholds: a rule, after a calibration of the scores.
 
     Attributes
     ----------
@@ -158,7 +158,7 @@ class Optima:
 
     @classmethod
     def of(cls, ranking: Ranking) -> "Optima":
-        """Search for them."""
+        """Find the thresholds of highest F1 on some clips."""
         n_positive = np.where(ranking.scorable, ranking.n_positive, 0)
         return cls(global_(ranking), per_class(ranking), n_positive)
 
@@ -187,13 +187,13 @@ class Optima:
 
     @cached_property
     def _typical(self) -> float:
-        """Positives of a typical class."""
+        """Number of positives of a typical class."""
         scored = self.n_positive[self.n_positive > 0]
         return float(np.median(scored)) if scored.size else 1.0
 
     @cached_property
     def _logits(self) -> tuple[float, np.ndarray]:
-        """Of the global threshold and of each class's own."""
+        """Log odds of the global threshold and of each class's own."""
         return _logit(np.float64(self.global_)), _logit(self.per_class)
 
     def thresholds(self, policy: Policy) -> np.ndarray:

@@ -20,7 +20,7 @@ N_LEADERS = 3
 
 
 def key(number: int, fold: int) -> str:
-    """Return the name under which a study holds a trial's value in one fold."""
+    """Return the name under which a study stores a trial's mAP on one fold."""
     return f"fold {fold} of trial {number}"
 
 

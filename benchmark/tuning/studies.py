@@ -203,7 +203,7 @@ class Study:
 
     @property
     def planned(self) -> int:
-        """How many trials the study is to have."""
+        """Number of trials that are planned."""
         return int(self.optuna.user_attrs.get("planned", 0))
 
     def trials(self) -> list[Any]:

@@ -48,7 +48,7 @@ class Caps:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What one trial came to.
+    """The result of one trial.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ from benchmark.workers.settings import pin
 
 
 class _Abandoned(BaseException):
-    """Nobody waits for this job any more. No `Exception`: a job must not keep it as its own."""
+    """Ends a job that nobody waits for; no `Exception`, so that no job catches it as one."""
 
 
 class InProcess(Executor):

@@ -88,7 +88,7 @@ class Executor(ABC):
         """
 
     def close(self) -> None:  # noqa: B027 - only a cluster has a connection to close
-        """Close the connections that it has open."""
+        """Close the connections to the workers."""
 
     def __enter__(self) -> "Executor":
         return self

@@ -89,7 +89,7 @@ def pin() -> None:
     if changed:
         raise PolytimbreError(
             f"JAX or Keras was imported with {', '.join(changed)}, which changes results: start a "
-            "fresh Python, or run in at least one worker process"
+            "fresh Python and import them within the model's methods alone, or use a worker process"
         )
     del wanted["PYTHONSAFEPATH"]  # which would change the programs that this one starts
     _set(wanted)
@@ -110,7 +110,7 @@ def _changed() -> list[str]:
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """Let a process that is started meanwhile have a worker's settings and path.
+    """Give processes that are started meanwhile a worker's settings and path.
 
     Nor does it import the program that starts it: what a worker runs is imported by name.
 

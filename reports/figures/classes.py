@@ -121,8 +121,8 @@ def confusions(tables: Results) -> Drawing:
     return Drawing(drawn, f"Classes heard wrongly by {best}", caption, _largest(frame))
 
 
-def _largest(frame: pd.DataFrame, n: int = 5) -> str:
-    top = frame.dropna(subset=["share"]).nlargest(n, "share")
+def _largest(frame: pd.DataFrame) -> str:
+    top = frame.dropna(subset=["share"]).nlargest(5, "share")
     told = [
         f"{row['with']} with {row['class']}, {100 * row['share']:.0f} % of "
         f"{row['clips']:,.0f} clips"

@@ -80,7 +80,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure before it has a name and files; see :class:`Figure`."""
+    """What a drawing function returns: the figure, its title, caption and description."""
 
     figure: figure.Figure
     title: str
@@ -115,7 +115,6 @@ class Look:
     colour: str
     marker: str
     filling: str
-    line: str
 
     @property
     def point(self) -> dict[str, Any]:
@@ -151,7 +150,7 @@ def family(label: str) -> str:
 
 
 def look(label: str) -> Look:
-    """Return how a model looks, by its label alone."""
+    """Return colour and marker of a model, which follow from its label alone."""
     kind = base(label)
     rest = label[len(kind) :]
     if kind in _MODELS:
@@ -160,15 +159,15 @@ def look(label: str) -> Look:
         number = zlib.crc32(kind.encode())
         colour, marker = _OTHERS[number % 5], _OTHER_MARKERS[number // 5 % 5]
     if not rest.strip():
-        return Look(colour, marker, "full", "-")
+        return Look(colour, marker, "full")
     if rest.strip() == "tuned":
-        return Look(colour, marker, "none", "--")
+        return Look(colour, marker, "none")
     if "refit" in rest:
-        return Look(colour, marker, "left", ":")
+        return Look(colour, marker, "left")
     if kind == "ensemble":
         return Look(MIDDLE if "average" in rest else colour, marker,
-                    "none" if "stacked" in rest else "full", "-")  # fmt: skip
-    return Look(colour, marker, "top", "-.")
+                    "none" if "stacked" in rest else "full")  # fmt: skip
+    return Look(colour, marker, "top")
 
 
 @contextmanager
@@ -234,7 +233,7 @@ def panels(
 
 
 def settle(drawn: figure.Figure) -> None:
-    """Lay a figure out once and for all, so that every format shows the same."""
+    """Compute the layout once, so that every file format shows the same."""
     drawn.draw_without_rendering()
     drawn.set_layout_engine("none")
 
@@ -279,14 +278,9 @@ def legend(drawn: figure.Figure, handles: Sequence[Line2D], columns: int, **keyw
     drawn.legend(handles=list(handles), loc="outside lower center", ncols=columns, **keywords)
 
 
-def handles(labels: Iterable[str], line: bool = False) -> list[Line2D]:
+def handles(labels: Iterable[str]) -> list[Line2D]:
     """Return a legend entry a model."""
-    entries = []
-    for label in labels:
-        seen = look(label)
-        keywords = seen.point | ({"linestyle": seen.line} if line else {})
-        entries.append(Line2D([], [], label=label, **keywords))
-    return entries
+    return [Line2D([], [], label=label, **look(label).point) for label in labels]
 
 
 def wrapped(label: str, width: int = 22) -> str:

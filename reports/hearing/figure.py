@@ -51,7 +51,7 @@ def edges_of(heard: Heard) -> np.ndarray:
 
 
 def check(path: Path) -> None:
-    """Refuse a name of a file that no figure can be written to."""
+    """Raise an error for a file name whose suffix no figure can be written to."""
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"a figure can't be written to {path}: name a {', '.join(SUFFIXES)}")
 

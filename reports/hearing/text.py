@@ -23,7 +23,7 @@ def clock(seconds: float) -> str:
 
 
 def as_json(run: HearingRun, results: Iterable[Heard], windows: bool = True) -> str:
-    """Return a list, one object a file; `windows` says whether scores over time are in it."""
+    """Return what was heard as a JSON list, one object a file."""
     return json.dumps([content(run, heard, windows) for heard in results], indent=1)
 
 
@@ -57,7 +57,7 @@ def content(run: HearingRun, heard: Heard, windows: bool = True) -> dict[str, An
 
 
 def exact(score: np.float32) -> float:
-    """Return the shortest number that is this score."""
+    """Return a float32 score as the shortest decimal number that reads back as it."""
     return float(str(score))
 
 
@@ -67,7 +67,7 @@ def scores_by_class(classes: Sequence[str], row: np.ndarray) -> dict[str, float]
 
 
 def as_csv(run: HearingRun, results: Iterable[Heard], windows: bool = True) -> str:
-    """Return a row a window, or a row a file, and a column a class."""
+    """Return scores as CSV: a row a window, or a row a file, and a column a class."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["file", *(("start", "end") if windows else ()), *map(inert, run.classes)])

@@ -23,7 +23,7 @@ from reports.tables import results
 
 @dataclass(frozen=True)
 class BuildStep:
-    """One step of the build, and what it is called while it runs."""
+    """One step of building the report, with the name that is shown while it runs."""
 
     label: str
     run: Callable[[], Any]

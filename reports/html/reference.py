@@ -6,7 +6,7 @@ TEMPLATES = Path(__file__).with_name("templates") / "api"
 
 
 def write(folder: Path) -> Path:
-    """Write the reference from the docstrings; the same bytes each time.
+    """Write the API reference from the docstrings; the same bytes each time.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def size(value: float) -> str:
 
 
 def p_value(value: float, at_floor: bool = False) -> str:
-    """With its relation, as in ``= .004`` or ``< .001``.
+    """A p-value with its relation, as in ``= .004`` or ``< .001``.
 
     The least that resamples can show is printed as ``<`` as well.
     """

@@ -50,7 +50,7 @@ class Place:
 
     @property
     def expected(self) -> str:
-        """The ids that the values rest on now."""
+        """Ids of the runs that the values rest on in the published sets."""
         return bound(self.values)
 
     @property
@@ -61,7 +61,7 @@ class Place:
 
 @dataclass
 class Reading:
-    """What reading the source came to.
+    """The places that were found in the paper's source, and what is wrong with it.
 
     Attributes
     ----------

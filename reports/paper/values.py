@@ -87,7 +87,7 @@ class Tables:
 
     @cached_property
     def index(self) -> dict[str, dict[str, list[int]]]:
-        """Numbers of the rows that bear a name, by table."""
+        """Row numbers by table and by the rows' names."""
         numbers: dict[str, dict[str, list[int]]] = {}
         for name, one in self.results.items():
             rows = numbers.setdefault(name, {})
@@ -212,7 +212,7 @@ def _binding(one: Tables, runs: tuple[str, ...] | None) -> tuple[tuple[str, ...]
 
 
 def bound(values: Iterable[Value]) -> str:
-    """Return what the source carries for several values together: every id once."""
+    """Return the run ids that the paper's source names for several values: each id once."""
     tokens = [token for one in values for token in one.binding.split()]
     return " ".join(dict.fromkeys(tokens))
 

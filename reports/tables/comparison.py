@@ -30,6 +30,8 @@ COLUMNS = {
     "ms/clip": "processor milliseconds to score one clip",
     "model (bytes)": "size of what the model saved",
 }
+#: Columns that a narrow terminal has room for, before all others.
+FIRST = ("rank", "model", "mAP", "F1", "behind")
 
 
 def models_table(result: Comparison, inferred: Inference) -> pd.DataFrame:
@@ -78,18 +80,23 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
     notes = [interval_note(inferred.resampled["mAP"], inferred.level)]
     if inferred.n_resamples > inferred.asked:
         notes.append(
-            f"{inferred.asked:,} resamples were asked for: too few for Holm's correction, "
-            f"{inferred.n_resamples:,} were drawn"
+            f"{inferred.n_resamples:,} resamples were drawn instead of {inferred.asked:,}: so few "
+            "can't show significance after Holm's correction"
         )
     if inferred.pairs is not None:
+        n, level = len(result.entries), f"{1 - inferred.level:.0%}"
         notes.append(
-            "rank: paired bootstrap, Holm's correction over all pairs of models; p and among "
-            "best: the same tests of the best model against each other one, corrected for these "
-            f"alone; at {1 - inferred.level:.0%}; behind: mAP behind the best"
+            f"rank and among best rest on tests of differences in mAP, at {level} after Holm's "
+            f"correction: rank on those of all {count(n * (n - 1) // 2, 'pair')} of models, among "
+            f"best on the {count(n - 1, 'test')} of the best model alone. As fewer tests show "
+            "more, a model of rank 1 need not be among the best"
         )
         notes += _inversions(result, inferred.pairs)
     if result.unscored:
-        notes.append(f"left out, nothing to score: {', '.join(result.unscored)}")
+        notes.append(
+            "classes left out, without an observed positive and an observed negative: "
+            + ", ".join(result.unscored)
+        )
     return notes + result.notes
 
 
@@ -107,17 +114,14 @@ def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
 
 def interval_note(drawn: Bootstrap, level: float) -> str:
     """Say what the intervals of a bootstrap are."""
-    return (
-        f"below or beside a value: {level:.0%} basic bootstrap interval, "
-        f"{len(drawn.class_values):,} resamples by group, paired, seeds resampled too; "
-        f"{_dropped(drawn.n_dropped)}"
+    told = (
+        f"below or beside a value: its {level:.0%} basic bootstrap interval, from "
+        f"{len(drawn.class_values):,} resamples of groups of clips and of seeds, the same for all "
+        "models"
     )
-
-
-def _dropped(n: int) -> str:
-    if not n:
-        return "no resample lacked a scorable class"
-    return f"{n:,} resamples lacked a scorable class and were left out"
+    if drawn.n_dropped:
+        told += f"; {drawn.n_dropped:,} of them were left out, as a class could not be scored"
+    return told
 
 
 def _comparison(analysis: Analysis) -> Content:
@@ -131,7 +135,9 @@ def _comparison(analysis: Analysis) -> Content:
             [entry.mean(metric.name) for entry in result.entries],
         )
     frame["model (bytes)"] = [_bytes(entry) for entry in result.entries]
-    return Content(frame, tuple(comparison_notes(result, inferred)))
+    first = [n for name in FIRST for n in (name, name + LOW, name + HIGH) if n in frame.columns]
+    shown = frame[[*first, *frame.columns.difference(first, sort=False)]]
+    return Content(frame, tuple(comparison_notes(result, inferred)), shown=shown)
 
 
 def _bytes(entry: Entry) -> float:

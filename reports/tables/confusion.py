@@ -1,4 +1,4 @@
-"""Which classes sound together, and which are heard where they are absent."""
+"""Which classes sound together, and which a model hears where they are absent."""
 
 from collections.abc import Mapping, Sequence
 

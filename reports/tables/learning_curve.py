@@ -38,7 +38,7 @@ def _learning_curve(analysis: Analysis) -> Content:
 
 
 def _one_order(curves: list[LearningCurve]) -> list[str]:
-    """Say whose intervals don't hold the luck of which groups were trained on."""
+    """Name the models whose runs all trained on the same groups: no interval covers that choice."""
     labels = [one.label for one in curves if one.one_order]
     told = (
         "groups were taken in one order alone, whose luck is not in the intervals; "

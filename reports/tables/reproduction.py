@@ -50,7 +50,7 @@ def _heading(metric: Difference) -> str:
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """Write numbers out: differences in two digits, however small, values in six decimals."""
+    """Return the tables with numbers as text: differences in two digits, values in six decimals."""
     shown: dict[str, list] = {}
     for name in frame.columns:
         small = "difference" in name

@@ -14,6 +14,7 @@ from benchmark.analysis.slices import (
     LEAST_POSITIVES,
     Slices,
 )
+from benchmark.scoring.ranking import LEVEL
 from reports.tables.declaration import Content, Table, interval_columns, number_columns
 from reports.tables.text import FLOOR, HIGH, LOW
 from reports.tables.words import count
@@ -28,7 +29,6 @@ def _slices(analysis: Analysis) -> Content | None:
         return None
     frame = pd.DataFrame([row for one in measured for row in _rows(one)])
     notes = [note for one in measured for note in _said(one)]
-    level = measured[0].level
     n_resamples = measured[0].slices[0].measured.values.shape[1]
     notes += [
         "mAP is over the classes with at least "
@@ -37,11 +37,11 @@ def _slices(analysis: Analysis) -> Content | None:
         "classes, mean over the slice's positives",
         "differences: the slice minus all other clips whose attribute is known, on the same "
         "classes; of mAP at equal shares of positives, of ROC-AUC with the slice's own mixture of "
-        f"classes; {level:.0%} basic bootstrap intervals, {n_resamples:,} resamples by group, "
+        f"classes; {LEVEL:.0%} basic bootstrap intervals, {n_resamples:,} resamples by group, "
         "paired, seeds resampled too; p: Holm's correction over the slices of a model",
     ]
     facts = {
-        "significant": _significant(frame, level),
+        "significant": _significant(frame),
         "left_out": {one.attribute: one.left_out for one in measured},
     }
     shown = frame.drop(columns=list(_DETAILS)) if len(measured) == 1 else None
@@ -93,11 +93,11 @@ def _said(measured: Slices) -> list[str]:
     return notes
 
 
-def _significant(frame: pd.DataFrame, level: float) -> list[list[str]]:
+def _significant(frame: pd.DataFrame) -> list[list[str]]:
     """Return the attribute, slice, model and quantity of each significant difference."""
     found = []
     for quantity, p in (("mAP", "p"), ("ROC-AUC", "ROC-AUC p")):
-        rows = frame[frame[p] <= 1 - level + 1e-12]
+        rows = frame[frame[p] <= 1 - LEVEL + 1e-12]
         found += [[*key, quantity] for key in rows[["attribute", "slice", "model"]].to_numpy()]
     return found
 

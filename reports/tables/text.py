@@ -123,8 +123,7 @@ def csv(frame: pd.DataFrame) -> str:
 
 
 def _glossary(shown: pd.DataFrame, meanings: Mapping[str, str] | None) -> list[str]:
-    told = [f"{name}: {meanings[name]}" for name in shown.columns if name in (meanings or {})]
-    return [f"columns: {'; '.join(told)}"] if told else []
+    return [f"{name}: {meanings[name]}" for name in shown.columns if name in (meanings or {})]
 
 
 def _fitting(
@@ -137,7 +136,7 @@ def _fitting(
 ) -> Table:
     for n in range(len(shown.columns), 1, -1):
         gone = ", ".join(shown.columns[n:])
-        left_out = [f"too narrow here for: {gone}"] if gone else []
+        left_out = [f"too wide for here: {gone} (--format csv shows them)"] if gone else []
         kept = shown.iloc[:, :n]
         said = notes + left_out + _glossary(kept, meanings)
         table = _table(kept, numeric, heading, said)

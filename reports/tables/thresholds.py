@@ -112,7 +112,7 @@ def reading(gains: Gains) -> list[str]:
 
 
 def sentences(gains: Gains) -> list[str]:
-    """Say what follows: what to use, what flatters, and how well the search judged."""
+    """Say what to use, whose gain was too good to be true, and how well the search judged."""
     if not gains.telling.any():
         return ["No model scores clips differently, so no threshold can tell them apart."]
     rows = gains.average or gains.rows(int(gains.telling.argmax()))

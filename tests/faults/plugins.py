@@ -57,7 +57,7 @@ RUNS = [
         kind=FAULT, slow=True, never=("show",)),
     Row(5, "a failed run, shown as advised", "show {raises0}",
         ("ZeroDivisionError: a bug in the plugin",), code=0),
-    Row(13, "a traceback with escape sequences, shown", "show {raises0}", ("\\u001b[2J",),
+    Row(13, "a traceback with escape sequences, shown", "show {raises0}", ("\\x1b[2J",),
         lambda p: p.reseal("raises0", lambda r: r.update(error="\x1b[2J", traceback="\x1b[2J")),
         code=0),
     Row(13, "an error with escape sequences, listed", "list runs", ("\\x1b[2J",),

@@ -61,11 +61,11 @@ class ScoredModel:
     predictions: tuple[np.ndarray, ...]
 
 
-def scored_models(entries: Sequence[Entry], store: Runs, part: str = "test") -> list[ScoredModel]:
-    """Return the stored scores of a comparison's entries and what they decide."""
+def scored_models(entries: Sequence[Entry], store: Runs) -> list[ScoredModel]:
+    """Return the stored scores of a comparison's entries on test, and what they decide."""
     models = []
     for entry in entries:
-        scores = tuple(store.scores(record)[part] for record in entry.records)
+        scores = tuple(store.scores(record)["test"] for record in entry.records)
         predictions = tuple(
             decide(y_score, evaluation.thresholds["global"])
             for y_score, evaluation in zip(scores, entry.evaluations, strict=True)
@@ -76,7 +76,7 @@ def scored_models(entries: Sequence[Entry], store: Runs, part: str = "test") -> 
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """What is scored at one level of observation.
+    """Metrics and rankings under masks that leave one share of the labels observed.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class Level:
     tau: np.ndarray
 
     def masked(self) -> np.ndarray:
-        """Mean over masks, shape (n_metrics, n_models)."""
+        """Each metric's mean over masks, shape (n_metrics, n_models)."""
         return self._scored.mean(axis=0) if len(self._scored) else self._nothing
 
     def spread(self) -> np.ndarray:
@@ -123,11 +123,11 @@ class Level:
         return np.full(self.values.shape[1:], np.nan)
 
     def mean_tau(self) -> np.ndarray:
-        """Mean over masks, shape (n_metrics,); NaN where no ranking can be compared."""
+        """Kendall's tau, mean over masks, shape (n_metrics,); NaN where there is none."""
         return np.array([known.mean() if len(known) else np.nan for known in self._known_taus])
 
     def low_tau(self) -> np.ndarray:
-        """5 % quantile over masks, shape (n_metrics,); NaN where none can be compared."""
+        """Kendall's tau, 5 % quantile over masks, shape (n_metrics,); NaN where there is none."""
         taus = self._known_taus
         return np.array([np.quantile(t, 0.05) if len(t) else np.nan for t in taus])
 
@@ -146,7 +146,7 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class Preselected:
-    """What masks do whose clips were chosen by the scores of one of the models.
+    """Rankings where one of the models chose the clips whose labels are observed.
 
     Attributes
     ----------
@@ -205,7 +205,7 @@ class MaskAudit:
         return min(self.levels, key=lambda x: abs(np.log(x.share)) if x.share else 0.0)
 
     def bias(self, level: Level) -> np.ndarray:
-        """Mean over masks less the value on all labels, shape (n_metrics, n_models)."""
+        """How far each metric is off, mean over masks, shape (n_metrics, n_models)."""
         return level.masked() - self.full
 
     def enough(self, metric: str) -> Level | None:

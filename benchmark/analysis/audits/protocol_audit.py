@@ -31,7 +31,7 @@ GRID = np.arange(10, 100) / 100
 
 @dataclass(frozen=True)
 class Claim:
-    """Figures of the network, and "precision" by class of network and forest.
+    """What the student project published of its network and its random forest.
 
     `models` names the network and the forest as the model plugins that stand for them here.
     """

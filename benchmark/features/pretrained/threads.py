@@ -6,7 +6,7 @@ from typing import Any
 
 
 def single_threaded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let `function` use one thread of the linear algebra library, whatever it was told."""
+    """Return a function that runs with one thread of the linear algebra library."""
 
     @wraps(function)
     def limited(*args: Any, **kwargs: Any) -> Any:
