@@ -143,12 +143,12 @@ for runs in compared.values():
 # %% [markdown]
 # ## New instruments, and side information
 #
-# How many positives a class takes, of a network that knows other classes and of one that knows none;
-# and what the genre adds to what is heard, also where it is unusual for a clip's instruments. Shown
-# where such runs are published.
+# How many positives a class takes, of a network that knows other classes and of one that knows
+# none; and what the genre adds to what is heard, also where it is unusual for a clip's
+# instruments. Shown where such runs are published.
 
 # %%
-for name, runs in compared.items():
+for runs in compared.values():
     for table in ("transfer", "side_information"):
         if table not in runs.tables:
             continue
