@@ -8,8 +8,8 @@ from benchmark.bases.stopping import StopOn
 from benchmark.contracts.parameters import Count, NotNegative, Positive, Share
 from models.cnn import CNN
 
-#: For few positives a class: training ends after a fixed number of epochs, as a stop part would
-#: hold more positives than there are to learn from.
+#: For few positives a class: training ends after a fixed number of epochs, 20 altogether, as a stop
+#: part would hold more positives than there are to learn from.
 FEW = {"filters": (256,), "pretraining_epochs": 8, "stop_on": "none", "epochs": 12}
 
 
@@ -26,7 +26,7 @@ class PretrainedCNN(PretrainedNetwork, CNN):
     """
 
     name = "cnn_pretrained"
-    presets = {"few": FEW, "untaught": {**FEW, "pretraining_epochs": 0}}
+    presets = {"few": FEW, "untaught": {**FEW, "pretraining_epochs": 0, "epochs": 20}}
     default_point = {"width": 384}
 
     filters: Sequence[Count] = (384,)
