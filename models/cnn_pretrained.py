@@ -8,6 +8,10 @@ from benchmark.bases.stopping import StopOn
 from benchmark.contracts.parameters import Count, NotNegative, Positive, Share
 from models.cnn import CNN
 
+#: For few positives a class: training ends after a fixed number of epochs, 20 altogether, as a stop
+#: part would hold more positives than there are to learn from.
+FEW = {"filters": (256,), "pretraining_epochs": 8, "stop_on": "none", "epochs": 12}
+
 
 class PretrainedCNN(PretrainedNetwork, CNN):
     """A convolutional network that learns a data set's auxiliary classes before its own.
@@ -22,7 +26,7 @@ class PretrainedCNN(PretrainedNetwork, CNN):
     """
 
     name = "cnn_pretrained"
-    presets = {}
+    presets = {"few": FEW, "untaught": {**FEW, "pretraining_epochs": 0, "epochs": 20}}
     default_point = {"width": 384}
 
     filters: Sequence[Count] = (384,)

@@ -263,7 +263,7 @@ def copy_run(record: Record, store: Runs, folder: Path, with_model: bool = False
     run = folder / "runs" / record.run_id
     run.mkdir(parents=True)
     (run / "record.json").write_text(record.to_json(), encoding="utf-8")
-    whole = record.spec.fraction == 1 and record.spec.protocol_id == PROTOCOLS["default"].id
+    whole = record.spec.whole and record.spec.protocol_id == PROTOCOLS["default"].id
     scores = store.scores(record)
     np.savez_compressed(
         run / "scores.npz", **{name: scores[name] for name in (PARTS if whole else FEWER_PARTS)}

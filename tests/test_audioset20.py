@@ -118,6 +118,13 @@ def test_small_audioset_both_layouts(small_audioset):
     assert "torch" not in sys.modules and "tensorflow" not in sys.modules
 
 
+def test_auxiliary_clips_of_new_instruments_hold_none_of_them(small_audioset):
+    data = audioset_world.AudioSetWorld().load(small_audioset[0])
+    held = set(data.groups[data.y_true.any(axis=1)].tolist())
+    assert data.auxiliary.classes == CLASSES and data.auxiliary.y_mask.all()
+    assert len(data.auxiliary) == 4 and not held & set(data.auxiliary.groups.tolist())
+
+
 def test_audioset_refuses_a_missing_root(tmp_path):
     with pytest.raises(DataError, match="needs a data root"):
         AudioSet20().load(None)

@@ -127,6 +127,13 @@ def learnt(models):
     return frame.assign(**{"training mAP": at + 0.2}, **spanned("select mAP", at))
 
 
+def transferred(models):
+    shown = ["5", "10", "20", "40", "all"]
+    frame = pd.DataFrame([(n, m) for n in shown for m in models], columns=["positives", "model"])
+    at = 0.2 + 0.05 * frame["positives"].map(shown.index) + 0.03 * frame["model"].map(models.index)
+    return frame.assign(**spanned("mAP", at))
+
+
 def decided(models):
     rows = [(m, p) for m in (*models, f"mean of {len(models)} models") for p in POLICIES]
     frame = pd.DataFrame(rows, columns=["model", "policy"])
@@ -229,7 +236,7 @@ def made(models, classes=CLASSES, dataset="rendered"):
         "calibration": pd.DataFrame({"model": models, "pooled ECE": 0.03}),
         "protocol_audit": audited(models), "mask_audit": masked(models),
         "mask_levels": masked_levels(), "trials": searched(tuned), "importances": important(tuned),
-        "slices": sliced(models),
+        "slices": sliced(models), "transfer": transferred(list(tuned[:3])),
     }  # fmt: skip
     return {
         name: Result(name, frame, facts={**known, **facts.get(name, {})})

@@ -181,10 +181,13 @@ def test_the_recipe_of_irmas(tmp_path, monkeypatch):
     codes = ["cel", "cla", "flu", "gac", "gel", "org", "pia", "sax", "tru", "vio", "voi"]
     for i, code in enumerate(codes):
         for n in range(6):
-            name = f"[{code}][dru][jaz_blu]{100 * i + n // 2:04d}__{n % 2 + 1}.wav"
+            more = ("[dru][jaz_blu]", "[nod][cla]", "[pop_roc]")[n // 2]  # drums may be untold
+            first = "008__" if n // 2 == 1 else ""
+            name = f"{first}[{code}]{more}{100 * i + n // 2:04d}__{n % 2 + 1}.wav"
             write_sound(Path("IRMAS-TrainingData", code, name))
+    parts = "Part1/Part1", "Part2/IRTestingData-Part2"  # as they are unpacked
     for n, told in enumerate(("gel", "voi\t\npia\t\n")):
-        path = Path("IRMAS-TestingData-Part1/Part1", f"05 - A Song.x-{n + 1}.wav")
+        path = Path(f"IRMAS-TestingData-{parts[n]}", f"05 - A Song.x-{n + 1}.wav")
         write_sound(path)
         path.with_suffix(".txt").write_text(told)
     exec(recipe("IRMAS"), {})
@@ -206,7 +209,7 @@ def test_the_recipe_of_medley_solos_db(tmp_path, monkeypatch):
         for n in range(60):
             subset = ("training", "training", "validation", "test")[n // 6 % 4]
             uuid = f"0a282672-c22c-59ff-faaa-{n:012d}"
-            rows.writerow([subset, names.split(",")[n % 6], n % 6, n // 3, uuid])
+            rows.writerow([subset, names.split(",")[n % 6], n % 6, f"{n // 3:03d}", uuid])
             write_sound(Path("audio", f"Medley-solos-DB_{subset}-{n % 6}_{uuid}.wav"))
     exec(recipe("Medley-solos-DB"), {})
     data = Folder().load(tmp_path)

@@ -26,9 +26,11 @@ from openmic_replica import (
 from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
 from benchmark.datasets import audioset20, audioset_world, openmic2018
 from benchmark.datasets.openmic2018 import ARCHIVE, OpenMIC2018, SharedArtistWarning
+from benchmark.datasets.reading import fma
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.reading.npz import NpzReader
 from benchmark.reading.pickled import NotStringsError, parse_pickled_strings
+from benchmark.runs.request import DataRequest, load
 
 
 @pytest.fixture
@@ -60,6 +62,7 @@ def test_openmic_small(small_openmic, recwarn):
     assert dataset.groups[:4].tolist() == ["100", "track-000001", "101", "101"]
     assert dataset.official and dataset.split == "split01"
     assert dataset.attributes["genre"][:4].tolist() == ["Folk", "Kid's", "", "Folk"]
+    assert {*dataset.attributes["tags"].tolist()} == {""}  # none of these genres is a tag
     assert dataset.audio_path("000046_3840") == small_openmic / "audio/000/000046_3840.ogg"
     assert OpenMIC2018().load(small_openmic, "split01").fingerprint == dataset.fingerprint
     assert not recwarn.list
@@ -386,3 +389,20 @@ def test_official_size_adds_at_most_80_mb(tmp_path):
     added = float(result.stdout)
     print(f"peak memory grew by {added:.1f} MiB")
     assert 25 < added <= 80 * 1e6 / 2**20
+
+
+def test_genres_that_tell_no_instrument_are_features(small_openmic):
+    path, root = small_openmic / "openmic-2018-metadata.csv", small_openmic.parent
+    path.write_text(path.read_text().replace("Jazz: Vocal", "Jazz").replace("Kid's", "Rock"))
+    data = load(DataRequest("openmic2018", root, features=("vggish", "tags")))
+    assert data.features == "vggish+tags" and data.X.shape == (12, 10, 128 + len(fma.TAGS))
+    known = data.X[:, :, 128:] > 0
+    assert (known == known[:, :1]).all()
+    assert known.any(axis=(1, 2)).tolist() == [True, True, False] * 4
+    assert known[:, 0, fma.TAGS.index("Jazz")].tolist() == [True, False, False] * 4
+    assert data.attributes["genre"][:3].tolist() == ["Folk", "Rock", ""]
+    told = data.attributes["tags"].reshape(4, 3)
+    assert (told[:, 2] == "").all() and {*told[:, :2].ravel().tolist()} <= {"", "usual", "unusual"}
+    assert (told != "").any()
+    with pytest.raises(UnknownNameError, match="Did you mean 'tags'"):
+        load(DataRequest("openmic2018", root, features=("tag",)))

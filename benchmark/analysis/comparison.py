@@ -186,7 +186,7 @@ def _versions(
 ) -> tuple[list[tuple[str, list[Record]]], list[str]]:
     """Return each model setting's runs of the version last asked for, and what is left out."""
     records = [r for r in runs if dataset in (None, r.spec.dataset)]
-    records = [r for r in records if r.spec.fraction == fraction]
+    records = [r for r in records if r.spec.fraction == fraction and r.spec.positives is None]
     records = [r for r in records if r.spec.protocol_id == PROTOCOLS[protocol].id]
     if features and records:
         records = _on(records, features)
@@ -334,7 +334,7 @@ def superseded(runs: Runs) -> list[Record]:
     for record in records:
         if record.finished:
             spec = record.spec
-            kind = spec.dataset, spec.split, spec.protocol_id, spec.fraction
+            kind = spec.dataset, spec.split, spec.protocol_id, spec.fraction, spec.positives
             kinds.setdefault(kind, []).append(record)
     shown = [
         record

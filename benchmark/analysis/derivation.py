@@ -18,9 +18,11 @@ from benchmark.analysis import (
     inference,
     learning_curve,
     promises,
+    side_information,
     slices,
     threshold_gains,
     training_gap,
+    transfer,
 )
 from benchmark.analysis.audits import mask_audit, protocol_audit
 from benchmark.analysis.audits.mask_audit import MaskAudit
@@ -32,10 +34,12 @@ from benchmark.analysis.ensembles import Replay
 from benchmark.analysis.inference import Inference
 from benchmark.analysis.learning_curve import LearningCurve
 from benchmark.analysis.promises import Promise
+from benchmark.analysis.side_information import Gain, Pair
 from benchmark.analysis.slices import Slices
 from benchmark.analysis.threshold_gains import Gains
 from benchmark.analysis.threshold_policies import N_TRIALS
 from benchmark.analysis.training_gap import Gap
+from benchmark.analysis.transfer import Transfer
 from benchmark.contracts.dataset import CLASSES
 from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.plugins import registry
@@ -182,6 +186,11 @@ class Analysis:
         return learning_curve.measure(self.trained, self.store, n_resamples=self.n_resamples)
 
     @cached_property
+    def transfer(self) -> Transfer:
+        """Models that were shown few positives a class."""
+        return transfer.measure(self.trained, self.store, self.labels, n_resamples=self.n_resamples)
+
+    @cached_property
     def threshold_gains(self) -> Gains:
         """What each threshold policy gains over one global threshold."""
         return threshold_gains.measure(
@@ -223,6 +232,17 @@ class Analysis:
                 continue
             measured.append(found)
         return measured
+
+    @cached_property
+    def enriched(self) -> list[Pair]:
+        """Models that ran on some features, and on these joined with others."""
+        return side_information.pairs(self.comparison)
+
+    @cached_property
+    def side_information(self) -> list[Gain]:
+        """What the further features add; empty without such models."""
+        attributes = self.store.attributes(self.comparison.division_id, self.part)
+        return side_information.measure(self.comparison, attributes, self.n_resamples)
 
     @property
     def completely_labelled(self) -> bool:

@@ -105,7 +105,7 @@ class LearningCurve:
 
 
 def in_orders(wanted: Sequence[RunRequest]) -> list[RunRequest]:
-    """Give each run of one share of the groups a random order of its own.
+    """Give each run of a share of the groups, or of the positives, a random order of its own.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def in_orders(wanted: Sequence[RunRequest]) -> list[RunRequest]:
     return [
         replace(runs[order % len(runs)], order=order)
         for runs in models.values()
-        for order in range(len(runs) if runs[0].fraction == 1 else max(len(runs), N_ORDERS))
+        for order in range(len(runs) if runs[0].whole else max(len(runs), N_ORDERS))
     ]
 
 
@@ -191,16 +191,16 @@ def group(entry: Entry, smaller: Sequence[Record]) -> dict[float, list[Record]]:
         By fraction, rising; the last is 1. Where groups were taken in several orders, one run of
         each order.
     """
-    key = _key(entry.records[0])
+    key = setting_key(entry.records[0])
     by_fraction: dict[float, list[Record]] = {}
     for record in smaller:
-        if _key(record) == key:
+        if setting_key(record) == key:
             by_fraction.setdefault(record.spec.fraction, []).append(record)
-    one_each = {share: _one_an_order(runs) for share, runs in sorted(by_fraction.items())}
+    one_each = {share: one_an_order(runs) for share, runs in sorted(by_fraction.items())}
     return {**one_each, 1.0: entry.records}
 
 
-def _one_an_order(records: list[Record]) -> list[Record]:
+def one_an_order(records: list[Record]) -> list[Record]:
     """Return one run of each order, of different seeds if there are; all runs of a single order."""
     orders: dict[int, list[Record]] = {}
     for record in sorted(records, key=lambda r: (r.spec.order, r.spec.seed)):
@@ -214,7 +214,8 @@ def _one_an_order(records: list[Record]) -> list[Record]:
     return taken
 
 
-def _key(record: Record) -> tuple:
+def setting_key(record: Record) -> tuple:
+    """Return what runs have in common that differ in seed and in what they learn from alone."""
     spec = record.spec
     asked = spec.model, spec.params, spec.source, spec.features_sha256
     return *asked, record.versions, record.threads

@@ -294,6 +294,7 @@ def request_of(record: Record, data_root: Path | None = None) -> RunRequest:
         chosen=chosen,
         refit=spec.refit,
         order=spec.order,
+        positives=spec.positives,
     )
 
 

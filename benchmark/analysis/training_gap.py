@@ -193,7 +193,7 @@ def measure(
         part (their fit scores are no training scores), or for too few resamples.
     """
     for entry in entries:
-        if entry.records[0].spec.fraction != 1:
+        if not entry.records[0].spec.whole:
             raise ProtocolError(
                 f"{entry.label} trained on a share of the fit part: its training gap would mix "
                 "clips it saw with clips it did not"

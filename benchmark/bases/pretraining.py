@@ -1,10 +1,12 @@
 """Networks whose body is trained on auxiliary clips first."""
 
+from typing import Annotated
+
 import numpy as np
 
 from benchmark.bases.network import NeuralNetwork, masked_binary_crossentropy
 from benchmark.contracts.dataset import Part
-from benchmark.contracts.parameters import Count, Positive
+from benchmark.contracts.parameters import Count, Positive, Within
 from benchmark.contracts.seeds import derive_seed
 
 
@@ -19,7 +21,7 @@ class PretrainedNetwork(NeuralNetwork):
     Parameters
     ----------
     pretraining_epochs : int
-        Epochs on the auxiliary clips.
+        Epochs on the auxiliary clips; with 0 the network begins at random.
     pretraining_batch : int
         Clips.
     pretraining_rate : float
@@ -33,14 +35,14 @@ class PretrainedNetwork(NeuralNetwork):
 
     uses_auxiliary = True
 
-    pretraining_epochs: Count = 14
+    pretraining_epochs: Annotated[int, Within("[0, inf)")] = 14
     pretraining_batch: Count = 256
     pretraining_rate: Positive = 2e-3
 
     def prepare(self, train: Part, seed: int) -> None:
         """Train the body on the auxiliary clips; see :class:`NeuralNetwork`."""
         auxiliary = train.auxiliary
-        if auxiliary is None or not len(auxiliary):
+        if auxiliary is None or not len(auxiliary) or not self.pretraining_epochs:
             return
         body = self._network(*auxiliary.X.shape[1:], len(auxiliary.classes))
         batch = min(self.pretraining_batch, len(auxiliary))

@@ -31,6 +31,7 @@ GROUPS = {
         analyses.compare,
         analyses.gap,
         analyses.learning_curve,
+        analyses.transfer,
         analyses.calibration,
         analyses.thresholds,
         analyses.ensemble,

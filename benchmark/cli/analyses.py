@@ -1,6 +1,7 @@
 """Commands that print tables of stored runs; nothing is trained but for a learning curve."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -178,6 +179,44 @@ def learning_curve(
     compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
     analysis = _analysis(chosen.path, dataset, model, n_resamples=resamples, features=features)
     _show(analysis, "learning_curve", fmt)
+
+
+def transfer(
+    dataset: DatasetOption = "audioset-world",
+    model: ModelsOption = None,
+    seed: SeedOption = None,
+    seeds: SeedsOption = None,
+    param: ParamOption = None,
+    data_root: RootOption = None,
+    split: SplitOption = None,
+    features: FeaturesOption = None,
+    layer: LayerOption = None,
+    part: Annotated[str, typer.Option(help="fit, stop, select or test.")] = "test",
+    store: StoreOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    resamples: ResamplesOption = 2000,
+    fmt: FormatOption = "table",
+) -> None:
+    """Train with 5, 10, 20, 40 and all positives a class; say whether knowing others helps.
+
+    By default a network that has learnt the data set's auxiliary classes, the same from nothing,
+    and logistic regression. Each seed takes the positives in another random order.
+    """
+    from benchmark.analysis.learning_curve import in_orders
+    from benchmark.analysis.transfer import MODELS, POSITIVES
+    from benchmark.protocol import PARTS
+    from benchmark.runs import suite
+
+    check_name("part", part, PARTS)
+    chosen, names = open_store(store), model or list(MODELS)
+    data = data_of(dataset, data_root, split, features, layer)
+    whole, wanted = suite.requests(data, names, seeds_of(seed, seeds), parse_params(param)), []
+    for positives in POSITIVES:
+        wanted += in_orders([replace(one, positives=positives) for one in whole])
+    compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
+    settings = {"n_resamples": resamples, "features": features}
+    _show(_analysis(chosen.path, dataset, names, part, **settings), "transfer", fmt)
 
 
 def calibration(

@@ -3,8 +3,12 @@
 The files are those of ``audioset20``; see :mod:`benchmark.datasets.reading.audioset`. Each class is
 one label of AudioSet, which rated every label by itself: a clip of a church bell need not be
 labelled Bell too, and Maraca stands beside Rattle.
+
+Auxiliary clips are the training clips of music in which none of these is labelled, under the 20
+classes of ``audioset20``: what a model learns from them it knows without having heard any of these.
 """
 
+from benchmark.datasets.audioset20 import CLASS_LABELS as TWENTY
 from benchmark.datasets.reading.audioset import AudioSetPlugin
 
 #: Each class by the AudioSet display name it stands for.
@@ -43,3 +47,4 @@ class AudioSetWorld(AudioSetPlugin):
         " theremin (the files of audioset20)"
     )
     class_labels = CLASS_LABELS
+    auxiliary_labels = TWENTY

@@ -7,12 +7,16 @@ folder beside it; a clip's audio needs the extracted archive.
 
 Groups are the artists of ``openmic-2018-metadata.csv``. A clip without an artist there is a
 group of its own, named after its track: no two clips of OpenMIC-2018 come from one recording.
-The authors' script that made ``split01`` (``scripts/openmic_split.py`` in their repository)
-stratifies by label and does not look at artists. The split is kept as published; an artist in
-both partitions becomes two groups, ``<artist>/train`` and ``<artist>/test``, and a
-:class:`SharedArtistWarning` says how many there are. Any other split must keep artists apart.
+The authors' script that made ``split01`` divides artists, those of duplicates taken as one
+(github.com/cosmir/openmic-2018/pull/25). That is not taken on trust: the split is kept as
+published, but an artist of the published table in both partitions becomes two groups,
+``<artist>/train`` and ``<artist>/test``, and a :class:`SharedArtistWarning` says how many there
+are. Any other split must keep artists apart.
 
-The attribute ``genre`` is the first of the genres that the Free Music Archive lists for a track.
+The attribute ``genre`` is the first of the genres that the Free Music Archive lists for a track;
+the features ``tags`` are those of them that tell no instrument (see
+:mod:`benchmark.datasets.reading.fma`), and the attribute ``tags`` says whether they lead to a
+clip's classes or away from them.
 
 Errata, as stated in the README of github.com/cosmir/openmic-2018: the audio of ten source
 tracks was corrupted when the responses were collected (071826, 071827, 087435, 095253, 095259,
@@ -34,14 +38,17 @@ import warnings
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
+from benchmark.datasets.reading import fma, tags
 from benchmark.datasets.reading.archive import download, part_of, unpacked, verify
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.reading.files import open_text, read_json, read_text
 from benchmark.reading.npz import NpzReader
+from benchmark.scoring.metrics import positives
 
 ARCHIVE = "openmic-2018-v1.0.0.tgz"
 URL = f"https://zenodo.org/records/1432913/files/{ARCHIVE}"
@@ -121,7 +128,7 @@ class OpenMIC2018(DatasetPlugin):
         with _members(source) as folder:
             partition_of = _read_split(split, folder, source)
             _check_class_map(folder / CLASS_MAP)
-            artist_of, genre_of = _read_metadata(folder / METADATA)
+            artist_of, genres_of = _read_metadata(folder / METADATA)
             X, y_true, y_mask, keys = _read_features(folder / FEATURES)
         partition = _partition(keys, partition_of, split)
         groups = _groups(keys, artist_of)
@@ -139,9 +146,7 @@ class OpenMIC2018(DatasetPlugin):
             licence=self.licence,
             split=split,
             official=split in self.splits,
-            attributes={"genre": np.array([genre_of[key] for key in keys], str)}
-            if genre_of
-            else {},
+            **_told(genres_of, keys, y_true, y_mask, partition),
             audio_path=partial(_audio_path, source) if source.is_dir() else None,
         )
 
@@ -164,6 +169,23 @@ class OpenMIC2018(DatasetPlugin):
         else:
             download(URL, MD5, archive)
         return archive.parent
+
+
+def _told(
+    genres_of: dict[str, list[str]],
+    keys: list[str],
+    y_true: np.ndarray,
+    y_mask: np.ndarray,
+    partition: np.ndarray,
+) -> dict[str, Any]:
+    """Return what the tracks' genres are to a data set: attributes and features."""
+    if not genres_of:
+        return {}
+    genres = [genres_of[key] for key in keys]
+    known, y_positive = fma.features(genres), positives(y_true, y_mask)
+    first = np.array([titles[0] if titles else "" for titles in genres], str)
+    told = tags.expected(known[:, 0] > 0, y_positive, y_mask, partition == "train")
+    return {"attributes": {"genre": first, "tags": told}, "further_features": {"tags": known}}
 
 
 def _locate(root: Path | None) -> Path:
@@ -239,13 +261,13 @@ def _check_class_map(path: Path) -> None:
         raise DataError(f"{path} does not give the 20 classes of OpenMIC-2018 in their order")
 
 
-def _read_metadata(path: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Return each key's artist, those of a known duplicate pair as one, and its first genre.
+def _read_metadata(path: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return each key's artist, those of a known duplicate pair as one, and its genres.
 
     No genres where the file has no column ``track_genres``.
     """
     artist_of: dict[str, str] = {}
-    genre_of: dict[str, str] = {}
+    genres_of: dict[str, list[str]] = {}
     # Free text in the metadata may pass the csv module's limit of 128 KiB a field.
     limit = csv.field_size_limit(1 << 24)
     try:
@@ -260,7 +282,7 @@ def _read_metadata(path: Path) -> tuple[dict[str, str], dict[str, str]]:
                 missing = artist.lower() in ("", "nan")
                 artist_of[key] = f"track-{key.split('_')[0]}" if missing else artist
                 if "track_genres" in rows.fieldnames:
-                    genre_of[key] = _first_genre(row["track_genres"] or "")
+                    genres_of[key] = fma.titles(row["track_genres"] or "")
                 if len(artist_of) > MAX_CLIPS:
                     raise DataError(f"{path} names more than {MAX_CLIPS:,} clips; {_AGAIN}")
     except csv.Error as error:
@@ -272,13 +294,7 @@ def _read_metadata(path: Path) -> tuple[dict[str, str], dict[str, str]]:
             merged = artist_of[other]
             for key, artist in artist_of.items():
                 artist_of[key] = artist_of[kept] if artist == merged else artist
-    return artist_of, genre_of
-
-
-def _first_genre(listed: str) -> str:
-    """Return the title of the first genre of FMA's list, a Python literal; empty without one."""
-    first = re.search(r"""'genre_title': (?:'([^']*)'|"([^"]*)")""", listed)
-    return (first[1] or first[2] or "").strip() if first else ""
+    return artist_of, genres_of
 
 
 def _read_features(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:

@@ -171,7 +171,7 @@ def _described(record: Record) -> dict[str, tuple[str | None, ...]]:
 
 def _is_candidate(source: Runs, record: Record, wanted: dict[str, str]) -> bool:
     default = record.spec.protocol_id == PROTOCOLS["default"].id
-    if not (record.finished and default and record.spec.fraction == 1 and source.has_model(record)):
+    if not (record.finished and default and record.spec.whole and source.has_model(record)):
         return False
     features = features_of(record.spec)
     if not (are_heard(features) and getattr(source, "complete", True)):

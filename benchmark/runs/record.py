@@ -10,10 +10,12 @@ from benchmark.errors import StoreError
 from benchmark.reading.kinds import in_words, is_kind
 from benchmark.runs.files import is_inside
 
-FORMAT = 5
+FORMAT = 6
 #: Fields by the first format that holds them, those of the spec with its name before theirs;
 #: what is not named was there in format 3, the oldest that is read.
-ADDED = {"labels": 4, "spec.features": 5, "spec.features_sha256": 5, "spec.order": 5}
+ADDED = {
+    "labels": 4, "spec.features": 5, "spec.features_sha256": 5, "spec.order": 5, "spec.positives": 6
+}  # fmt: skip
 OLDEST = 3
 
 #: What some mappings of a record hold, where they hold it.
@@ -69,13 +71,16 @@ class RunSpec:
         Fitted once more, on all training clips, for as many epochs or rounds as the run
         without it stands at.
     order : int
-        Which random order the groups of the fit part were taken in, where `fraction` is below 1.
+        Which random order the groups of the fit part were taken in, where it is not :attr:`whole`.
     features : str or None
         What tables call the features: the front end that they come from, the file that they were
         read from with the beginning of its hash, or several of these joined by ``+``. None in
         records of format 4 and before: those that the data set is loaded with.
     features_sha256 : str or None
         Of their content; None where `features` is.
+    positives : int or None
+        Groups of the fit part in which each class is known to be heard: its other positives count
+        as not observed. None: all.
     """
 
     dataset: str
@@ -96,6 +101,7 @@ class RunSpec:
     order: int = 0
     features: str | None = None
     features_sha256: str | None = None
+    positives: int | None = None
 
     def _asked(self) -> dict[str, Any]:
         asked = asdict(self)
@@ -106,7 +112,14 @@ class RunSpec:
             del asked["features"], asked["features_sha256"]
             if not self.order:
                 del asked["order"]
+        if self.positives is None:  # an id from before there was such a limit
+            del asked["positives"]
         return asked
+
+    @property
+    def whole(self) -> bool:
+        """Whether it learns from all clips of the fit part, with all their labels."""
+        return self.fraction == 1 and self.positives is None
 
     @property
     def spec_id(self) -> str:
@@ -125,11 +138,12 @@ class RunSpec:
 
     @property
     def label(self) -> str:
-        """The setting and how it was trained, as in ``cnn tuned`` or ``cnn:published 10 %``."""
+        """The setting and how it was trained: ``cnn tuned``, ``cnn 10 %``, ``cnn 5 positives``."""
         words = [self.setting]
         words += ["tuned"] if self.study else []
         words += ["refit"] if self.refit else []
         words += [f"{100 * self.fraction:g} %"] if self.fraction != 1 else []
+        words += [f"{self.positives} positives"] if self.positives is not None else []
         return " ".join(words)
 
 

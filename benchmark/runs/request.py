@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.contracts.dataset import Dataset
+from benchmark.contracts.dataset import Dataset, Part
 from benchmark.contracts.model import Model
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import (
@@ -46,8 +46,9 @@ class RunRequest:
 
     `data` and `model` are names, or a data set and a class that are already there.
     `fraction` is the share of the fit part's groups that is trained on, in (0, 1]; the
-    other parts, and the fit part that is scored, stay whole; `order` says in which random order
-    groups are taken. `protocol` is one of
+    other parts, and the fit part that is scored, stay whole. `positives` is the number of groups
+    in which each class is known to be heard (see :func:`few_positives`); `order` says in which
+    random order groups are taken. `protocol` is one of
     :data:`benchmark.protocol.PROTOCOLS`. `chosen` says which study `params` come from, and
     `refit` asks for a last fit on all training clips.
     """
@@ -62,6 +63,12 @@ class RunRequest:
     chosen: "Chosen | None" = None
     refit: bool = False
     order: int = 0
+    positives: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it learns from all clips of the fit part, with all their labels."""
+        return self.fraction == 1 and self.positives is None
 
 
 @dataclass(frozen=True)
@@ -204,12 +211,53 @@ def training_rows(division: Division, fraction: float, order: int = 0) -> np.nda
     rows = division.rows["fit"]
     if fraction == 1:
         return rows
+    group_of, shuffled = _shuffled(division, rows, order)
+    taken = shuffled[: max(1, round(fraction * len(shuffled)))]
+    return rows[np.isin(group_of, taken)]
+
+
+def _shuffled(division: Division, rows: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return each row's group as a number, and these numbers in a random order."""
     groups, group_of = np.unique(division.dataset.groups[rows], return_inverse=True)
     purpose = ("learning curve", order) if order else ("learning curve",)
     seed = derive_seed(division.protocol.seed, *purpose)
-    shuffled = np.random.default_rng(seed).permutation(len(groups))
-    taken = shuffled[: max(1, round(fraction * len(groups)))]
-    return rows[np.isin(group_of, taken)]
+    return group_of, np.random.default_rng(seed).permutation(len(groups))
+
+
+def few_positives(
+    division: Division, rows: np.ndarray, part: Part, positives: int, order: int
+) -> Part:
+    """Return clips as if each class had been heard in a few groups alone.
+
+    Of each class those groups count that come first in a random order, the same for all models
+    and classes: the ten contain the five. Its other positives count as not observed; negatives
+    stay as they are.
+
+    Parameters
+    ----------
+    division : Division
+    rows : ndarray of int
+        Of the data set.
+    part : Part
+        The clips at these rows.
+    positives : int
+        Groups of each class.
+    order : int
+        Number of the random order.
+
+    Raises
+    ------
+    ProtocolError
+        For less than one.
+    """
+    if positives < 1:
+        raise ProtocolError(f"each class needs one positive or more, got {positives}")
+    group_of, shuffled = _shuffled(division, rows, order)
+    place, y_mask = np.argsort(shuffled)[group_of], part.y_mask.copy()
+    for c, positive in enumerate(part.y_positive.T):
+        first = np.unique(place[positive])[:positives]
+        y_mask[positive & ~np.isin(place, first), c] = False
+    return replace(part, y_true=np.where(y_mask, part.y_true, np.float32(0)), y_mask=y_mask)
 
 
 def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunSpec, str]:
@@ -233,9 +281,10 @@ def specify(request: RunRequest, division: Division, threads: int) -> tuple[RunS
         study=request.chosen and request.chosen.study,
         trial=request.chosen and request.chosen.trial,
         refit=request.refit,
-        order=request.order if request.fraction < 1 else 0,
+        order=0 if request.whole else request.order,
         features=data.features,
         features_sha256=data.features_sha256,
+        positives=request.positives,
     )
     versions = environment.library_versions(model.libraries)
     return spec, run_id(spec, versions, threads)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.contracts.dataset import Part
 from benchmark.contracts.model import History, Model, Report
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import PluginError, PolytimbreError, StoreError
@@ -18,7 +19,14 @@ from benchmark.protocol import PARTS, Division
 from benchmark.runs import environment
 from benchmark.runs.reading import SCORES
 from benchmark.runs.record import Record
-from benchmark.runs.request import RunRequest, divide_for, make_model, specify, training_rows
+from benchmark.runs.request import (
+    RunRequest,
+    divide_for,
+    few_positives,
+    make_model,
+    specify,
+    training_rows,
+)
 from benchmark.runs.store import FULL, Store, now
 from benchmark.workers.threads import threads
 
@@ -111,8 +119,11 @@ def _compute(
     model = make_model(request)
     rows = training_rows(division, request.fraction, request.order)
     record.clips["trained"] = len(rows)
+    train = division.train_on(rows, model.uses_auxiliary)
+    if request.positives is not None:
+        train = few_positives(division, rows, train, request.positives, request.order)
     with _noting_failure(record):
-        history, seconds = _fit(model, division, rows, record.spec.seed, report)
+        history, seconds = _fit(model, division, train, record.spec.seed, report)
         scores, timed = _predict(model, division, PARTS)
         record.history = history.as_dict()
         record.seconds = seconds | timed
@@ -138,17 +149,17 @@ def _compute_refit(
     rows = division.training_rows()
     record.base, record.history = base.run_id, base.history
     record.clips["trained"] = len(rows)
+    train = division.train_on(rows, model.uses_auxiliary)
     with _noting_failure(record):
-        _, seconds = _fit(model, division, rows, record.spec.seed, None)
+        _, seconds = _fit(model, division, train, record.spec.seed, None)
         scores, timed = _predict(model, division, ("test",))
         record.seconds = seconds | timed
         _write(record, store, folder, {**store.scores(base), **scores}, model)
 
 
 def _fit(
-    model: Model, division: Division, rows: np.ndarray, seed: int, report: Report | None
+    model: Model, division: Division, train: Part, seed: int, report: Report | None
 ) -> tuple[History, dict[str, float]]:
-    train = division.train_on(rows, model.uses_auxiliary)
     stop = division.protocol.view(division.part("stop"))
     started = time.process_time()
     history = model.fit(train, stop, seed=derive_seed(seed, "model"), report=report)

@@ -106,7 +106,7 @@ def drawn_networks(sets: dict[str, PublishedSet]) -> list[architectures.Architec
     networks: dict[str, architectures.Architecture] = {}
     for one in sets.values():
         for spec in (one.get(run).spec for run in one.runs):
-            if _can_be_drawn(spec.model) and spec.fraction == 1 and not spec.refit:
+            if _can_be_drawn(spec.model) and spec.whole and not spec.refit:
                 label = f"{spec.label} on {spec.dataset}" if spec.study else spec.label
                 drawn = architectures.Architecture(label, spec.model, spec.preset, spec.params)
                 networks.setdefault(label, drawn)

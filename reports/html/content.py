@@ -191,8 +191,9 @@ def provenance(one: PublishedSet, tables_: Results) -> dict[str, Any] | None:
     if "runs" in tables_:
         measured = {row["run"]: row for row in tables_["runs"].frame.to_dict("records")}
     features = sorted({r.spec.features for r in runs if r.spec.features})  # of what says it
-    whole = [record for record in runs if record.spec.fraction == 1]
-    parts = [record for record in runs if record.spec.fraction != 1]
+    whole = [record for record in runs if record.spec.whole]
+    shares = [record for record in runs if record.spec.fraction != 1]
+    few = [record for record in runs if record.spec.positives is not None]
     return {
         "facts": {
             "data set": f"{spec.dataset}, split {spec.split}" + _unless(spec.official),
@@ -207,7 +208,8 @@ def provenance(one: PublishedSet, tables_: Results) -> dict[str, Any] | None:
             {"title": title, "models": _by_model(records, measured)}
             for title, records in (
                 ("Runs that are compared", whole),
-                ("Runs of the learning curve", parts),
+                ("Runs of the learning curve", shares),
+                ("Runs with few positives a class", few),
                 ("Runs trained as published, for the protocol audit", audit),
             )
             if records
@@ -263,7 +265,8 @@ def _run(record: Record, measured: dict[str, Any]) -> dict[str, Any]:
 def command(record: Record) -> str:
     """Return the command that makes runs like this one."""
     spec = record.spec
-    name = "learning-curve" if spec.fraction != 1 else "run"
+    few = "run" if spec.positives is None else "transfer"
+    name = "learning-curve" if spec.fraction != 1 else few
     said = f"polytimbre {name} --dataset {spec.dataset} --model {spec.setting}"
     if features_of(spec) != own_features(spec.dataset):
         said += f" --features {features_of(spec)}"

@@ -141,6 +141,24 @@ for runs in compared.values():
     display(runs.plot("slices"))
 
 # %% [markdown]
+# ## New instruments, and side information
+#
+# How many positives a class takes, of a network that knows other classes and of one that knows
+# none; and what the genre adds to what is heard, also where it is unusual for a clip's
+# instruments. Shown where such runs are published.
+
+# %%
+for runs in compared.values():
+    for table in ("transfer", "side_information"):
+        if table not in runs.tables:
+            continue
+        shown = runs.tables[table]
+        frame = shown.frame[~shown.frame.get("on", shown.frame["model"]).str.startswith("class: ")]
+        display(pt.ShownTable(shown.title, frame, shown.notes))
+    if "transfer" in runs.tables:
+        display(runs.plot("transfer"))
+
+# %% [markdown]
 # ## Ranks over classes
 #
 # The conventional picture, Friedman's test with Nemenyi's critical difference, treats classes

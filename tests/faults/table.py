@@ -2,6 +2,7 @@
 
 import data
 import disks
+import folders
 import options
 import plugins
 import published
@@ -45,5 +46,6 @@ CAUSES = {
 }
 
 ROWS = [
-    *options.ROWS, *stores.ROWS, *published.ROWS, *disks.ROWS, *data.ROWS, *plugins.ROWS,
+    *options.ROWS, *stores.ROWS, *published.ROWS, *disks.ROWS, *data.ROWS, *folders.ROWS,
+    *plugins.ROWS,
 ]  # fmt: skip

@@ -3,7 +3,8 @@
 Source: Gemmeke et al., ICASSP 2017; features and labels by Google, CC BY 4.0. Train is the
 balanced training segment, test the evaluation segment. A class that is not listed for a clip
 counts as absent, as usual in evaluations on AudioSet, so every label is observed. All ten-frame
-clips of the balanced training segment, with all of AudioSet's labels, are auxiliary clips.
+clips of the balanced training segment, with all of AudioSet's labels, are auxiliary clips, unless
+a data set names other classes of its own for them.
 
 The data root holds ``class_labels_indices.csv`` and either ``bal_train_vggish.npz`` and
 ``eval_vggish.npz`` or the folders ``bal_train`` and ``eval`` with the official ``.tfrecord``
@@ -102,6 +103,9 @@ class AudioSetPlugin(DatasetPlugin):
 
     #: Each class by the AudioSet display names it stands for.
     class_labels: ClassVar[Mapping[str, Sequence[str]]]
+    #: Classes of the auxiliary clips, which then are music that holds none of `class_labels`;
+    #: None: all labels of AudioSet, on all clips.
+    auxiliary_labels: ClassVar[Mapping[str, Sequence[str]] | None] = None
     #: The front end that computes these features from audio.
     features = "vggish"
     offers_auxiliary = True
@@ -129,7 +133,8 @@ class AudioSetPlugin(DatasetPlugin):
             :mod:`benchmark.datasets.reading.genres`), and ``instruments``, how many of the classes
             are labelled; a clip where none is has no such number, since other instruments sound
             there that AudioSet did not label. The features ``tags`` are what else AudioSet says
-            of the music (see :mod:`benchmark.datasets.reading.tags`).
+            of the music, and the attribute ``tags`` whether that leads to a clip's classes or away
+            from them (see :mod:`benchmark.datasets.reading.tags`).
 
         Raises
         ------
@@ -146,6 +151,9 @@ class AudioSetPlugin(DatasetPlugin):
         parts = {name: _select(clips, table, self.class_labels) for name, clips in segments.items()}
         clips = Clips(*(np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True)))
         y_true = class_targets(clips.labels, table, self.class_labels)
+        partition = np.repeat(list(parts), [len(part.X) for part in parts.values()])
+        known = tags.features(clips.labels, table)
+        told = tags.expected(known[:, 0] > 0, y_true, np.ones_like(y_true), partition == "train")
         return Dataset(
             name=self.name,
             X=clips.X,
@@ -153,8 +161,8 @@ class AudioSetPlugin(DatasetPlugin):
             y_mask=np.ones_like(y_true),
             keys=clips.keys,
             groups=clips.video,
-            partition=np.repeat(list(parts), [len(part.X) for part in parts.values()]),
-            auxiliary=_auxiliary(segments["train"], table),
+            partition=partition,
+            auxiliary=self._auxiliary(segments["train"], table),
             citation=self.citation,
             licence=self.licence,
             features=self.features,
@@ -163,8 +171,26 @@ class AudioSetPlugin(DatasetPlugin):
                 name: genres.values(clips.labels, table, kinds)
                 for name, kinds in genres.ATTRIBUTES.items()
             }
-            | {"instruments": genres.numbers(y_true)},
-            further_features={"tags": tags.features(clips.labels, table)},
+            | {"instruments": genres.numbers(y_true), "tags": told},
+            further_features={"tags": known},
+        )
+
+    def _auxiliary(self, clips: Clips, table: LabelTable) -> Auxiliary:
+        """Return ten-frame clips of the training segment with labels of the auxiliary classes."""
+        if self.auxiliary_labels is None:
+            clips = _whole(clips, np.ones(len(clips.X), bool))
+            held, classes = clips.labels, table.mids
+        else:
+            new = class_targets(clips.labels, table, self.class_labels).any(axis=1)
+            clips = _select(clips.take(np.flatnonzero(~new)), table, self.auxiliary_labels)
+            held = class_targets(clips.labels, table, self.auxiliary_labels)
+            classes = tuple(self.auxiliary_labels)
+        return Auxiliary(
+            held.astype(np.float32),
+            np.ones_like(held),
+            classes=classes,
+            X=clips.X,
+            groups=clips.video,
         )
 
 
@@ -237,18 +263,6 @@ def _select(clips: Clips, table: LabelTable, class_labels: Mapping[str, Sequence
     """Keep ten-frame clips of music or of a class, sorted by key."""
     music = clips.labels[:, table.columns(MUSIC)[0]]
     return _whole(clips, music | class_targets(clips.labels, table, class_labels).any(axis=1))
-
-
-def _auxiliary(clips: Clips, table: LabelTable) -> Auxiliary:
-    """Return the ten-frame clips of a segment with all of AudioSet's labels."""
-    clips = _whole(clips, np.ones(len(clips.X), bool))
-    return Auxiliary(
-        clips.labels.astype(np.float32),
-        np.ones_like(clips.labels),
-        classes=table.mids,
-        X=clips.X,
-        groups=clips.video,
-    )
 
 
 def _whole(clips: Clips, wanted: np.ndarray) -> Clips:

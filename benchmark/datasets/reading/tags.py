@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 
+#: Weight, in clips, of a class's share of all clips in its share of the clips of one tag.
+PRIOR_CLIPS = 10
+
 #: Labels that are left in, by AudioSet's display names.
 TAGS = (
     "Rock music", "Rock and roll", "Psychedelic rock", "Soul music", "Middle Eastern music", "Jazz",
@@ -41,3 +44,34 @@ def features(labels: np.ndarray, table: Any) -> np.ndarray:
     ndarray, shape (n_clips, 1, 29), uint8
     """
     return np.where(labels[:, None, table.columns(*TAGS)], np.uint8(255), np.uint8(0))
+
+
+def expected(
+    tags: np.ndarray, y_positive: np.ndarray, y_mask: np.ndarray, train: np.ndarray
+) -> np.ndarray:
+    """Say whether a clip's tags lead to its classes or away from them.
+
+    A class is expected of a tag by the logarithm of its share among the training clips with that
+    tag over its share among all of them; of few clips the share is drawn to that of all. A clip's
+    tags are ``"usual"`` where that is not below 0, on average over its tags and classes, else
+    ``"unusual"``: its classes are rarer with such tags.
+
+    Parameters
+    ----------
+    tags : ndarray of bool, shape (n_clips, n_tags)
+    y_positive, y_mask : ndarray of bool, shape (n_clips, n_classes)
+    train : ndarray of bool, shape (n_clips,)
+        The clips that shares are taken of.
+
+    Returns
+    -------
+    ndarray of str, shape (n_clips,)
+        Empty for a clip without a tag, or without a class that is known to be heard.
+    """
+    seen, positive, known = (one[train].astype(float) for one in (tags, y_positive, y_mask))
+    share = (positive.sum(axis=0) + 0.5) / (known.sum(axis=0) + 1)
+    given = (seen.T @ positive + PRIOR_CLIPS * share) / (seen.T @ known + PRIOR_CLIPS)
+    lift = np.log(given / share)
+    weight = np.einsum("it,ic->i", tags, y_positive, dtype=float)
+    mean = np.einsum("it,tc,ic->i", tags, lift, y_positive) / np.maximum(weight, 1)
+    return np.where(weight == 0, "", np.where(mean < 0, "unusual", "usual"))
