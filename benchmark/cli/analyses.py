@@ -198,9 +198,9 @@ def transfer(
     resamples: ResamplesOption = 2000,
     fmt: FormatOption = "table",
 ) -> None:
-    """Train with 5, 10, 20, 40 and all positives a class; say whether knowing others helps.
+    """Train on few positives a class; see what pretraining gains.
 
-    By default a network that has learnt the data set's auxiliary classes, the same from nothing,
+    With 5, 10, 20, 40 and all positives a class. By default a network that has learnt the data set's auxiliary classes, the same from nothing,
     and logistic regression. Each seed takes the positives in another random order.
     """
     from benchmark.analysis.learning_curve import in_orders
