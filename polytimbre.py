@@ -1,11 +1,11 @@
 """polytimbre from Python: load data, run models, compare them, look at what is published.
 
 >>> import polytimbre as pt
->>> data = pt.load("rendered")
+>>> data = pt.load("rendered-full")
 >>> run = pt.run("logistic_regression", data)
 >>> print(f"{run.metrics['mAP']:.2f}")
 0.62
->>> pt.compare(run, pt.published("rendered")).plot()  # doctest: +SKIP
+>>> pt.compare(run, pt.published("rendered-full")).plot()  # doctest: +SKIP
 
 A model, a data set, a script or a notebook needs nothing but what this module names. A name is
 imported when it is first used, so that ``import polytimbre`` itself takes no time.

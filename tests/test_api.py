@@ -29,10 +29,10 @@ import json
 import numpy as np
 
 names = pt.models(), pt.datasets()
-data = pt.load("rendered")
+data = pt.load("rendered-full")
 run = pt.run("logistic_regression", data, seed=0, pooling="mean")
 metrics, scores, history = run.metrics["mAP"], run.scores["test"], run.history
-runs = pt.published("rendered")
+runs = pt.published("rendered-full")
 result = pt.compare(run, [one for one in runs if one.label in ("cnn", "constant")])
 frames = result.frame, result.pairs, result.per_class
 figure = result.plot()
@@ -346,7 +346,7 @@ def test_scores_of_ones_own_are_compared(runs):
             pt.compare(runs, extra=wrong)
 
 
-def test_what_can_not_be_compared_is_refused(runs, data, small):
+def test_what_can_not_be_compared_is_refused(runs, data, small, tmp_path):
     other = pt.run("constant", data)
     with pytest.raises(pt.ProtocolError, match="their dataset differs"):
         pt.compare(other, *runs)
@@ -357,7 +357,12 @@ def test_what_can_not_be_compared_is_refused(runs, data, small):
         pt.compare(other, published)
     with pytest.raises(pt.ProtocolError):
         pt.compare()
-    assert pt.compare(published, pt.published("rendered")).frame["model"].tolist()[0] != "constant"
+    with pytest.raises(pt.ProtocolError, match="their fingerprint differs"):
+        pt.compare(pt.run("constant", pt.load("rendered")), pt.published("rendered"))
+    for protocol in ("default", "published"):
+        pt.run("logistic_regression", data, protocol=protocol, store=tmp_path)
+    compared = pt.compare(published, pt.store(tmp_path)).frame["model"].tolist()
+    assert sorted(compared) == ["constant", "logistic_regression"]
 
 
 def test_what_is_published_is_read(tmp_path):

@@ -276,7 +276,7 @@ def test_names_of_features_are_taken_apart(tmp_path, monkeypatch):
 def test_data_on_other_features_from_python():
     import polytimbre as pt
 
-    data = pt.load("rendered", features="logmel")
+    data = pt.load("rendered-full", features="logmel")
     assert data.features == "logmel" and data.origin is None
     louder = data.with_features("level", data.X[:, :, :1])
     assert louder.fingerprint == data.fingerprint
@@ -284,9 +284,8 @@ def test_data_on_other_features_from_python():
     assert louder.features_sha256 != data.features_sha256
     run = pt.run("constant", louder)
     assert run.record.spec.features == "level"
-    # what was published before there was a choice is on the data set's own features
-    published = [one for one in pt.published("rendered") if one.label == "constant"]
+    published = [one for one in pt.published("rendered-full") if one.label == "constant"]
     names = pt.compare(run, published).frame["model"].tolist()
-    assert sorted(names) == ["constant on level", "constant on logmel"]
-    with pytest.raises(UnknownNameError, match="features of data set rendered"):
+    assert sorted(names) == ["constant on level", "constant on logmel", "constant on musicnn"]
+    with pytest.raises(UnknownNameError, match="features of data set rendered-full"):
         pt.load("rendered", features="mell")

@@ -200,8 +200,9 @@ def transfer(
 ) -> None:
     """Train on few positives a class; see what pretraining gains.
 
-    With 5, 10, 20, 40 and all positives a class. By default a network that has learnt the data set's auxiliary classes, the same from nothing,
-    and logistic regression. Each seed takes the positives in another random order.
+    With 5, 10, 20, 40 and all positives a class. By default a network that has learnt the data
+    set's auxiliary classes, the same from nothing, and logistic regression. Each seed takes the
+    positives in another random order.
     """
     from benchmark.analysis.learning_curve import in_orders
     from benchmark.analysis.transfer import MODELS, POSITIVES
