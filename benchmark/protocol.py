@@ -95,7 +95,9 @@ class Division:
     def part(self, name: str) -> Part:
         """Return one of `PARTS`."""
         if name not in self.rows:
-            raise ProtocolError(f"the {name} part is sealed: nothing is chosen on it")
+            raise ProtocolError(
+                f"the {name} part may not be seen by what chooses: choose on the select part"
+            )
         return self.dataset.part(self.rows[name])
 
     def sealed(self) -> "Division":

@@ -63,6 +63,32 @@ def test_keras_may_be_imported_right_after_polytimbre():
     assert out.stdout.strip() == "jax"
 
 
+def documented(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the public functions and classes below a node, not those inside functions."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.ClassDef) and not child.name.startswith("_"):
+            yield child
+            if isinstance(child, ast.ClassDef):
+                yield from documented(child)
+
+
+def test_the_first_sentence_of_a_docstring_says_something_by_itself():
+    """It neither sends the reader elsewhere nor goes on from the name that it explains."""
+    vague = re.compile(r"(See|Of|As|Both|It|Its|They|Likewise|Ditto)\b")
+    said = [
+        (
+            f"{path.relative_to(ROOT)}:{one.lineno}",
+            (ast.get_docstring(one) or "").partition("\n\n")[0],
+        )
+        for folder in ("benchmark", "models", "reports")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if path.parent.name != "templates"
+        for one in documented(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert len(said) > 1000
+    assert [one for one in said if vague.match(one[1]) or len(one[1].split()) < 3] == []
+
+
 #: From the ground up. A file may import from its own floor and from those below.
 FLOORS = (
     "benchmark/errors",

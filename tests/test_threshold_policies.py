@@ -390,7 +390,7 @@ def test_rows_hold_differences_to_the_global_threshold():
     choices = found.choices[0]
     assert a["tuned"].in_sample == pytest.approx(np.mean([c.in_sample["tuned"] for c in choices]))
     assert np.isnan(a["global"].p)
-    with pytest.raises(ProtocolError, match="too few to hold 10 policies .* it takes 399"):
+    with pytest.raises(ProtocolError, match="too few to compare 10 policies .* it takes 399"):
         measured(*stored({"a": 1}), n_resamples=100)
 
 

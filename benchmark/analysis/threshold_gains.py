@@ -272,7 +272,7 @@ def _check_resamples(n_resamples: int) -> None:
     needed = resamples_needed(len(NAMES) - 1)
     if n_resamples < needed:
         raise ProtocolError(
-            f"{n_resamples} resamples are too few to hold {len(NAMES) - 1} policies against the "
+            f"{n_resamples} resamples are too few to compare {len(NAMES) - 1} policies with the "
             f"global threshold at level {LEVEL:g}: it takes {needed}. Ask for more resamples"
         )
 

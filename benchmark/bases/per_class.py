@@ -171,13 +171,13 @@ class BinaryRelevance(Model):
         self.load_estimators(folder)
 
     def save_estimators(self, folder: Path) -> None:
-        """Write `estimators_`, one file a class."""
+        """Write the fitted estimators, one file a class."""
         for c, estimator in enumerate(self.estimators_):
             if estimator is not None:
                 self.save_estimator(estimator, folder / f"class_{c:02d}{self.suffix}")
 
     def load_estimators(self, folder: Path) -> None:
-        """Read `estimators_`."""
+        """Read the fitted estimators into `estimators_`."""
         self.estimators_ = [None] * len(self.prior_)
         for path in folder.glob(f"class_*{self.suffix}"):
             number = int(path.name.removeprefix("class_").removesuffix(self.suffix))

@@ -347,8 +347,8 @@ def audit(
             names += ["mask_preselection"] if analysis.mask_audit.preselected is not None else []
         if not names:
             raise ProtocolError(
-                f"there is nothing to audit on data set {dataset!r}: partial labels, too, are "
-                "audited where all of OpenMIC-2018's classes are known, and of two models"
+                f"there is nothing to audit on data set {dataset!r}: that takes "
+                "OpenMIC-2018's classes, complete labels, and the runs of two models at least"
             )
         for name in names:
             _show(analysis, name, fmt)

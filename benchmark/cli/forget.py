@@ -54,9 +54,10 @@ def forget(
     if not chosen:
         print("there is no such run: nothing is removed")
         return
-    print_runs([record for record in chosen.values() if record], "table", str(runs.path))
     for damaged in (one for one, record in chosen.items() if record is None):
-        print(f"{damaged} can't be read")
+        print(f"{damaged}  can't be read")
+    if readable := [record for record in chosen.values() if record]:
+        print_runs(readable, "table", str(runs.path))
     if not yes and not _asked(f"Remove {len(chosen)} run(s) from {runs.path} for good?"):
         print("nothing is removed")
         return

@@ -90,7 +90,7 @@ def run(
         beside = chosen or read_runs(store)  # which says that there is no store
         model, choose = _tuned(data, model, study, studies.address_of(storage, beside))
     elif study or storage:
-        raise ProtocolError("--study and --storage say where --tuned finds parameters: add it")
+        raise ProtocolError("--study and --storage say where --tuned finds parameters: add --tuned")
     wanted = suite.requests(
         data, model, seeds_of(seed, seeds), parse_params(param), 1.0, protocol, choose, refit
     )
@@ -235,7 +235,7 @@ def check(
     name: Annotated[str, typer.Argument(help="Model, front end or data set; see `list`.")],
     data_root: RootOption = None,
 ) -> None:
-    """Hold a plugin against its contract, rule by rule."""
+    """Check that a plugin keeps its contract, rule by rule."""
     from benchmark.cli.features import features_verify
     from benchmark.plugins import checks, registry
 

@@ -134,6 +134,6 @@ class LogMel(FrontEnd):
     dtype: ClassVar[type] = np.uint8
 
     def extract(self, signal):
-        """See :func:`logmel`."""
+        """Compute the features of one clip; see :func:`logmel`."""
         self.check_signal(signal)
         return logmel(signal, self.sample_rate)

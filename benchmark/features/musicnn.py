@@ -70,7 +70,7 @@ class Musicnn(FrontEnd):
     )
 
     def extract(self, signal):
-        """See :meth:`benchmark.contracts.frontend.FrontEnd.extract`."""
+        """Compute the features of one clip; see :meth:`FrontEnd.extract`."""
         return quantise(self.layers(signal)[0])
 
     @single_threaded
@@ -99,7 +99,7 @@ class MusicnnTags(Musicnn):
     dtype: ClassVar[type] = np.float32
 
     def extract(self, signal):
-        """See :meth:`benchmark.contracts.frontend.FrontEnd.extract`."""
+        """Compute the features of one clip; see :meth:`FrontEnd.extract`."""
         return self.layers(signal)[1]
 
 
@@ -115,7 +115,7 @@ class MusicnnPooled(Musicnn):
     dtype: ClassVar[type] = np.float32
 
     def extract(self, signal):
-        """See :meth:`benchmark.contracts.frontend.FrontEnd.extract`."""
+        """Compute the features of one clip; see :meth:`FrontEnd.extract`."""
         return self.pooled(signal)
 
 

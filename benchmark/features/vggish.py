@@ -83,7 +83,7 @@ class VGGish(FrontEnd):
 
     @single_threaded
     def extract(self, signal):
-        """See :meth:`benchmark.contracts.frontend.FrontEnd.extract`."""
+        """Compute the features of one clip; see :meth:`FrontEnd.extract`."""
         _, pca = self._loaded
         return quantise(whiten(self.embed(signal), *pca), self.truncate)
 

@@ -176,7 +176,7 @@ class Recogniser:
         """
         if hop_seconds is not None and not LEAST_HOP <= hop_seconds < np.inf:
             raise ParameterError(
-                f"from window to window are at least {LEAST_HOP} seconds, not {hop_seconds:g}"
+                f"windows must begin at least {LEAST_HOP} s apart (--hop), not {hop_seconds:g} s"
             )
         windows = cut(
             blocks, sample_rate, self.front_ends, self.n_frames, hop_seconds, self.heard_frames

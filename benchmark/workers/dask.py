@@ -107,7 +107,7 @@ class Cluster(Executor):
         )
 
     def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
-        """See :meth:`Executor.run`; "started" says that a job was handed to the scheduler.
+        """Run jobs on the cluster; "started" says that one was handed to the scheduler.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class Cluster(Executor):
             flight.end()
 
     def stop(self, key: str) -> None:
-        """See :meth:`Executor.stop`; it takes effect a stage late, or more."""
+        """Ask a running job to stop; it takes effect a stage late, or more."""
         if self._flight is not None:
             with suppress(OSError, RuntimeError):  # a lost connection is `run`'s to tell
                 self._flight.stop(key)

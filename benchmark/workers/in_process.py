@@ -32,7 +32,7 @@ class InProcess(Executor):
         self._asked: set[str] = set()
 
     def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
-        """See :meth:`Executor.run`.
+        """Run jobs one after the other; see :meth:`Executor.run`.
 
         Raises
         ------
@@ -77,5 +77,5 @@ class InProcess(Executor):
         yield event
 
     def stop(self, key: str) -> None:
-        """See :meth:`Executor.stop`."""
+        """Ask the running job to stop; see :meth:`Executor.stop`."""
         self._asked.add(key)

@@ -104,7 +104,7 @@ class Processes(Executor):
         self._places: dict[Any, _Place] = {}
 
     def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
-        """See :meth:`Executor.run`."""
+        """Run each job in a fresh process; see :meth:`Executor.run`."""
         waiting: Iterator[Job] | None = iter(jobs)
         try:
             while waiting or self._places:
@@ -138,7 +138,7 @@ class Processes(Executor):
             yield from place.cut_off()
 
     def stop(self, key: str) -> None:
-        """See :meth:`Executor.stop`; it may take effect a stage late."""
+        """Ask a running job to stop; it may take effect a stage late."""
         for place in list(self._places.values()):
             if place.job.key == key:
                 with suppress(OSError):  # it has just ended

@@ -155,7 +155,8 @@ def _table(shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: l
     table.caption, table.caption_justify = escape("\n".join(notes)) or None, "left"
     for name in shown.columns:
         justify = "right" if numeric[name] else "left"
-        table.add_column(name, justify=justify, no_wrap=True)
+        whole = numeric[name] or not table.columns  # the first one names the row
+        table.add_column(name, justify=justify, no_wrap=whole, overflow="fold")
     for row in shown.itertuples(index=False):
         table.add_row(*map(escape, row))
     return table

@@ -219,7 +219,7 @@ def _read(root: Path, table: LabelTable) -> dict[str, Clips]:
 
 
 def read_label_table(path: Path) -> LabelTable:
-    """Read ``class_labels_indices.csv``.
+    """Read AudioSet's table of labels, ``class_labels_indices.csv``.
 
     Raises
     ------
