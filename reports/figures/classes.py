@@ -50,10 +50,12 @@ def _left_out(names: list[str]) -> str:
     return f" Left out, nothing to score: {style.listed(names)}." if names else ""
 
 
-def all_models(tables: Results) -> Drawing:
+def all_models(tables: Results) -> Drawing | None:
     """Draw one panel a class: average precision of every model."""
     result = tables["per_class"]
     frame = result.frame.dropna(subset=["AP"])
+    if not len(frame):
+        return None
     models = [m for m in tables["comparison"].frame["model"] if m in set(frame["model"])]
     names = list(dict.fromkeys(frame["class"]))
     height = 0.75 + 0.27 * len(models)

@@ -21,6 +21,7 @@ CALIBRATIONS = {"platt": "Platt", "isotonic": "isotonic"}
 
 #: Colours of a gain on held-out clips of select, and on test.
 GAINS = {"held-out gain": ("#0072B2", "D"), "test gain": ("#D55E00", "o")}
+ENDS = ("", " low", " high")
 
 
 def _policy(name: str) -> str:
@@ -32,7 +33,7 @@ def _policy(name: str) -> str:
 def thresholds(tables: Results) -> Drawing | None:
     """Draw what each policy gains over one global threshold, on held-out clips and on test."""
     result = tables["thresholds"]
-    frame = result.frame.dropna(subset=["test gain"])
+    frame = result.frame.dropna(subset=[f"{one}{end}" for one in GAINS for end in ENDS])
     if not len(frame):
         return None
     subject = result.facts["mean"] or frame["model"].iloc[0]
