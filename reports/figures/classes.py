@@ -135,6 +135,7 @@ def _largest(frame: pd.DataFrame, n: int = 5) -> str:
 
 def _heatmap(frame: pd.DataFrame, rows: str, columns: str, label: str) -> style.figure.Figure:
     table = frame.pivot(index="class", columns="with", values="share")
+    table = table.reindex(columns=table.index)
     names = [n for n in table.index if table.loc[n].notna().any() or table[n].notna().any()]
     values = table.loc[names, names].to_numpy(dtype=float)
     n = len(names)

@@ -36,7 +36,8 @@ def thresholds(tables: Results) -> Drawing | None:
     frame = result.frame.dropna(subset=[f"{one}{end}" for one in GAINS for end in ENDS])
     if not len(frame):
         return None
-    subject = result.facts["mean"] or frame["model"].iloc[0]
+    mean = result.facts["mean"]
+    subject = mean if (frame["model"] == mean).any() else frame["model"].iloc[0]
     front = frame[frame["model"] == subject]
     front = front.sort_values("test gain", ascending=False, kind="stable")
     single = frame[frame["model"] != subject]
