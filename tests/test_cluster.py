@@ -13,7 +13,8 @@ from pathlib import Path
 import jobs
 import numpy as np
 import pytest
-from conftest import ENTRY_POINTS, TINY
+from conftest import ENTRY_POINTS, TINY, Command
+from test_features import EXTRACT, SUNG_PLUGIN
 
 from benchmark.protocol import PARTS
 from benchmark.runs.store import Store
@@ -55,14 +56,22 @@ def address_in(log):
     return found and found.group(1)
 
 
+def sing(command):
+    """Install the data set of 60 clips of audio."""
+    command.add_plugin(*SUNG_PLUGIN)
+    (command.site / "sung").mkdir()
+    (command.site / "sung" / "gate").touch()
+
+
 @contextmanager
 def running_cluster(folder, n_workers, daemon="False"):
-    """Give the address of a scheduler whose workers have the tiny plugins and `jobs`."""
+    """Give the address of a scheduler whose workers have the tests' plugins and `jobs`."""
     (folder / "tiny_plugins.py").write_text(TINY)
     info = folder / "tiny_plugins-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny_plugins\nVersion: 0.1\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    sing(Command(folder, folder / "store"))
     own = ("--host", "127.0.0.1", "--no-dashboard")
     with ExitStack() as stack:
         variables = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
@@ -255,3 +264,16 @@ def test_a_scheduler_that_is_not_there_is_one_sentence(polytimbre):
     assert out.count("\n") == 1
     assert "missing port" in polytimbre(*command, "localhost", code=2)
     assert "not both" in polytimbre(*command, nobody, "--workers", 1, code=2)
+
+
+def test_features_that_workers_extract_are_the_same_bits(polytimbre, address, tmp_path):
+    sing(polytimbre)
+    found = []
+    for place, where in (("here", ("--workers", 0)), ("there", ("--scheduler", address))):
+        polytimbre.environment["POLYTIMBRE_CACHE"] = str(tmp_path / place)
+        found.append(Path(polytimbre(*EXTRACT, *where).split()[-1]))
+    with np.load(found[0]) as here, np.load(found[1]) as there:
+        assert np.array_equal(here["key"], there["key"]) and np.array_equal(here["X"], there["X"])
+    assert [path.is_relative_to(tmp_path / "there") for path in found] == [False, True]
+    rendered_here = (polytimbre.site / "sung" / "log").read_text().split()
+    assert len(rendered_here) == 60  # the workers rendered the others

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from conftest import Command, install
 
+import polytimbre as pt
 from benchmark.datasets.reading.embedded import write_features
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.features.logmel import LogMel
@@ -67,10 +68,13 @@ def tones(i):
 """
 
 
+SUNG_PLUGIN = "sung_plugin", SUNG, "polytimbre.datasets", "sung", "Sung"
+
+
 @pytest.fixture
 def sung(polytimbre: Command, tmp_path) -> Command:
     """The command with a data set of 60 clips of audio, and with a cache of its own."""
-    polytimbre.add_plugin("sung_plugin", SUNG, "polytimbre.datasets", "sung", "Sung")
+    polytimbre.add_plugin(*SUNG_PLUGIN)
     (polytimbre.site / "sung").mkdir()
     polytimbre.environment["POLYTIMBRE_CACHE"] = str(tmp_path / "cache")
     return polytimbre
@@ -216,6 +220,11 @@ def test_runs_on_other_features_stand_apart_in_a_comparison(embedded: Command):
     assert {row["model"] for row in rows} == {f"guess on {name}" for name in names}
     assert alone[0] == 0 and '"guess"' in alone[1] and "guess on" not in alone[1]
     assert unknown[0] == 2 and f"Did you mean 'clap.npz:{tail}'" in unknown[1]
+    stored = pt.store(embedded.store)
+    assert len(pt.compare(stored, resamples=39).frame) == 4
+    assert list(pt.compare(stored, features="clap.npz", resamples=39).frame["model"]) == ["guess"]
+    with pytest.raises(UnknownNameError, match=rf"Did you mean 'clap\.npz:{tail}'"):
+        pt.compare(stored, features="clapp.npz")
 
 
 def test_a_run_on_a_file_is_reproduced_with_the_file(embedded: Command):
@@ -274,8 +283,6 @@ def test_names_of_features_are_taken_apart(tmp_path, monkeypatch):
 
 
 def test_data_on_other_features_from_python():
-    import polytimbre as pt
-
     data = pt.load("rendered-full", features="logmel")
     assert data.features == "logmel" and data.origin is None
     louder = data.with_features("level", data.X[:, :, :1])

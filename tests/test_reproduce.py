@@ -299,19 +299,22 @@ def test_what_bears_on_bits(record):
 
 
 @pytest.mark.parametrize(
-    ("backend", "bearing", "difference", "reproduced", "sentence"),
+    ("model", "backend", "bearing", "difference", "reproduced", "sentence"),
     [
-        (None, "", 0.0, True, "reproduced to the last bit, on the same machine"),
-        (None, "", 1e-9, False, "not reproduced: on the same machine with the same code and"),
-        (None, "machine", 0.0, True, "reproduced to the last bit, though on another"),
-        (None, "machine", 9e-7, True, "reproduced within 1e-06 mAP, on another machine: mAP"),
-        (None, "machine", -2e-6, False, "more than the 1e-06 that models without a network may"),
-        ("jax", "packages", 0.009, True, "reproduced within 0.01 mAP, with other versions"),
-        ("jax", "machine", -0.011, False, "mAP differs by 0.011, more than the 0.01 that networks"),
+        ("xgboost", None, "", 0.0, True, "reproduced to the last bit, on the same machine"),
+        ("xgboost", None, "", 1e-9, False, "not reproduced: on the same machine with the same"),
+        ("xgboost", None, "machine", 0.0, True, "reproduced to the last bit, though on another"),
+        ("xgboost", None, "machine", 9e-7, True, "within 1e-06 mAP, on another machine: mAP"),
+        ("xgboost", None, "machine", -2e-6, False, "the 1e-06 that models of other kinds may"),
+        ("logistic_regression", None, "machine", 6e-6, True, "reproduced within 0.0001 mAP"),
+        ("logistic_regression", None, "machine", 2e-4, False, "that linear models may"),
+        ("cnn", "jax", "packages", 0.009, True, "reproduced within 0.01 mAP, with other versions"),
+        ("cnn", "jax", "machine", -0.011, False, "more than the 0.01 that networks"),
     ],
 )
-def test_the_verdict(record, backend, bearing, difference, reproduced, sentence):
-    recorded = replace(record, backend=backend)
+def test_the_verdict(record, model, backend, bearing, difference, reproduced, sentence):
+    spec = replace(record.spec, model=model)
+    recorded = replace(record, spec=spec, backend=backend)
     changed = [Circumstance("what", "a", "b", bearing)]
     scores = [ScoresOfPart("test", 100, int(difference != 0), int(difference != 0), 0.1)]
     metrics = [Difference("mAP", 0.5, 0.5 + difference), Difference("stop_mAP", 0.4, 0.9)]

@@ -138,8 +138,8 @@ def test_a_table_is_one_declaration(monkeypatch, tmp_path, source):
     assert "polytimbre table loudest --dataset DATASET" in polytimbre("table", "--format", "csv")
     derived = results.derive(analysis_of(source))
     assert derived["loudest"].facts["whole"] and derived["loudest"].facts["n_clips"] == 40
-    content = json.loads(results.write(derived))
-    stored = {name: Result.from_dict(one) for name, one in content.items()}
+    held = json.loads(results.write(derived))
+    stored = {name: Result.from_dict(one) for name, one in held.items()}
     assert results.different(derived, stored) == []
     (page,) = (one for one in content.further(stored, "small") if one["name"] == "loudest")
     assert page["title"] == "The highest score" and len(page["rows"]) == 3

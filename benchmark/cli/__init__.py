@@ -147,8 +147,10 @@ def main() -> None:
             raise
         # what is left to write would fail once more when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        place = error.filename or "the output"
-        print(f"error: {place} can't be used: {error.strerror or error}", file=sys.stderr)
+        told = f"{error.filename or 'the output'} can't be used"
+        if error.filename2:  # as of a copy onto a disk that is full
+            told = f"{error.filename2} can't be made of {error.filename}"
+        print(f"error: {told}: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)
     finally:
         sys.stdout, sys.stderr = streams

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as npy
 
 from benchmark.errors import DataError
 from benchmark.reading.files import open_binary
@@ -13,6 +14,9 @@ from benchmark.reading.npz import MAX_FILE_BYTES, NpzReader
 
 #: Of an array that is read: 20,000 clips of 100 frames with 1,024 features have as many.
 MAX_VALUES = 1 << 31
+#: Bytes of the largest ``.npy`` file of one clip: 100 frames of 25 layers with 1,024 features have
+#: 20 MB as float64.
+MAX_CLIP_BYTES = 1 << 26
 #: What a file may be called.
 SUFFIXES = (".npz", ".parquet")
 #: Bytes that an archive may hold unpacked, whatever it takes packed; beyond, `RATIO` times that.
@@ -150,14 +154,32 @@ def _read_npz(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
     return _sha256(path), keys, X
 
 
-def _load(path: Path) -> np.ndarray:
-    with open_binary(path, MAX_FILE_BYTES, "write it by numpy.save") as file:
+def _load(path: Path, expected: tuple[tuple[int, ...], np.dtype] | None = None) -> np.ndarray:
+    """Read one clip's array, whose size its header says and the file has.
+
+    `expected`, if given, is the only accepted shape and dtype.
+    """
+    with open_binary(path, MAX_CLIP_BYTES, "write it by numpy.save") as file:
         try:
-            return np.lib.format.read_array(file, allow_pickle=False)
+            version = npy.read_magic(file)
+            header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, _, dtype = header(file)
+            if dtype.hasobject:
+                raise ValueError("a pickle")
+            held = path.stat().st_size - file.tell()
+            if math.prod(shape) * dtype.itemsize != held:
+                raise ValueError(f"it holds {held} bytes, its header says another number")
+            if expected in (None, (shape, dtype)):
+                file.seek(0)
+                return npy.read_array(file, allow_pickle=False)
         except Exception as error:  # numpy raises many kinds
             objects = "it holds Python objects (a pickle), which are never loaded"
             reason = objects if "ickle" in str(error) else error or type(error).__name__
             raise DataError(f"{path} can't be read: {reason}. Write it by numpy.save") from error
+    raise DataError(
+        f"{path} has shape {shape} and type {dtype}, the first file has {expected[0]} and"
+        f" {expected[1]}: all clips' must be alike"
+    )
 
 
 def _check_claim(path: Path, claimed: int) -> None:
@@ -170,17 +192,17 @@ def _read_folder(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
     files = sorted(path.rglob("*.npy"))
     if not files:
         raise DataError(f"{path} holds no .npy file: one a clip is needed, named after its key")
-    digest, rows = hashlib.sha256(), []
-    for file in files:
-        row = _load(file)
-        if rows and (row.shape, row.dtype) != (rows[0].shape, rows[0].dtype):
-            raise DataError(
-                f"{file} has shape {row.shape} and type {row.dtype}, {files[0].name} has"
-                f" {rows[0].shape} and {rows[0].dtype}: all clips' must be alike"
-            )
+    first = _load(files[0])
+    if len(files) * first.size > MAX_VALUES:
+        raise DataError(
+            f"{path} holds {len(files):,} arrays of shape {first.shape}, together more than"
+            f" {MAX_VALUES:,} values"
+        )
+    digest, X = hashlib.sha256(), np.empty((len(files), *first.shape), first.dtype)
+    for row, file in enumerate(files):
+        X[row] = _load(file, (first.shape, first.dtype))
         digest.update(f"{file.stem} {_sha256(file)}\n".encode())
-        rows.append(row)
-    return digest.hexdigest(), np.array([file.stem for file in files]), np.stack(rows)
+    return digest.hexdigest(), np.array([file.stem for file in files]), X
 
 
 def _read_parquet(path: Path) -> tuple[str, np.ndarray, np.ndarray]:

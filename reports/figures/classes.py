@@ -50,10 +50,12 @@ def _left_out(names: list[str]) -> str:
     return f" Left out, nothing to score: {style.listed(names)}." if names else ""
 
 
-def all_models(tables: Results) -> Drawing:
+def all_models(tables: Results) -> Drawing | None:
     """Draw one panel a class: average precision of every model."""
     result = tables["per_class"]
     frame = result.frame.dropna(subset=["AP"])
+    if not len(frame):
+        return None
     models = [m for m in tables["comparison"].frame["model"] if m in set(frame["model"])]
     names = list(dict.fromkeys(frame["class"]))
     height = 0.75 + 0.27 * len(models)
@@ -133,6 +135,7 @@ def _largest(frame: pd.DataFrame) -> str:
 
 def _heatmap(frame: pd.DataFrame, rows: str, columns: str, label: str) -> style.figure.Figure:
     table = frame.pivot(index="class", columns="with", values="share")
+    table = table.reindex(columns=table.index)
     names = [n for n in table.index if table.loc[n].notna().any() or table[n].notna().any()]
     values = table.loc[names, names].to_numpy(dtype=float)
     n = len(names)

@@ -64,7 +64,8 @@ def critical_difference(tables: Results) -> Drawing:
     critical = result.facts["critical_difference"]
     frame = result.frame.sort_values("average rank", kind="stable", ignore_index=True)
     at = frame.set_index("model")["average rank"]
-    groups = [(at[list(one)].min(), at[list(one)].max()) for one in result.facts["groups"]]
+    members = [at[at.index.isin(one)] for one in result.facts["groups"]]
+    groups = [(one.min(), one.max()) for one in members if len(one)]
     n = len(frame)
     side = -(-n // 2)
     bottom = 0.55 + 0.3 * len(groups) + 0.5 * side

@@ -21,6 +21,7 @@ CALIBRATIONS = {"platt": "Platt", "isotonic": "isotonic"}
 
 #: Colours of a gain on held-out clips of select, and on test.
 GAINS = {"held-out gain": ("#0072B2", "D"), "test gain": ("#D55E00", "o")}
+ENDS = ("", " low", " high")
 
 
 def _policy(name: str) -> str:
@@ -32,10 +33,11 @@ def _policy(name: str) -> str:
 def thresholds(tables: Results) -> Drawing | None:
     """Draw what each policy gains over one global threshold, on held-out clips and on test."""
     result = tables["thresholds"]
-    frame = result.frame.dropna(subset=["test gain"])
+    frame = result.frame.dropna(subset=[f"{one}{end}" for one in GAINS for end in ENDS])
     if not len(frame):
         return None
-    subject = result.facts["mean"] or frame["model"].iloc[0]
+    mean = result.facts["mean"]
+    subject = mean if (frame["model"] == mean).any() else frame["model"].iloc[0]
     front = frame[frame["model"] == subject]
     front = front.sort_values("test gain", ascending=False, kind="stable")
     single = frame[frame["model"] != subject]

@@ -160,6 +160,9 @@ def gap_per_class(tables: Results) -> Drawing | None:
     by_model = {m: result.frame[result.frame["model"] == m].set_index("class") for m in models}
     first = by_model[models[0]].dropna(subset=["optimism", "shift"])
     names = list(first.sort_values("optimism", ascending=False, kind="stable").index)
+    names = [name for name in names if all(name in frame.index for frame in by_model.values())]
+    if not names:
+        return None
     drawn, axes = style.canvas(style.PAGE, 2.1 + 0.44 * len(names), 1, 2, sharey=True)
     shifts = np.linspace(-0.17, 0.17, len(models)) if len(models) > 1 else [0.0]
     for ax, step in zip(axes[0], ("optimism", "shift"), strict=True):

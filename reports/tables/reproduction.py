@@ -116,10 +116,9 @@ def verdict(outcome: Reproduction) -> str:
         close = f"reproduced within {outcome.tolerance:g} mAP, {where}"
         return f"{close}: {name} differs by {difference:.2g}"
     if not outcome.exact:
-        kind = "networks" if outcome.record.backend else "models without a network"
         return (
             f"not reproduced: {where}, {name} differs by {difference:.2g}, more than the "
-            f"{outcome.tolerance:g} that {kind} may"
+            f"{outcome.tolerance:g} that {outcome.kind} may"
         )
     return f"not reproduced: {where} every bit should be the same, but {_against(outcome)}"
 

@@ -207,7 +207,30 @@ def save(**arrays):
     return lambda place: np.savez(place.path / "some.npz", **{"key": NAMES, "X": X, **arrays})
 
 
+def in_folder(done: str, change, *says: str, **more) -> Row:
+    """A folder of an array a clip, the second of which was changed."""
+
+    def arrange(place: Place) -> None:
+        for name in "ab":
+            place.write(f"some/{name}.npy", array(X[0]))
+        change(place.path / "some" / "b.npy")
+
+    told = "some/b.npy", *says
+    return Row(10, f"embeddings in a folder: {done}", READ.replace("some.npz", "some"), told,
+               arrange, **more)  # fmt: skip
+
+
 EMBEDDINGS = [
+    in_folder("a file of 1 TB", huge, "that such a file can have"),
+    in_folder("10^12 values in a header", lambda path: path.write_bytes(
+        npy_header((10**12,), "<f4")), "holds 0 bytes, its header says another number"),
+    in_folder("a header that is cut", lambda path: path.write_bytes(path.read_bytes()[:40]),
+              "can't be read"),
+    in_folder("another shape", lambda path: np.save(path, X), "all clips' must be alike"),
+    in_folder("a pickle", lambda path: np.save(path, np.array([None])), "never loaded"),
+    in_folder("a FIFO", pipe, "it is a FIFO", kind=FAULT),
+    in_folder("a device", lambda path: link(path, "/dev/zero"), "it is a device", kind=FAULT),
+    in_folder("a folder", folder, "it is a folder", kind=FAULT),
     embeddings("a FIFO", lambda p: os.mkfifo(p.path / "some.npz"), "it is a FIFO", cause=16,
                kind=FAULT),
     embeddings("a device", lambda p: link(p.write("some.npz", "x"), "/dev/zero"),

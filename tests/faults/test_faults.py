@@ -12,8 +12,6 @@ from forked import Server
 from row import BAD, FAULT, Place, Row
 from table import CAUSES, ROWS
 
-pytestmark = pytest.mark.xdist_group("faults")  # one server, one store
-
 ROOT = Path(__file__).resolve().parents[2]
 #: Publishes the runs with some of the tables: all of them take half a minute.
 PUBLISH = """>>>
@@ -85,12 +83,14 @@ def place(first: Path, server: Server, tmp_path_factory: pytest.TempPathFactory)
     return Place(folder / "place", server)
 
 
-def marked(row: Row):
-    marks = [pytest.mark.slow] if row.slow else []
+def marked(number: int, row: Row):
+    """One of two groups of rows: each has a server and a store, wherever it runs."""
+    marks = [pytest.mark.xdist_group(f"faults {number % 2}")]
+    marks += [pytest.mark.slow] if row.slow else []
     return pytest.param(row, id=re.sub(r"\W+", "-", f"{row.cause} {row.done}"), marks=marks)
 
 
-@pytest.mark.parametrize("row", [*map(marked, ROWS)])
+@pytest.mark.parametrize("row", [marked(*one) for one in enumerate(ROWS)])
 def test_row(row: Row, place: Place, record_property) -> None:
     record_property("fault", [row.cause, row.kind, row.done, row.code])
     if row.arrange is not None:

@@ -5,7 +5,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from benchmark.features import musicnn
-from benchmark.features.logmel import LogMel
+from benchmark.features.logmel import LogMel, _band_levels
 from benchmark.features.pretrained import files
 from benchmark.plugins.frontend_checks import make_signal
 
@@ -23,6 +23,26 @@ def clip():
 
 def test_logmel(benchmark):
     benchmark(LogMel().extract, make_signal(240_000, 24_000))
+
+
+def test_logmel_of_librosa(benchmark):
+    """The same parameters, and the same levels."""
+    librosa = pytest.importorskip("librosa", reason="pip install librosa")
+    signal = make_signal(240_000, 24_000).astype(np.float64)
+    window = np.hanning(961)[:-1]
+    beyond = np.concatenate([signal, np.zeros(1024 - 480)])
+
+    def levels():
+        power = librosa.feature.melspectrogram(
+            y=beyond, sr=24_000, n_fft=1024, win_length=960, hop_length=480, center=False,
+            n_mels=64, fmin=50.0, fmax=12_000.0, htk=True, norm=None,
+        )  # fmt: skip
+        return librosa.power_to_db(power / (window.sum() / 2) ** 2, top_db=None).T
+
+    # librosa's window stands in the middle of what is transformed, ours at its beginning
+    found, shift = benchmark(levels), (1024 - 960) // 2
+    expected = _band_levels(np.concatenate([signal, np.zeros(shift)])[shift:], 24_000, 480)
+    np.testing.assert_allclose(found[: len(expected)], expected[: len(found)], atol=1e-4)
 
 
 def test_musicnn(benchmark, clip):

@@ -1,18 +1,25 @@
 """Compute a network with one thread: bits depend on how many there are."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any
 
 
 def single_threaded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that runs with one thread of the linear algebra library."""
+    """Let `function` use one thread of NumPy's linear algebra library, whatever it was told."""
 
     @wraps(function)
     def limited(*args: Any, **kwargs: Any) -> Any:
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1, "blas"):
+        with _libraries().limit(limits=1, user_api="blas"):
             return function(*args, **kwargs)
 
     return limited
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> Any:
+    """Find the libraries that are loaded: looking for them takes a millisecond, so once."""
+    import numpy  # noqa: F401  # whose library is the one that is limited
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
