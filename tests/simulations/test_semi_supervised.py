@@ -1,8 +1,8 @@
 """Write into models/README.md how often guessed labels are right, and what they gain.
 
-``pytest tests/simulations/test_semi_supervised.py -s -o addopts=`` takes some minutes. The labels that
-nobody observed in `rendered` are known from `rendered-full`; nothing is fitted on them, but for
-the rows that say so.
+``pytest tests/simulations/test_semi_supervised.py -s -o addopts=`` takes some minutes.
+The labels that nobody observed in `rendered` are known from `rendered-full`; nothing is fitted on
+them, but for the rows that say so.
 """
 
 import os
