@@ -91,7 +91,7 @@ def told(part, scores, groups):
     gain = found.estimate - found.estimate[0]
     ends = basic_interval(gain, found.values - found.values[:, :1])
     return [
-        (f"{mAP:.4f}", f"{by:+.4f}", f" ({low:+.4f} to {high:+.4f})" if by else "")
+        (f"{mAP:.4f}", *((f"{by:+.4f}", f" ({low:+.4f} to {high:+.4f})") if by else ("", "")))
         for mAP, by, low, high in zip(found.estimate, gain, *ends, strict=True)
     ]
 
@@ -107,7 +107,7 @@ def test_table_of_gains():
                 rows.values(), told(part, scores, select.groups), strict=True
             ):
                 row[column] = row[column] or mAP
-                row[column + 1] += f"; {gain}" if seed else gain + ends
+                row[column + 1] += f"; {gain}" if seed and gain else gain + ends
     columns = ("guess, weight", "mAP on select", "gain", "with all labels of select", "gain")
     write("semi-supervised", columns, rows.values(), MODELS)
 
