@@ -57,8 +57,8 @@ class Protocol:
         if self.missing == "masked":
             return part
         kept = part.y_mask[:, part.classes.index(FILTER_CLASS)]
-        y_true = np.where(part.y_mask, part.y_true, np.float32(1))[kept]
-        return replace(part, X=part.X[kept], y_true=y_true, y_mask=np.ones_like(y_true, bool))
+        y_true = np.where(part.y_mask, part.y_true, np.float32(1))
+        return replace(part, y_true=y_true, y_mask=np.ones_like(part.y_mask)).at(kept)
 
     @property
     def id(self) -> str:
@@ -211,11 +211,12 @@ def _check_filled(dataset: Dataset, rows: Mapping[str, np.ndarray], where: str) 
 
 
 def folds(labels: Any, n_folds: int = N_FOLDS, seed: int = 0) -> np.ndarray:
-    """Cut the select part into folds by group, stratified over observed labels.
+    """Cut clips into folds by group, stratified over observed labels.
 
     Parameters
     ----------
     labels : Labels
+        With `groups`.
     n_folds : int
         Fewer where there are fewer groups.
     seed : int
@@ -234,7 +235,7 @@ def folds(labels: Any, n_folds: int = N_FOLDS, seed: int = 0) -> np.ndarray:
     n_groups = len(np.unique(labels.groups))
     if n_groups < 2:
         raise ProtocolError(
-            f"cross-fitting takes at least 2 groups in the select part, it has {n_groups}. "
+            f"cross-fitting takes at least 2 groups of clips, there is only {n_groups}. "
             "Use a data set with more groups"
         )
     n_folds = min(n_folds, n_groups)

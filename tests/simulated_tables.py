@@ -1,21 +1,25 @@
-"""Where the tables of the simulations stand: in ``benchmark/README.md``, between marks."""
+"""Where the tables of the simulations stand: in a ``README.md``, between marks."""
 
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "benchmark" / "README.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "benchmark" / "README.md"
+MODELS = ROOT / "models" / "README.md"
 
 
-def write(name: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Put a table into the page, between ``<!-- simulated NAME -->`` and ``<!-- end -->``."""
+def write(
+    name: str, columns: Sequence[str], rows: Iterable[Sequence[str]], into: Path = PAGE
+) -> None:
+    """Put a table into a page, between ``<!-- simulated NAME -->`` and ``<!-- end -->``."""
     lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     print(f"\n{table}")
-    page = PAGE.read_text(encoding="utf-8")
+    page = into.read_text(encoding="utf-8")
     new, n = re.subn(_between(name), lambda m: f"{m[1]}\n{table}\n{m[3]}", page, flags=re.DOTALL)
-    assert n == 1, f"{PAGE} has no place for the table {name!r}"
-    PAGE.write_text(new, encoding="utf-8")
+    assert n == 1, f"{into} has no place for the table {name!r}"
+    into.write_text(new, encoding="utf-8")
 
 
 def read(name: str) -> list[dict[str, str]]:

@@ -21,7 +21,9 @@ from benchmark.plugins.identity import imported_libraries, source_hash
 
 ROOT = Path(__file__).parent.parent
 NETWORKS = {"attention", "cnn", "cnn_pretrained", "probe"}
-PER_CLASS = {"hist_gradient_boosting", "logistic_regression", "random_forest", "xgboost"}
+PER_CLASS = {
+    "hist_gradient_boosting", "logistic_regression", "random_forest", "semi_supervised", "xgboost",
+}  # fmt: skip
 ALL = NETWORKS | PER_CLASS | {"constant"}
 
 IDS = """

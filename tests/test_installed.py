@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODELS = {
     "attention", "cnn", "cnn_pretrained", "constant", "hist_gradient_boosting",
-    "logistic_regression", "probe", "random_forest", "xgboost",
+    "logistic_regression", "probe", "random_forest", "semi_supervised", "xgboost",
 }  # fmt: skip
 
 #: Prints where the packages come from, in a spawned process too.

@@ -160,7 +160,7 @@ def test_folds_keep_groups_whole_and_share_out_the_positives():
     assert not np.array_equal(fold, policies.folds(single, seed=1))
     few, _ = made(40, n_groups=3)
     assert len(set(policies.folds(few))) == 3
-    with pytest.raises(ProtocolError, match="at least 2 groups in the select part, it has 1"):
+    with pytest.raises(ProtocolError, match="at least 2 groups of clips, there is only 1"):
         policies.folds(made(40, n_groups=1)[0])
 
 

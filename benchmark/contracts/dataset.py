@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -59,13 +59,22 @@ class Part(Labels):
     ----------
     X : ndarray, shape (n_clips, n_frames, n_features), uint8 or float32
         Frame-wise features.
+    groups : ndarray of str, shape (n_clips,)
+        Artist, work or video. A model that holds clips out of its own training needs them: clips
+        of one group belong on one side.
     auxiliary : Auxiliary or None
         Beside the clips to train on: further clips with classes of their own. Only a model with
         ``uses_auxiliary = True`` gets them, and only from a data set that has some.
     """
 
     X: np.ndarray = field(kw_only=True)
+    groups: np.ndarray = field(kw_only=True)
     auxiliary: "Auxiliary | None" = field(default=None, kw_only=True)
+
+    def at(self, rows: np.ndarray) -> Self:
+        """Return the clips at `rows` (int or bool indices)."""
+        names = ("X", "y_true", "y_mask", "groups")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +94,9 @@ class Auxiliary(Part):
         clip that the model is not trained on.
     """
 
-    groups: np.ndarray = field(kw_only=True)
-
     def without(self, groups: np.ndarray) -> "Auxiliary":
         """Return the clips of other groups than these."""
-        rows = ~np.isin(self.groups, groups)
-        arrays = {name: getattr(self, name)[rows] for name in ("X", "y_true", "y_mask", "groups")}
-        return Auxiliary(**arrays, classes=self.classes)
+        return self.at(~np.isin(self.groups, groups))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -309,7 +314,13 @@ class Dataset:
 
     def part(self, rows: np.ndarray) -> Part:
         """Return the clips at `rows` (int or bool indices) as a :class:`Part`."""
-        return Part(self.y_true[rows], self.y_mask[rows], classes=self.classes, X=self.X[rows])
+        return Part(
+            self.y_true[rows],
+            self.y_mask[rows],
+            classes=self.classes,
+            X=self.X[rows],
+            groups=self.groups[rows],
+        )
 
 
 def _check_labelled(one: Any, names: tuple[str, ...], fail: Callable[[str], None]) -> None:

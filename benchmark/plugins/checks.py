@@ -69,7 +69,8 @@ def make_part(
     X = (y_true @ pattern)[:, None, :] + rng.normal(size=(n_clips, n_frames, n_features))
     X = np.clip(128 + 20 * X, 0, 255).astype(np.uint8)
     y_true = np.where(y_mask, y_true, np.float32(0))
-    return _freeze(Part(X=X, y_true=y_true, y_mask=y_mask, classes=classes))
+    groups = np.array([f"group {i // 2}" for i in range(n_clips)])
+    return _freeze(Part(X=X, y_true=y_true, y_mask=y_mask, groups=groups, classes=classes))
 
 
 def make_auxiliary(n_clips: int, seed: int) -> Auxiliary:

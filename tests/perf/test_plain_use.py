@@ -39,24 +39,26 @@ def logistic_regression(ours, seed):
 def random_forest(ours, seed):
     from sklearn.ensemble import RandomForestClassifier
 
-    return RandomForestClassifier(random_state=seed, **params(ours, "pooling"))
+    return RandomForestClassifier(random_state=seed, **params(ours))
 
 
 def hist_gradient_boosting(ours, seed):
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    given = params(ours, "pooling", "stop_on", "patience")
+    given = params(ours, "stop_on", "patience")
     return HistGradientBoostingClassifier(early_stopping=False, random_state=seed, **given)
 
 
 def xgboost(ours, seed):
     from xgboost import XGBClassifier
 
-    given = params(ours, "pooling", "stop_on", "patience", "n_rounds")
+    given = params(ours, "stop_on", "patience", "n_rounds")
     return XGBClassifier(n_estimators=ours.n_rounds, random_state=seed, n_jobs=1, **given)
 
 
 def params(ours, *without):
+    """Return our parameters that the library has, too, under the same name."""
+    without = {"pooling", "balance", *without}
     return {name: value for name, value in ours.get_params().items() if name not in without}
 
 
@@ -109,7 +111,8 @@ def test_no_family_is_below_the_plain_use_of_its_library(dataset, make):
                 seconds[side, seed] = taken
                 mAP[side, seed] = mean_average_precision(select.y_positive, scores, select.y_mask)
     n = len(SEEDS) if cls.seeded else 1
-    mAP, seconds = mAP[:, :n].mean(axis=1), seconds[:, :n].mean(axis=1)
+    # the quickest fit: what else a machine does only ever slows one down
+    mAP, seconds = mAP[:, :n].mean(axis=1), seconds[:, :n].min(axis=1)
     print(
         "\n| data set | family | seeds | plain: mAP on select | ours | plain: s | ours | ratio |\n"
         "|---|---|---|---|---|---|---|---|\n"
