@@ -10,7 +10,7 @@ from models.cnn import CNN
 
 #: For few positives a class: training ends after a fixed number of epochs, 20 altogether, as a stop
 #: part would hold more positives than there are to learn from.
-FEW = {"filters": (256,), "pretraining_epochs": 8, "stop_on": "none", "epochs": 12}
+FEW = {"filters": (128,), "dense": 128, "pretraining_epochs": 8, "stop_on": "none", "epochs": 12}
 
 
 class PretrainedCNN(PretrainedNetwork, CNN):

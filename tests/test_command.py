@@ -118,6 +118,16 @@ def test_learning_curve_runs_what_is_missing(polytimbre):
     assert json.loads(polytimbre("compare", "--format", "json"))["rows"][0]["seeds"] == 1
 
 
+def test_transfer_shows_few_positives_of_each_class(polytimbre):
+    transfer = ("transfer", *TINY, "--model", "guess", "--seeds", 1, "--workers", 0)
+    out = polytimbre(*transfer, "--format", "csv", "--part", "select", "--resamples", 199)
+    heading, *rows = [line for line in out.splitlines() if line.count(",") > 5]
+    assert heading.startswith("positives,model,seeds,orders,mAP,mAP low,mAP high,behind")
+    assert [row.split(",")[0] for row in rows] == ["5", "10", "20", "40", "all"]
+    assert [row.split(",")[3] for row in rows] == ["3", "3", "3", "3", "1"]
+    assert len(stored(polytimbre)) == 13
+
+
 def test_runs_under_the_published_protocol_are_kept_apart(polytimbre):
     arguments = (*TINY, "--model", "constant")
     polytimbre("run", *arguments)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from openmic_replica import CHUNK, made_features, write_folder
 
-from benchmark.contracts.dataset import Dataset
+from benchmark.contracts.dataset import CLASSES, Dataset
 from benchmark.datasets import openmic2018
 from benchmark.datasets.audioset20 import AudioSet20
 from benchmark.datasets.audioset_world import AudioSetWorld
@@ -55,6 +55,8 @@ def test_audioset_attributes(audioset):
     assert known["instruments"] == {"", "1", "2 or more"}
     assert known["region"] == {"", *genres.REGIONS, "other", "several"}
     assert known["style"] == {"", *genres.STYLES, "other", "several"}
+    told = audioset.attributes["tags"][audioset.partition == "test"].tolist()
+    assert (told.count("usual"), told.count("unusual")) == (133, 151)
     region, style = audioset.attributes["region"], audioset.attributes["style"]
     assert ((region == "") == (style == "")).all()
 
@@ -71,6 +73,8 @@ def test_audioset_world_keeps_every_ten_frame_clip_of_its_classes():
         positives = data.y_true[data.partition == partition].sum(axis=0)
         np.testing.assert_array_equal(positives, expected)
         assert positives.min() >= 56 and positives.max() <= 66
+    assert len(data.auxiliary) == 6_830 and data.auxiliary.classes == CLASSES
+    assert not set(data.groups[data.y_true.any(axis=1)]) & set(data.auxiliary.groups)
 
 
 TELLS = re.compile(

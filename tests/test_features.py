@@ -295,4 +295,4 @@ def test_data_on_other_features_from_python():
     names = pt.compare(run, published).frame["model"].tolist()
     assert sorted(names) == ["constant on level", "constant on logmel", "constant on musicnn"]
     with pytest.raises(UnknownNameError, match="features of data set rendered-full"):
-        pt.load("rendered", features="mell")
+        pt.load("rendered-full", features="mell")

@@ -29,7 +29,7 @@ UNBOUND = '""'
 
 SAMPLE = """\
 #import "template.typ": paper
-#import "bindings.typ": claim, figure-of, given, num, table-of
+#import "bindings.typ": claim, figure-of, findings, given, num, table-of
 #show: paper.with(
   title: [A small paper],
   authors: ((name: "A. Author", place: "Somewhere"),),
@@ -55,6 +55,8 @@ The forest needs `0.5` seconds of #given("93 %", "another paper").
 ) <table>
 
 #figure-of("tiny-comparison", caption: [Drawn.])
+#findings("tiny/comparison")[== Told by a table]
+#findings("tiny/transfer")[== Not published yet]
 """
 
 
@@ -111,7 +113,10 @@ def tables(runs: pd.DataFrame) -> Results:
         for i, c in enumerate(CLASSES)
     ]
     frames = {"comparison": rows, "pairs": [pair], "per_class": by_class}
-    made = {name: Result(name, pd.DataFrame(frame)) for name, frame in frames.items()}
+    made = {
+        name: Result(name, pd.DataFrame(frame), (f"what {name} tells",))
+        for name, frame in frames.items()
+    }
     odd = pd.DataFrame([{"model": "ensemble average", "mAP": 0.9}])
     return {**made, "ensembles": Result("ensembles", odd)}
 
@@ -224,6 +229,8 @@ def test_a_bound_paper_is_built_twice_to_the_same_bytes(desk):
     assert len(shown) == 1 and shown[0].startswith(".") and len(shown[0]) == 4
     (rows,) = numbers["table"].values()
     assert len(rows) == 2 and shown[0] in rows[0][0] and "[" in rows[0][0]
+    told = PublishedSet(desk.sets / "tiny").results()["comparison"]["notes"]
+    assert numbers["findings"] == {"tiny/comparison": told, "tiny/transfer": []} and told
 
 
 def test_a_changed_digit_in_a_record_names_the_sentences_that_rest_on_it(desk):
@@ -302,6 +309,7 @@ def test_a_run_of_other_data_is_refused(desk):
         ("tiny-comparison", "tiny-comparisons", "Did you mean 'tiny-comparison'?"),
         ("tiny-comparison", "tiny-absent", "unknown figure 'tiny-absent'"),
         ("tiny-comparison", "tiny-empty", "hold nothing to draw"),
+        ("tiny/transfer", "tiny/transfers", "unknown table 'transfers'"),
         ("< 0\"", "> 0\"", "does not hold any more"),
         ("< 0\"", "< zero\"", "can't be read"),
         (", form: \"signed interval\"", "; 0.04", "#num needs its ids"),

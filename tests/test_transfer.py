@@ -7,6 +7,7 @@ import pytest
 from test_store import make_division
 from typer.testing import CliRunner
 
+import polytimbre as pt
 from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.learning_curve import in_orders
 from benchmark.cli import app
@@ -98,6 +99,14 @@ def test_models_that_were_shown_few_positives_are_compared_among_themselves(meas
     stated = result.facts["runs"]["3 + constant"]
     assert set(stated) < {r.run_id for r in known} and len(stated) == 3
     assert any(note.startswith("all: 0 to ") for note in result.notes)
+
+
+def test_runs_that_are_named_are_compared_with_those_shown_as_many(measured):
+    runs = {r.record.spec.positives: r for r in pt.store(measured.path) if r.record.spec.order == 0}
+    frame = pt.compare(runs[3], pt.store(measured.path), resamples=99).frame
+    assert set(frame["model"]) == {"logistic_regression 3 positives", "constant 3 positives"}
+    with pytest.raises(ProtocolError, match="or of its positives"):
+        pt.compare(runs[3], runs[8], resamples=99)
 
 
 def test_without_such_runs_the_command_that_makes_them_is_named(tmp_path):

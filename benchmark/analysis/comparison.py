@@ -131,6 +131,7 @@ def compare(
     fraction: float = 1.0,
     protocol: str = "default",
     features: str | None = None,
+    positives: int | None = None,
 ) -> Comparison:
     """Compare the finished runs of each model setting, of the version last asked for.
 
@@ -149,6 +150,8 @@ def compare(
     features : str, optional
         Runs on these features alone: a name, or a file's; all if None, and named in each label
         where there are several.
+    positives : int, optional
+        Runs that were shown so many positives a class; all of them if None.
 
     Raises
     ------
@@ -157,7 +160,8 @@ def compare(
     ProtocolError
         If nothing is left to compare, or the runs are of several data sets or splits.
     """
-    groups, notes = _versions(runs, dataset, models, fraction, protocol, features)
+    learnt = fraction, positives
+    groups, notes = _versions(runs, dataset, models, learnt, protocol, features)
     spec = groups[0][1][0].spec
     labels = runs.labels(spec.division_id)
     entries = [_entry(runs, label, group, labels, part) for label, group in groups]
@@ -180,13 +184,13 @@ def _versions(
     runs: Runs,
     dataset: str | None,
     models: Sequence[str] | None,
-    fraction: float,
+    learnt: tuple[float, int | None],
     protocol: str,
     features: str | None,
 ) -> tuple[list[tuple[str, list[Record]]], list[str]]:
     """Return each model setting's runs of the version last asked for, and what is left out."""
     records = [r for r in runs if dataset in (None, r.spec.dataset)]
-    records = [r for r in records if r.spec.fraction == fraction and r.spec.positives is None]
+    records = [r for r in records if (r.spec.fraction, r.spec.positives) == learnt]
     records = [r for r in records if r.spec.protocol_id == PROTOCOLS[protocol].id]
     if features and records:
         records = _on(records, features)

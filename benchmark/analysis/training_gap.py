@@ -195,8 +195,8 @@ def measure(
     for entry in entries:
         if not entry.records[0].spec.whole:
             raise ProtocolError(
-                f"{entry.label} trained on a share of the fit part: its training gap would mix "
-                "clips it saw with clips it did not"
+                f"{entry.label} trained on a share of the fit part, or of its positives: its "
+                "training gap would mix clips it saw with clips it did not"
             )
     stored = [[store.scores(record) for record in entry.records] for entry in entries]
     common = _common(labels)

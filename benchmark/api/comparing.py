@@ -88,21 +88,27 @@ def compare(
     collections = [_collection(one) for one in runs if not isinstance(one, Run)]
     if part not in PARTS:
         raise UnknownNameError("part", str(part), PARTS)
-    shares = {run.record.spec.fraction for run in named} or {1.0}
+    shares = {(r.record.spec.fraction, r.record.spec.positives) for r in named} or {(1.0, None)}
     comparison.check_comparable([run.record for run in named])
     if len(shares) > 1:
         raise ProtocolError(
-            "these runs can't be compared: they were trained on different shares of the fit part"
+            "these runs can't be compared: they were trained on different shares of the fit part, "
+            "or of its positives"
         )
-    (fraction,) = shares
+    ((fraction, positives),) = shares
     protocol = _protocol(named[0].record.spec.protocol_id) if named else "default"
     source = _Together(itertools.chain(named, *collections))
     if len(named) + len(collections) > 1:  # of one store, the command takes the newest data
-        _check_alike(source, fraction, protocol)
+        _check_alike(source, (fraction, positives), protocol)
     if resamples is not None and not (type(resamples) is int and 39 <= resamples <= 1_000_000):
         raise ProtocolError(f"resamples must be a whole number in [39, 1000000], got {resamples!r}")
     compared = comparison.compare(
-        source, part=part, fraction=fraction, protocol=protocol, features=features
+        source,
+        part=part,
+        fraction=fraction,
+        protocol=protocol,
+        features=features,
+        positives=positives,
     )
     labels = source.labels(compared.division_id)
     brought = {} if extra is None else _mapping("extra", extra)
@@ -143,11 +149,17 @@ def _protocol(identity: str) -> str:
     raise ProtocolError(f"protocol {identity} is not one of {', '.join(PROTOCOLS)}")
 
 
-def _check_alike(records: Iterable[Record], fraction: float, protocol: str) -> None:
+def _check_alike(
+    records: Iterable[Record], learnt: tuple[float, int | None], protocol: str
+) -> None:
     """Refuse runs of different data, of those that are compared."""
-    asked = fraction, PROTOCOLS[protocol].id
+    asked = *learnt, PROTOCOLS[protocol].id
     comparison.check_comparable(
-        [r for r in records if r.finished and (r.spec.fraction, r.spec.protocol_id) == asked]
+        [
+            r
+            for r in records
+            if r.finished and (r.spec.fraction, r.spec.positives, r.spec.protocol_id) == asked
+        ]
     )
 
 

@@ -10,6 +10,7 @@ from reports.paper.evidence import Evidence
 from reports.paper.formats import FORMS, printed
 from reports.paper.source import GIVEN, Call, Source, Text
 from reports.paper.values import Value, bound, value
+from reports.tables.declaration import tables
 
 #: Joins the parts of a key in ``numbers.json``; ``bindings.typ`` joins alike.
 BETWEEN = " | "
@@ -77,7 +78,9 @@ class Reading:
     places: list[Place] = field(default_factory=list)
     problems: list[tuple[int, str]] = field(default_factory=list)
     printed: dict[str, dict[str, Any]] = field(
-        default_factory=lambda: {"num": {}, "claim": {}, "table": {}, "figure": {}}
+        default_factory=lambda: {
+            kind: {} for kind in ("num", "claim", "table", "figure", "findings")
+        }
     )
     figures: list[str] = field(default_factory=list)
 
@@ -112,7 +115,8 @@ class _Reader:
     def read(self, call: Call) -> None:
         kinds: dict[str, Callable[[Call], None]] = {
             "num": self._number, "claim": self._claim,
-            "table-of": self._table, "figure-of": self._figure, GIVEN: self._given,
+            "table-of": self._table, "figure-of": self._figure, "findings": self._findings,
+            GIVEN: self._given,
         }  # fmt: skip
         kinds[call.function](call)
 
@@ -237,6 +241,15 @@ class _Reader:
             self.reading.figures.append(name.content)
         sentence = f"figure {name.content}"
         self._add(call, "figure", name.content, "", sets or known, (), None, sentence)
+
+    def _findings(self, call: Call) -> None:
+        """Print what a table's notes say, if a set holds it: nothing where it is not published."""
+        (path,) = _texts(call, "set and table")
+        dataset, _, name = path.content.partition("/")
+        if name not in tables():
+            raise UnknownNameError("table", name, tables())
+        found = self.evidence.results.get(dataset, {}).get(name)
+        self.reading.printed["findings"][path.content] = list(found.notes) if found else []
 
     def _given(self, call: Call) -> None:
         _, origin = _texts(call, "figure", "source")

@@ -13,7 +13,7 @@ from typing import Any
 from benchmark.errors import PolytimbreError
 
 #: Functions of ``bindings.typ`` whose calls are bound.
-BOUND = ("num", "claim", "table-of", "figure-of")
+BOUND = ("num", "claim", "table-of", "figure-of", "findings")
 #: A figure that the text takes from elsewhere, and says from where.
 GIVEN = "given"
 #: Their arguments are names, not prose.

@@ -16,7 +16,7 @@ from benchmark.analysis.slices import (
 )
 from benchmark.scoring.ranking import LEVEL
 from reports.tables.declaration import Content, Table, interval_columns, number_columns
-from reports.tables.text import FLOOR, HIGH, LOW
+from reports.tables.text import FLOOR, HIGH, LOW, with_interval
 from reports.tables.words import count
 
 #: Columns that a terminal leaves out first.
@@ -28,7 +28,10 @@ def _slices(analysis: Analysis) -> Content | None:
     if not measured:
         return None
     frame = pd.DataFrame([row for one in measured for row in _rows(one)])
-    notes = [note for one in measured for note in _said(one)]
+    notes = [
+        *(_finding(frame[frame["attribute"] == one.attribute], one) for one in measured),
+        *(note for one in measured for note in _said(one)),
+    ]
     n_resamples = measured[0].slices[0].measured.values.shape[1]
     notes += [
         "mAP is over the classes with at least "
@@ -74,6 +77,17 @@ def _rows(measured: Slices) -> list[dict[str, Any]]:
 
 def _at(arrays: Sequence[np.ndarray], s: int, m: int) -> list[Any]:
     return [array[s, m].item() for array in arrays]
+
+
+def _finding(frame: pd.DataFrame, measured: Slices) -> str:
+    """Say on which slices of an attribute the best model differs from the other clips."""
+    best, told = measured.models[0], []
+    for row in frame[frame["model"] == best].to_dict("records"):
+        if row["ROC-AUC p"] <= 1 - measured.level + 1e-12:
+            span = with_interval(*(row["ROC-AUC difference" + end] for end in ("", LOW, HIGH)))
+            told.append(f"{row['slice']} {span}")
+    shown = "; ".join(told) or "no slice is shown to differ from the other clips"
+    return f"{measured.attribute}, ROC-AUC of {best}: {shown}"
 
 
 def _said(measured: Slices) -> list[str]:
