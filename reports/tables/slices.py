@@ -83,7 +83,7 @@ def _finding(frame: pd.DataFrame, measured: Slices) -> str:
     """Say on which slices of an attribute the best model differs from the other clips."""
     best, told = measured.models[0], []
     for row in frame[frame["model"] == best].to_dict("records"):
-        if row["ROC-AUC p"] <= 1 - measured.level + 1e-12:
+        if row["ROC-AUC p"] <= 1 - LEVEL + 1e-12:
             span = with_interval(*(row["ROC-AUC difference" + end] for end in ("", LOW, HIGH)))
             told.append(f"{row['slice']} {span}")
     shown = "; ".join(told) or "no slice is shown to differ from the other clips"
