@@ -1,7 +1,8 @@
 """Options and helpers that the commands share."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -294,3 +295,14 @@ def compute(
         raise PolytimbreError(
             f"{len(failures)} of {len(units)} runs failed: {failures[0].sentence}. {advice}"
         )
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Let the error of a disk name the place that is written to, where it names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(place)
+        raise

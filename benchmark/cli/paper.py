@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import ResultsOption, published_at
+from benchmark.cli.common import ResultsOption, published_at, writing
 from benchmark.errors import PolytimbreError
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def paper(
     if check:
         _list(papers.check(sets, source), word or "")
     if not bind and not check:
-        checked = papers.build(sets, source, out)
+        with writing(out):
+            checked = papers.build(sets, source, out)
         print(f"{out}: {len(checked.places)} places are bound to published runs")
 
 

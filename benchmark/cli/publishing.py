@@ -18,6 +18,7 @@ from benchmark.cli.common import (
     published_at,
     read_runs,
     warn,
+    writing,
 )
 from benchmark.errors import PolytimbreError, ProtocolError, StoreError
 
@@ -86,31 +87,36 @@ def publish(
     if not (run_id or dataset or labels or readme):
         raise ProtocolError("say what to publish: RUN_ID..., --dataset NAME or --labels FILE")
     if labels:
-        made = publishing.publish_labels(audit_labels(labels), target)
+        with writing(target):
+            made = publishing.publish_labels(audit_labels(labels), target)
         print(f"published the audit of OpenMIC's labels in {made.path}")
     if not (run_id or dataset):
-        for path in documents.write(target):
+        with writing(target):
+            written = documents.write(target)
+        for path in written:
             print(f"wrote {path}")
         return
     chosen = read_runs(store)
     runs, audited = _chosen(chosen, run_id or [], dataset, audit or [])
     shipped = _shipped(with_model or [], runs)
     for name in sorted({record.spec.dataset for record in runs}):
-        made = publishing.publish(
-            [record for record in runs if record.spec.dataset == name],
-            [record for record in audited if record.spec.dataset == name],
-            chosen,
-            target,
-            with_models=[r.run_id for r in shipped if r.spec.dataset == name],
-            storage=studies.address_of(storage, chosen),
-            data_root=data_root.resolve() if data_root else None,
-            follow=_follow(f"tables of {name}"),
-            warn=warn,
-        )
+        with writing(target):
+            made = publishing.publish(
+                [record for record in runs if record.spec.dataset == name],
+                [record for record in audited if record.spec.dataset == name],
+                chosen,
+                target,
+                with_models=[r.run_id for r in shipped if r.spec.dataset == name],
+                storage=studies.address_of(storage, chosen),
+                data_root=data_root.resolve() if data_root else None,
+                follow=_follow(f"tables of {name}"),
+                warn=warn,
+            )
         files = sum(p.stat().st_size for p in made.path.rglob("*") if p.is_file())
         print(f"published {len(made.runs) + len(made.audit)} runs on {name} in {made.path}, "
               f"{files / 1e6:.1f} MB")  # fmt: skip
-    documents.write(target)
+    with writing(target):
+        documents.write(target)
 
 
 def _all(

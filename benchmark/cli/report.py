@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import ResultsOption, published_at
+from benchmark.cli.common import ResultsOption, published_at, writing
 from benchmark.errors import PolytimbreError
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def report(
     from reports import html
 
     sets = published.sets(published_at(results))
-    print(html.build(sets, out, follow=_follow))
+    with writing(out):
+        index = html.build(sets, out, follow=_follow)
+    print(index)
 
 
 def _follow(steps: "list[BuildStep]") -> "Iterator[BuildStep]":
