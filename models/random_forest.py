@@ -76,6 +76,16 @@ class RandomForest(BinaryRelevance):
         weights = {False: 1.0, True: positive_weight(y, self.balance)} if self.balance else None
         estimator.set_params(n_estimators=number, class_weight=weights).fit(X, y)
 
+    def score(self, estimator: Any, X: np.ndarray) -> np.ndarray:
+        """Return one class's probabilities, shape (n_clips,): the mean over trees.
+
+        As scikit-learn's `predict_proba`, bit by bit, but without starting a job for each tree.
+        """
+        total = np.zeros(len(X))
+        for tree in estimator.estimators_:
+            total += tree.tree_.predict(X)[:, 1]
+        return total / len(estimator.estimators_)
+
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:
         """Suggest size, depth, leaves, features, pooling and class weights."""
