@@ -33,7 +33,7 @@ def test_dataset_contract(name):
         if name not in ROOTS or not os.environ.get("POLYTIMBRE_DATA"):
             pytest.skip(f"the data of {name} are not here: POLYTIMBRE_DATA is not set or lacks it")
         root = Path(os.environ["POLYTIMBRE_DATA"]) / ROOTS[name]
-    assert len(list(check_dataset(plugin, root))) == 5
+    assert len(list(check_dataset(plugin, root))) == 5 + len(plugin.feature_files)
 
 
 def test_no_plugin_failed():

@@ -33,7 +33,7 @@ REFUSED = {
     "unknown tuned": ((*RUN, "dial", "--study", "tiny-dail"), "Did you mean 'tiny-dial'?"),
     "untuned": ((*RUN, "xgboost"), "unknown study 'tiny-xgboost'"),
     "nothing tuned": (("run", "--tuned"), "no model has a study on 'rendered' yet"),
-    "not tuned": (("run", *TINY, "--model", "dial", "--study", "tiny-dial"), "add it"),
+    "not tuned": (("run", *TINY, "--model", "dial", "--study", "tiny-dial"), "add --tuned"),
     "other model": ((*RUN, "guess", "--study", "tiny-dial"), "its model is dial, not"),
     "other data": (
         ("run", "--tuned", "--model", "dial", "--study", "tiny-dial"),
@@ -123,7 +123,7 @@ def test_tuned_runs_and_refits_are_stored_with_what_they_cost(polytimbre):
     assert {code for code, _ in found} == {0}
     assert [out.count("✔") for _, out in found[1:6]] == [2, 2, 2, 0, 0]
     assert "all 2 runs are cached" in found[4][1]
-    assert "all 1 runs are cached" in found[5][1]  # every tuned model; the study's seed is its own
+    assert "the run is cached" in found[5][1]  # every tuned model; the study's seed is its own
     rows = json.loads(found[6][1])["rows"]
     assert {row["model"]: row["seeds"] for row in rows} == {
         "dial": 2,

@@ -198,7 +198,7 @@ def transfer(
     resamples: ResamplesOption = 2000,
     fmt: FormatOption = "table",
 ) -> None:
-    """Train on few positives a class; see what pretraining gains.
+    """Train on few positives; show what pretraining adds.
 
     With 5, 10, 20, 40 and all positives a class. By default a network that has learnt the data
     set's auxiliary classes, the same from nothing, and logistic regression. Each seed takes the

@@ -52,7 +52,7 @@ def thresholds(tables: Results) -> Drawing | None:
                 others = single[single["policy"] == row["policy"]][column]
                 ax.plot(others, [i + shift] * len(others), linestyle="none", marker="|",
                         color=colour, alpha=0.45, markersize=4, zorder=1)  # fmt: skip
-                seen = style.Look(colour, marker, "full", "-")
+                seen = style.Look(colour, marker, "full")
                 span = (row[column], row[f"{column} low"], row[f"{column} high"])
                 style.interval(ax, *span, i + shift, seen)
         ax.grid(axis="y", visible=False)
