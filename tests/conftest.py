@@ -314,6 +314,22 @@ def gate(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def compile_cache(request: pytest.FixtureRequest) -> None:
+    """Networks of one shape are compiled once, for this and later sessions, not in every fit.
+
+    Not in the processes that commands start: those show that another compilation changes no bit.
+    """
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    jax.config.update("jax_compilation_cache_dir", str(request.config.cache.mkdir("jax")))
+    jax.config.update("jax_compilation_cache_max_size", 1 << 29)  # and its files are locked
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    compilation_cache.reset_cache()  # where something was compiled before
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """A private PostgreSQL server; its tests belong to one group, ``xdist_group("postgres")``."""
     server = Server()

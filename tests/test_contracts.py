@@ -19,6 +19,7 @@ from benchmark.plugins.checks import check_dataset, check_model, make_auxiliary,
 ROOTS = {"audioset20": "audioset", "audioset-world": "audioset"}
 
 
+@pytest.mark.usefixtures("compile_cache")
 @pytest.mark.parametrize("name", registry.models().names())
 def test_model_contract(name):
     cls = registry.models().get(name)
