@@ -116,7 +116,7 @@ def test_the_version_that_was_asked_for_last_is_compared_and_the_others_are_forg
     plugins.write_text(source)
     copied(*run)  # found stored: from here on it counts again
     assert shown()[0] == before
-    plugins.write_text(source.replace("make_part(240, 5)", "make_part(240, 6)"))
+    plugins.write_text(source.replace("make_part(240, 5", "make_part(240, 66"))
     copied(*run)
     other, notes = shown()
     assert other.keys() == {"guess"}

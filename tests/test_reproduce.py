@@ -145,7 +145,7 @@ def test_changed_code_and_changed_data(polytimbre):
     assert "source of the model" in out
     assert "The code is not the recorded one, so this is not the same run" in out
     assert "not reproduced: with other code, mAP differs by" in out
-    plugins.write_text(source.replace("make_part(240, 5)", "make_part(240, 6)"))
+    plugins.write_text(source.replace("make_part(240, 5", "make_part(240, 66"))
     out = polytimbre("reproduce", record.run_id, code=2)
     assert "was made on other data: the fingerprint of data set 'tiny'" in out
     plugins.write_text(source.replace("stages", "steps"))

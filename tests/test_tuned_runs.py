@@ -70,7 +70,7 @@ def test_a_study_of_changed_data_or_another_search_space_is_refused(polytimbre):
     polytimbre(*TUNE, "dial")
     plugins = polytimbre.site / "tiny_plugins.py"
     source = plugins.read_text()
-    plugins.write_text(source.replace("make_part(240, 5)", "make_part(240, 6)"))
+    plugins.write_text(source.replace("make_part(240, 5", "make_part(240, 66"))
     found = polytimbre.several((*TUNE, "dial"), (*RUN, "dial"))
     assert [code for code, _ in found] == [2, 2]
     assert "'tiny-dial' can't be continued, its data differs" in found[0][1]

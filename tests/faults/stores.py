@@ -282,7 +282,7 @@ def compressed_zeros(place: Place) -> None:
 
 
 SCORES = [
-    bad_scores("lack rows", swap_part, "float32 of shape (3, 20) on test"),
+    bad_scores("lack rows", swap_part, "float32 of shape (3, 5) on test"),
     bad_scores("lie above 1", out_of_range, "scores outside [0, 1] on test"),
     bad_scores("are NaN", not_a_number, "scores outside [0, 1] on stop"),
     bad_scores("are float64", wide, "float64"),
