@@ -24,6 +24,8 @@ NETWORKS = {"attention", "cnn", "cnn_pretrained", "probe"}
 PER_CLASS = {
     "hist_gradient_boosting", "logistic_regression", "random_forest", "semi_supervised", "xgboost",
 }  # fmt: skip
+#: It takes its folds from the protocol, and what that scores with counts as a whole.
+HOLDS_OUT = {"semi_supervised"}
 ALL = NETWORKS | PER_CLASS | {"constant"}
 
 IDS = """
@@ -121,7 +123,7 @@ def test_moving_and_renaming_modules_leaves_every_identity_alone(tree, before):
         ("benchmark/bases/augmentation.py", ") >= share", ") > share", NETWORKS),
         ("benchmark/bases/network.py", "SCORED_AT_ONCE = 256", "SCORED_AT_ONCE = 128", NETWORKS),
         ("benchmark/bases/per_class.py", "X.max(axis=1)", "X.min(axis=1)", PER_CLASS),
-        ("benchmark/scoring/metrics.py", "previous_tp) / 2", "previous_tp) / 3", set()),
+        ("benchmark/scoring/metrics.py", "previous_tp) / 2", "previous_tp) / 3", HOLDS_OUT),
         ("benchmark/scoring/metrics.py", "1 - 1e-7)", "1 - 1e-6)", ALL),
         ("benchmark/scoring/metrics.py", "RELEVANCE = 0.5", "RELEVANCE = 0.4", ALL),
         ("benchmark/plugins/identity.py", "ENGINE_FORMAT = 1", "ENGINE_FORMAT = 2", ALL),
