@@ -246,9 +246,12 @@ def print_table(
 ) -> None:
     """Print a table in the format that was asked for; `meanings` are those of its columns."""
     from benchmark.cli.screen import console
+    from benchmark.cli.visible import visible
     from reports.tables import text
 
     out = console()
+    if fmt == "table":  # before columns are measured: what is spelled out is longer
+        frame = frame.map(lambda value: visible(value) if isinstance(value, str) else value)
     shown = text.text(frame, fmt, title, list(notes), out.width, meanings or {})
     print(shown) if isinstance(shown, str) else out.print(shown)
 
