@@ -449,10 +449,10 @@ def test_a_class_without_a_file_is_refused():
 
 def test_libraries_that_a_models_own_code_imports():
     imported = {n: imported_libraries(registry.models().get(n)) - {"numpy"} for n in ALL}
-    trees = {"hist_gradient_boosting", "random_forest", "logistic_regression"}
+    on_sklearn = PER_CLASS - {"xgboost"}
     assert imported == {
         "constant": set(),
         "xgboost": {"xgboost"},
-        **{name: {"sklearn"} for name in trees},
+        **{name: {"sklearn"} for name in on_sklearn},
         **{name: {"keras"} for name in NETWORKS},
     }
