@@ -33,7 +33,8 @@ data = pt.load("rendered-full")
 run = pt.run("logistic_regression", data, seed=0, pooling="mean")
 metrics, scores, history = run.metrics["mAP"], run.scores["test"], run.history
 runs = pt.published("rendered-full")
-result = pt.compare(run, [one for one in runs if one.label in ("cnn", "constant")])
+result = pt.compare(run, [one for one in runs if one.label in ("attention", "constant")],
+                    features="logmel")
 frames = result.frame, result.pairs, result.per_class
 figure = result.plot()
 mine = {part: np.full(run.scores[part].shape, 0.5) for part in ("select", "test")}
@@ -101,7 +102,7 @@ def test_a_script_runs_beside_somebody_elses_packages(source, request, tmp_path)
     assert "cnn" in told["names"][0] and "rendered" in told["names"][1]
     assert 0.5 < told["mAP"] < 0.7 and told["shape"] == [1464, 20]
     assert told["history"] == ["fit_loss", "stop_loss", "fit_mAP", "stop_mAP"]
-    assert told["models"] == ["cnn", "logistic_regression", "constant"]
+    assert told["models"] == ["attention", "logistic_regression", "constant"]
     assert (told["pairs"], told["classes"]) == (3, 60)
     assert told["figure"] == "matplotlib.figure"
     assert told["extra"] == ["logistic_regression", "mine"]
