@@ -117,7 +117,7 @@ NAMES = [
         ("--ranks", "--per-class")),
     Row(20, "--bins with --per-class", "calibration --bins --per-class --model guess",
         ("reliability",), code=0),
-    Row(20, "--study without --tuned", f"{RUN} --study tiny-dial", ("add it",)),
+    Row(20, "--study without --tuned", f"{RUN} --study tiny-dial", ("add --tuned",)),
     Row(20, "--study for several models", "tune --model dial --model cnn --study a",
         ("--study names one study",)),
     Row(20, "--tuned and --study for several models",
