@@ -4,7 +4,7 @@
 >>> data = pt.load("rendered-full")
 >>> run = pt.run("logistic_regression", data)
 >>> print(f"{run.metrics['mAP']:.2f}")
-0.62
+0.29
 >>> pt.compare(run, pt.published("rendered-full")).plot()  # doctest: +SKIP
 
 A model, a data set, a script or a notebook needs nothing but what this module names. A name is

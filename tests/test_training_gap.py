@@ -172,7 +172,7 @@ def test_intervals_are_those_of_independent_resamples(shelf, gaps):
     drawn = {}
     for part in ("fit", "select"):
         scores = [np.stack([shelf.scores(r)[part] for r in e.records]) for e in shelf.entries]
-        drawn[part] = training_gap._resample_ap(labels[part], scores, common, 200, 0, part)
+        drawn[part] = training_gap._resample_ap(labels[part], scores, common, 200, part)
     difference = drawn["fit"].estimate - drawn["select"].estimate
     lower, upper = basic_interval(difference, drawn["fit"].values - drawn["select"].values)
     for m, one in enumerate(gaps):

@@ -128,7 +128,7 @@ def measure(
     taught = [rows[i] for i in order]
     pairs, behind = _behind([one.positives for one in taught]), None
     if pairs:
-        behind = paired(result, [(order[best], order[other]) for best, other in pairs], LEVEL)
+        behind = paired(result, [(order[best], order[other]) for best, other in pairs])
         behind = replace(behind, pairs=tuple(pairs))
     return Transfer(taught, behind, labels["fit"].y_positive.sum(axis=0))
 

@@ -146,7 +146,7 @@ def run(
     >>> import polytimbre as pt
     >>> run = pt.run("constant", pt.load("rendered"))
     >>> run.scores["test"].shape
-    (1464, 20)
+    (1435, 20)
     >>> list(run.history.columns)
     ['fit_loss', 'stop_loss', 'fit_mAP', 'stop_mAP']
     """
