@@ -1,7 +1,5 @@
 """Fixtures: a tiny data set and helper models, installed as real entry-point plugins."""
 
-import atexit
-import functools
 import json
 import os
 import signal
@@ -12,7 +10,6 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import forked
 import pytest
 from postgres import Server
 
@@ -232,17 +229,6 @@ for arguments in json.loads(sys.argv[1]):
 print(json.dumps(found))
 """
 
-#: Where commands run.
-ROOT = Path(__file__).parent.parent
-
-
-@functools.cache
-def server() -> forked.Server:
-    """Return the process that forks for each command; it ends with the tests."""
-    made = forked.Server()
-    atexit.register(made.close)
-    return made
-
 
 class Command:
     """The command ``polytimbre`` in a process of its own, with its own store and plugins."""
@@ -258,14 +244,11 @@ class Command:
         }
 
     def start(self, *args: object) -> subprocess.Popen:
-        """Start it in a new Python and return the process."""
-        return self._start("-m", "benchmark", *args)
-
-    def _start(self, *args: object) -> subprocess.Popen:
+        """Start it and return the process."""
         return subprocess.Popen(
-            [sys.executable, *map(str, args)],
+            [sys.executable, "-m", "benchmark", *map(str, args)],
             env=self.environment,
-            cwd=ROOT,
+            cwd=Path(__file__).parent.parent,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -274,8 +257,9 @@ class Command:
 
     def __call__(self, *args: object, code: int = 0) -> str:
         """Run it and return what it printed; fail unless it exits with `code`."""
-        returned, out, err = self._run(args)
-        assert returned == code, f"exit {returned}\n{out}\n{err}"
+        process = self.start(*args)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
         assert code != 2 or "Traceback" not in err, err
         return out + err
 
@@ -286,26 +270,16 @@ class Command:
 
     def python(self, code: str, *args: object) -> str:
         """Run Python code where the plugins are found and return what it printed."""
-        returned, out, err = self._run(args, code)
-        assert returned == 0, f"exit {returned}\n{out}\n{err}"
-        return out
-
-    def _run(self, args: tuple[object, ...], python: str | None = None) -> tuple[int, str, str]:
-        """Run the command or code in a fork: a new Python would import for a second or two.
-
-        Only where a test sets a variable that isn't polytimbre's own it is a new Python, which
-        may read the variable as it starts.
-        """
-        variables = dict(self.environment.items() ^ server().environment.items())
-        if any(not name.startswith(("POLYTIMBRE_", "PYTEST_", "PYTHONPATH")) for name in variables):
-            process = self._start(*(("-c", python) if python else ("-m", "benchmark")), *args)
-            out, err = process.communicate(timeout=300)
-            return process.returncode, out, err
-        with tempfile.NamedTemporaryFile("r", encoding="utf-8") as out:
-            own = {"folder": str(ROOT), "site": str(self.site), "python": python, "to": out.name}
-            argv = [*map(str, args)]
-            done = server()(argv=argv, variables=self.environment, **own)
-            return done.code, out.read(), done.out
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, args)],
+            env=self.environment,
+            cwd=Path(__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
 
     def add_plugin(self, module: str, source: str, group: str, name: str, cls: str) -> None:
         """Install one more plugin module with its entry point."""

@@ -2,10 +2,9 @@
 
 A server imports the engine once and forks for every command: that costs milliseconds where a new
 Python costs a second, and the child has a folder, an environment, limits and, where the tests run
-as root, a user of its own. The server reads one JSON request a line and answers with one.
+as root, a user of its own. It reads one JSON request a line and answers with one.
 """
 
-import atexit
 import json
 import os
 import resource
@@ -33,11 +32,11 @@ class Outcome:
 class Server:
     """A process that forks for each command."""
 
-    def __init__(self, site: Path | None = None) -> None:
-        environment = {**os.environ, "COLUMNS": "200"}
-        environment |= {"PYTHONPATH": str(site)} if site else {}
+    def __init__(self, site: Path) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(site), "COLUMNS": "200"}
+        # a command on a full disk would leave half of what it compiled beside the libraries
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
         environment.pop("POLYTIMBRE_STORE", None)
-        self.environment = environment
         self._process = subprocess.Popen(
             [sys.executable, __file__], env=environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -56,7 +55,7 @@ class Server:
 
 def _child(
     folder: str,
-    argv: list[str] | tuple[str, ...] = (),
+    argv: list[str] | None = None,
     python: str | None = None,
     variables: dict[str, str] = {},  # noqa: B006
     site: str | None = None,
@@ -70,8 +69,6 @@ def _child(
     ----------
     folder : str
         Where it runs.
-    argv : list of str
-        Of the command, or what the code finds in :data:`sys.argv`.
     site : str, optional
         Holds more plugins.
     user : str, optional
@@ -91,20 +88,17 @@ def _child(
     sys.stdout, sys.stderr = (os.fdopen(n, "w", encoding=encoding, closefd=False) for n in (1, 2))
     if full is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (full, full))
-        # it would leave half of what it compiles beside the libraries
-        sys.dont_write_bytecode = True
-        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     if user:
         _give_up_rights()
     from benchmark.cli import main
     from benchmark.errors import PolytimbreError
 
     try:
-        sys.argv = ["polytimbre" if python is None else "-c", *argv]
         if python is None:
+            sys.argv = ["polytimbre", *argv]
             main()
         else:
-            exec(compile(python, "<row>", "exec"), {"__name__": "__main__"})
+            exec(compile(python, "<row>", "exec"), {"__name__": "row"})
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except PolytimbreError as error:
@@ -141,7 +135,6 @@ def _answer(request: dict, base: int) -> dict:
         code = 1
         try:
             code = _child(**request)
-            atexit._run_exitfuncs()
             sys.stdout.flush()
         finally:
             sys.stderr.flush()
