@@ -186,7 +186,7 @@ settings = {
     "xgboost": {"learning_rate": 1.0, "max_depth": 10, "n_rounds": 60, "patience": 1,
                 "stop_on": "loss"},
     "hist_gradient_boosting": {"learning_rate": 0.9, "max_leaf_nodes": 3, "patience": 1,
-                               "stop_on": "loss"},
+                               "stop_on": "mAP"},
     "cnn": {"filters": [8], "dense": 8, "epochs": 12, "patience": 1, "learning_rate": 0.1,
             "norm": "none", "pooling": "mean"},
 }

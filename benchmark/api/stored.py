@@ -161,7 +161,7 @@ def published_sets(results: str | Path | None = None) -> list[str]:
     --------
     >>> import polytimbre as pt
     >>> pt.published_sets()
-    ['audioset20', 'openmic2018', 'rendered']
+    ['audioset20', 'openmic2018', 'rendered', 'rendered-full']
     """
     return list(published_runs.sets(_results_folder(results)))
 
