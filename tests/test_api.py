@@ -100,13 +100,13 @@ def test_a_script_runs_beside_somebody_elses_packages(source, request, tmp_path)
     told = json.loads(done.stdout.splitlines()[-1])
     assert all(Path(file).is_relative_to(home) for file in told["files"])
     assert "cnn" in told["names"][0] and "rendered" in told["names"][1]
-    assert 0.2 < told["mAP"] < 0.7 and told["shape"] == [1435, 20]
+    assert 0.25 < told["mAP"] < 0.3 and told["shape"] == [1435, 20]
     assert told["history"] == ["fit_loss", "stop_loss", "fit_mAP", "stop_mAP"]
     assert told["models"] == ["attention", "logistic_regression", "constant"]
     assert (told["pairs"], told["classes"]) == (3, 60)
     assert told["figure"] == "matplotlib.figure"
     assert told["extra"] == ["logistic_regression", "mine"]
-    assert 0.1 < told["mine"] < 0.5
+    assert 0.15 < told["mine"] < 0.16
 
 
 def test_the_wheel_holds_every_file(wheel):

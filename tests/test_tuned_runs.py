@@ -166,14 +166,20 @@ def test_a_refit_lasts_as_long_as_the_best_stage(polytimbre):
     out = polytimbre.python(
         """
 import json, os, sys
+from dataclasses import replace
 from pathlib import Path
 from benchmark.workers.threads import SINGLE_THREAD
 
 os.environ.update(SINGLE_THREAD)
 from benchmark.runs import run
-from benchmark.runs.request import DataRequest
+from benchmark.plugins import registry
+from benchmark.plugins.checks import make_part
 from benchmark.protocol import PARTS
 
+# more classes than the tiny data have are not learnt by heart: fits stop early
+part = make_part(240, 5)
+tiny = registry.datasets().get("tiny")().load(None, "official")
+data = replace(tiny, X=part.X, y_true=part.y_true, y_mask=part.y_mask, classes=part.classes)
 fits = []
 
 def fit(*arguments, of=run._fit):
@@ -192,7 +198,7 @@ settings = {
 }
 for name, params in settings.items():
     fits.clear()
-    request = run.RunRequest(DataRequest("tiny"), name, params=params, refit=True)
+    request = run.RunRequest(data, name, params=params, refit=True)
     record = run.execute(request, Path(sys.argv[1]))
     (n_base, base), (n_refit, refit) = fits
     all_training = sum(record.clips[part] for part in PARTS[:3])
@@ -206,8 +212,7 @@ for name, params in settings.items():
     found = [json.loads(line) for line in out.splitlines() if line.startswith("[")]
     assert [row[0] for row in found] == ["xgboost", "hist_gradient_boosting", "cnn"]
     for name, best, last, refitted, kept in found:
-        # it did stop early, and went back; on few classes histogram boosting gains to the end
-        assert best < last or name == "hist_gradient_boosting", name
+        assert best < last, name  # it did stop early, and went back
         assert refitted == kept == best, name
     xgboost = pytest.importorskip("xgboost")
     store = Store(polytimbre.store)
