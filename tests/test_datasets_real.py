@@ -179,5 +179,8 @@ def test_metadata_as_published():
     path = DATA / "openmic2018/one-clip/openmic-2018-metadata.csv"
     assert openmic2018._read_metadata(path) == (
         {"000046_3840": "4", "000135_483840": "52"},
-        {"000046_3840": "Experimental Pop", "000135_483840": "Loud-Rock"},
+        {
+            "000046_3840": ["Experimental Pop", "Singer-Songwriter"],
+            "000135_483840": ["Loud-Rock", "Psych-Rock"],
+        },
     )
