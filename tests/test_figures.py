@@ -407,12 +407,19 @@ def test_numbers_are_those_of_the_tables():
     with style.applied():
         alt = dict(figures.compose({"x": {"pairs": worse["pairs"]}}))["x-tuned"].alt
     assert "attention tuned against default -0.004 (-0.024 to 0.016)" in alt
+    several = made(("cnn tuned on tags", "cnn on tags", "cnn on logmel", "random_forest on tags"))
+    with style.applied():
+        some = {name: several[name] for name in ("pairs", "per_class")}
+        drawn = dict(figures.compose({"x": some}))
+    assert "cnn on tags tuned against default" in drawn["x-tuned"].alt
+    assert "of cnn on tags against random_forest on tags" in drawn["x-per-class-pair"].alt
 
 
 def test_a_model_looks_the_same_everywhere_and_unlike_the_others():
-    looks = [style.look(label) for label in MANY]
-    assert len(set(looks)) == len(MANY)
-    assert len({(one.marker, one.filling) for one in looks}) == len(MANY)  # without colour
+    labels = [f"{label}{on}" for label in MANY for on in (" on logmel", " on musicnn", " on tags")]
+    looks = [style.look(label) for label in labels]
+    assert len(set(looks)) == len(labels)
+    assert len({(one.marker, one.filling, one.line) for one in looks}) == len(labels)  # grey
     assert style.look("another_model") == style.look("another_model")
     assert style.look("cnn").colour == style.look("cnn tuned").colour
 

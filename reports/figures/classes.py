@@ -15,22 +15,26 @@ PAIR = CLAIM.models
 def pair(tables: Results) -> Drawing | None:
     """Draw the network's and the forest's average precision class by class."""
     result = tables["per_class"]
-    frames = [result.frame[result.frame["model"] == name].set_index("class") for name in PAIR]
-    if any(frame.empty for frame in frames):
+    there = dict.fromkeys(result.frame["model"])
+    endings = dict.fromkeys(label.removeprefix(style.split(label)[0]) for label in there)
+    both = [[name + on for name in PAIR] for on in endings if {n + on for n in PAIR} <= {*there}]
+    if not both:
         return None
+    named = both[0]  # on the features that come first, where there are several
+    frames = [result.frame[result.frame["model"] == name].set_index("class") for name in named]
     difference = (frames[0]["AP"] - frames[1]["AP"]).dropna()
     difference = difference.sort_values(ascending=False, kind="stable")
     n = len(difference)
     drawn, axes = style.canvas(style.COLUMN, 2.0 + 0.44 * n)
     ax = axes[0, 0]
-    for name, frame, shift in zip(PAIR, frames, (-0.17, 0.17), strict=True):
+    for name, frame, shift in zip(named, frames, (-0.17, 0.17), strict=True):
         shown = frame.loc[difference.index]
         for i, row in enumerate(zip(shown["AP"], shown["AP low"], shown["AP high"], strict=True)):
             style.interval(ax, *row, i + shift, style.look(name), markersize=3.4)
     style.rows(ax, list(difference.index))
     style.beside(ax, (f"{value:+z.3f}" for value in difference), "difference", 36)
     ax.set_xlabel("average precision, 95 % interval")
-    style.legend(drawn, style.handles(PAIR), 2)
+    style.legend(drawn, style.handles(named), 2)
     left = sorted(set(frames[0].index) - set(difference.index))
     caption = (
         f"The network and the forest on every instrument: {where(result.facts)}. Lines are "
@@ -42,7 +46,7 @@ def pair(tables: Results) -> Drawing | None:
         f"{name}: {frames[0]['AP'][name]:.3f} against {frames[1]['AP'][name]:.3f}"
         for name in difference.index
     ]
-    alt = f"Average precision of {PAIR[0]} against {PAIR[1]}: {'; '.join(told)}."
+    alt = f"Average precision of {named[0]} against {named[1]}: {'; '.join(told)}."
     return Drawing(drawn, "Network and forest by instrument", caption, alt)
 
 
