@@ -25,6 +25,7 @@ from reports.figures.style import Figure, family
 from reports.html import content, notebooks
 from reports.html import pages as pages_
 from reports.tables import results
+from reports.tables.confusion import CONFUSIONS, above_chance
 from reports.tables.declaration import facts_of
 from reports.tables.runs import RUNS
 
@@ -601,6 +602,38 @@ def test_metrics_that_do_not_follow_from_the_scores_are_refused(tmp_path):
     run = derived["runs"].frame["run"][1]
     with pytest.raises(StoreError, match=f"does not follow from its scores: .*{run}.*mAP is"):
         verify.check(PublishedSet(folder))
+
+
+def test_false_alarms_that_do_not_depend_on_what_sounds_are_not_above_chance(tmp_path):
+    """Cello, flute: each with and without the other; violin is absent everywhere."""
+    runs = records("rendered", runs=1)[:1]
+    publish(tmp_path, {}, runs)
+    score(runs, tmp_path)
+    truth = np.repeat([[0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 1, 0]], 10, axis=0)
+    said = np.tile([0.9, 0.1], 20)
+    labels_ = next((tmp_path / "labels").iterdir())
+    with np.load(labels_) as stored:
+        parts = {f"{part}_y_true": truth.astype(np.float32) for part in ("select", "test")}
+        np.savez(labels_, **{**stored, **parts})
+    right = (0.1 + 0.8 * truth).astype(np.float32)
+
+    def above(violin):
+        test = np.stack([said, said, violin], axis=1).astype(np.float32)
+        scores = {"fit": right, "stop": right, "select": right, "test": test}
+        np.savez(tmp_path / "runs" / runs[0].run_id / "scores.npz", **scores)
+        seal(tmp_path, [runs[0].run_id], complete=True)
+        frame = CONFUSIONS.make(Analysis(PublishedSet(tmp_path), "rendered")).frame
+        known = frame.assign(above=above_chance(frame)).dropna(subset=["above"])
+        estimated = above_chance(frame.drop(columns="chance"))[known.index]
+        return known.set_index(["class", "with"])["above"], estimated
+
+    independent, estimated = above(said)
+    assert len(independent) == 4
+    assert np.allclose(independent, 0) and np.allclose(estimated, 0)
+    mistaken, estimated = above(right[:, 0])  # violin is heard wherever a cello sounds
+    assert mistaken["cello", "violin"] == 0.5 and mistaken["flute", "violin"] == 0
+    assert mistaken["cello", "flute"] == 0
+    assert estimated.to_numpy()[mistaken.index.get_loc(("cello", "violin"))] > 0.2
 
 
 def test_damaged_or_missing_sets_are_one_sentence(polytimbre, published, tmp_path):
