@@ -141,7 +141,7 @@ def decided(models):
     at = np.where(frame["policy"].str.startswith("half"), -0.09, 0.002)
     at = np.where(frame["policy"] == "global", np.nan, at)
     return frame.assign(
-        **spanned("held-out gain", at, 0.005), **spanned("test gain", at / 2, 0.005)
+        p=0.5, **spanned("held-out gain", at, 0.005), **spanned("test gain", at / 2, 0.005)
     )
 
 

@@ -75,12 +75,15 @@ class Figure:
         What is shown, and what axes and intervals mean.
     alt : str
         What the figure says, in words, for those who can't see it.
+    command : str
+        Draws it.
     """
 
     name: str
     title: str
     caption: str
     alt: str
+    command: str
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,8 @@ def split(label: str) -> tuple[str, str]:
 
     A label names features where a comparison holds runs on several.
     """
-    name, _, features = label.partition(" on ")
-    return name, features
+    found = re.fullmatch(r"(.*?) on ([^ ]+)(.*)", label)
+    return (found[1] + found[3], found[2]) if found else (label, "")
 
 
 def family(label: str) -> str:
