@@ -213,6 +213,13 @@ def sliced(models):
     return pd.DataFrame(rows)
 
 
+def sliced_by_class(model, classes):
+    rows = [("style", kind, name, model) for kind in ("folk", "jazz") for name in classes]
+    frame = pd.DataFrame(rows, columns=["attribute", "slice", "class", "model"])
+    at, name = np.linspace(-0.2, 0.1, len(frame)), "ROC-AUC difference"
+    return frame.assign(positives=12, **spanned("ROC-AUC", 0.7 + at), **spanned(name, at))
+
+
 def made(models, classes=CLASSES, dataset="rendered"):
     """Every table that a data set may have, made up."""
     known = {
@@ -244,6 +251,7 @@ def made(models, classes=CLASSES, dataset="rendered"):
         "calibration": pd.DataFrame({"model": models, "pooled ECE": 0.03}),
         "protocol_audit": audited(models), "mask_audit": masked(models),
         "mask_levels": masked_levels(), "trials": searched(tuned), "importances": important(tuned),
+        "slices_per_class": sliced_by_class(models[0], classes),
         "slices": sliced(models), "transfer": transferred(list(tuned[:3])),
     }  # fmt: skip
     return {

@@ -319,6 +319,9 @@ def test_models_and_instruments_have_pages_that_tables_link_to(browser, report):
     frame = stored["per_class"].frame
     of_class = frame[frame["class"] == "bass"].sort_values("AP", ascending=False, kind="stable")
     assert shown == list(of_class["model"])
+    everything = browser.js("document.body.innerText")
+    assert "Where cnn hears bass wrongly" in everything
+    assert "cnn on slices, against all other clips" in everything and "jazz" in everything
     commands = browser.js("[...document.querySelectorAll('.source code')].map(c => c.textContent)")
     assert "polytimbre table confusions --dataset rendered" in commands
 

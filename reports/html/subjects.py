@@ -198,10 +198,15 @@ def _of_class(one: str, tables: Results, name: str) -> Part | None:
     n = int(frame["positives"].iloc[0])
     heading = f"Average precision of each model, {n:,} positives"
     wrong, taken = (_mistakes(tables, best, column, name) for column in ("with", "class"))
+    slices = _rows(tables, "slices_per_class", "class", [name])
+    if slices is not None:
+        slices = slices.sort_values("ROC-AUC difference", kind="stable")
+        slices = _kept(slices, "attribute", "slice", "ROC-AUC difference", "ROC-AUC", "positives")
     parts = [
         *_section(one, "per_class", heading, _kept(frame, "model", "AP", "optimism", "shift")),
         *_section(one, "confusions", f"Where {best} hears {name} wrongly", wrong),
         *_section(one, "confusions", f"What {best} hears wrongly beside {name}", taken),
+        *_section(one, "slices_per_class", f"{best} on slices, against all other clips", slices),
     ]
     return Part(one, parts)
 
