@@ -607,6 +607,15 @@ def test_a_notebook_that_fails_is_named(published, tmp_path):
         notebooks.execute(tmp_path / "broken.py", published)
 
 
+def test_what_a_cell_prints_is_one_text_however_the_kernel_sends_it(published, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "# %%\nimport time\nfrom IPython.display import HTML, display\nprint('one')\n"
+        "time.sleep(0.5)\nprint('two')\ndisplay(HTML('<b>between</b>'))\nprint('three')\n"
+    )
+    body = notebooks.execute(tmp_path / "slow.py", published).body
+    assert re.findall("<pre>([a-z\n]*)</pre>", body) == ["one\ntwo\n", "three\n"]
+
+
 def test_a_notebook_runs_a_model_that_it_defines(published, tmp_path):
     """Its identity follows the constants and functions that other cells define."""
     (tmp_path / "own.py").write_text(OWN)

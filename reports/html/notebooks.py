@@ -5,6 +5,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.errors import PolytimbreError
 
@@ -82,7 +83,22 @@ def execute(path: Path, results: Path) -> Executed:
             raise NotebookError(
                 f"the kernel of the notebook {path.name} failed: {reason}"
             ) from error
+    _join_streams(notebook)
     return Executed(path.stem, _title(notebook, path.stem), _body(notebook))
+
+
+def _join_streams(notebook) -> None:
+    """Join what a cell printed: a kernel sends it in pieces, whose ends the clock decides."""
+    for cell in notebook.cells:
+        outputs: list[Any] = []
+        for one in cell.get("outputs", ()):
+            last = outputs[-1] if outputs else {}
+            if one["output_type"] == "stream" and last.get("name") == one["name"]:
+                last["text"] += one["text"]
+            else:
+                outputs.append(one)
+        if outputs:
+            cell["outputs"] = outputs
 
 
 def _kernel_manager(folder: Path):
