@@ -1,6 +1,7 @@
 """Publish finished runs: the set that report and paper are built from."""
 
 import shutil
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from benchmark.errors import ProtocolError, StoreError
 from benchmark.plugins import registry
 from benchmark.protocol import name_of
 from benchmark.runs.published import PublishedSet
-from benchmark.runs.reading import Runs, Warn
+from benchmark.runs.reading import MODEL, Runs, Warn
 from benchmark.runs.record import Record
 from benchmark.tuning import history as study_history
 from reports import verify
@@ -20,6 +21,8 @@ from reports.verify import Follow
 
 #: The published sets together may take no more.
 LIMIT_MB = 30
+#: Kinds of files that are not ours to ship where a data set is not: they hold single clips.
+NOT_OURS = ("labels", "scores")
 
 
 def publish(
@@ -52,10 +55,8 @@ def publish(
         Address of the studies that tuned runs come from.
     data_root : Path, optional
         Where the data lie: the runs' fingerprint and division are checked against them.
-    follow : callable
-        Gets steps and gives them back one by one, to show how far it is.
-    warn : callable
-        Called with one sentence on what is left out.
+    follow, warn : callable
+        Gets steps and gives them back one by one; called with a sentence on what is left out.
 
     Raises
     ------
@@ -66,37 +67,45 @@ def publish(
     """
     check(runs, audit)
     spec = runs[0].spec
-    plugin = registry.datasets().get(spec.dataset)()
-    if with_models and plugin.needs_root:
+    ours = not registry.datasets().get(spec.dataset).needs_root
+    if with_models and not ours:
         raise ProtocolError(
             f"scores on {spec.dataset!r} are not ours to ship, and a model's thresholds come from"
             " them: publish it without --with-model"
         )
-    if data_root is not None or not plugin.needs_root:
-        verify.division_of(runs[0], data_root if plugin.needs_root else None)
+    if ours or data_root is not None:
+        verify.division_of(runs[0], None if ours else data_root)
     target.mkdir(parents=True, exist_ok=True)
-    folder = target / f".{spec.dataset}"
+    folder, place = target / f".{spec.dataset}", target / spec.dataset
     shutil.rmtree(folder, ignore_errors=True)
     try:
         for record in (*runs, *audit):
             verify.copy_run(record, store, folder, record.run_id in with_models)
         ids = [[record.run_id for record in some] for some in (runs, audit)]
         made = verify.seal(folder, *ids, complete=True)
-        studies = sorted({r.spec.study for r in runs if r.spec.study})
-        analysis = Analysis(made, spec.dataset)
-        if analysis.why_not_audited:
-            warn(analysis.why_not_audited)
-        tables = results.derive(analysis, follow)
-        tables |= results.from_studies([study_history.read(name, storage) for name in studies])
+        # before minutes are spent on deriving; what follows are tables alone
+        _check_size(folder, place, () if ours else NOT_OURS)
+        tables = _tables(made, runs, storage, follow, warn)
         (folder / "results.json").write_text(results.write(tables), encoding="utf-8")
-        if plugin.needs_root:  # labels, and scores of clips, are not ours to ship
-            shutil.rmtree(folder / "labels")
-            for scores in folder.rglob("scores.npz"):
-                scores.unlink()
-        verify.seal(folder, *ids, complete=not plugin.needs_root)
-        return _put(folder, target / spec.dataset)
+        for path in _files(folder):
+            if not ours and _kind(path.relative_to(folder)) in NOT_OURS:
+                path.unlink()
+        verify.seal(folder, *ids, complete=ours)
+        return _put(folder, place)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tables(
+    made: PublishedSet, runs: Sequence[Record], storage: str, follow: Follow, warn: Warn
+) -> results.Results:
+    """Derive all tables of runs, and of the studies that tuned them."""
+    analysis = Analysis(made, runs[0].spec.dataset)
+    if analysis.why_not_audited:
+        warn(analysis.why_not_audited)
+    studies = sorted({r.spec.study for r in runs if r.spec.study})
+    tables = results.derive(analysis, follow)
+    return tables | results.from_studies([study_history.read(name, storage) for name in studies])
 
 
 def publish_labels(audit: LabelAudit, target: Path) -> PublishedSet:
@@ -165,15 +174,46 @@ def _name(record: Record) -> str:
     return f"run {record.run_id} ({record.spec.label} seed {record.spec.seed})"
 
 
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _kind(path: Path) -> str:
+    """Return what a file holds, by its place in a set's folder."""
+    if path.parts[0] == "runs":
+        name = path.parts[2]
+        return {"record.json": "records", "scores.npz": "scores", MODEL: "models"}[name]
+    return "labels" if path.parts[0] == "labels" else "tables"
+
+
+def _check_size(folder: Path, place: Path, left_out: Collection[str] = ()) -> None:
+    """Refuse a set that outgrows, beside the others, what is allowed.
+
+    Raises
+    ------
+    StoreError
+        With the size of each kind of files, but for those that are left out.
+    """
+    sizes: Counter[str] = Counter()
+    for path in _files(folder):
+        kind = _kind(path.relative_to(folder))
+        sizes[kind] += 0 if kind in left_out else path.stat().st_size
+    for path in _files(place.parent):
+        if path.relative_to(place.parent).parts[0] not in (place.name, folder.name):
+            sizes["other sets"] += path.stat().st_size
+    total = sizes.total()
+    if total > LIMIT_MB * 1e6:
+        large = [(kind, size / 1e6) for kind, size in sizes.most_common() if size >= 5e4]
+        told = ", ".join(f"{size:.1f} of {kind}" for kind, size in large)
+        raise StoreError(
+            f"the published sets would take {total / 1e6:.1f} MB, more than {LIMIT_MB}: {told}."
+            " Publish fewer runs, or ship a smaller model; what was published before is kept"
+        )
+
+
 def _put(folder: Path, place: Path) -> PublishedSet:
     """Put a finished set into its place, unless the sets outgrow what is allowed."""
-    others = [p for p in place.parent.iterdir() if p.name not in (place.name, folder.name)]
-    size = sum(p.stat().st_size for one in (folder, *others) for p in one.rglob("*") if p.is_file())
-    if size > LIMIT_MB * 1e6:
-        raise StoreError(
-            f"the published sets would take {size / 1e6:.1f} MB, more than {LIMIT_MB}. Publish "
-            "fewer runs; what was published before is kept"
-        )
+    _check_size(folder, place)
     old = place.with_name(f".{place.name}-old")
     shutil.rmtree(old, ignore_errors=True)
     if place.exists():

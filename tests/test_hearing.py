@@ -71,6 +71,15 @@ def test_the_best_run_on_select_is_chosen_of_those_that_were_asked_for(store):
         choosing.choose_run(runs, model="cn")
 
 
+def test_the_run_to_ship_is_the_best_on_select_whose_features_carry_over(store, monkeypatch):
+    runs = Runs(store)
+    with pytest.raises(StoreError, match=r"`polytimbre run --features musicnn` makes such runs"):
+        choosing.best(runs, runs)
+    monkeypatch.setattr(LogMel, "caveat", "")
+    assert choosing.best(runs, runs).spec.model == "logistic_regression"
+    assert choosing.best(runs, [r for r in runs if r.spec.model == "constant"]).finished
+
+
 def test_by_default_a_shipped_run_hears_if_its_features_carry_over(
     shipped, store, long, monkeypatch
 ):

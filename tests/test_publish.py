@@ -230,3 +230,18 @@ def test_a_set_is_read_like_a_store_and_never_written(polytimbre, made):
     names = {path.name for path in made.path.iterdir()}
     assert names == {"labels", "results.json", "runs", "set.json"}
     assert len(list((made.path / "runs").iterdir())) == 3
+
+
+def test_what_can_not_be_shipped_or_is_too_much_is_refused_before_it_is_derived(polytimbre, made):
+    folder = made.path.parent
+    before = (made.path / "set.json").read_bytes()
+    (folder / "other").mkdir()
+    with (folder / "other" / "large").open("wb") as file:
+        file.truncate(40_000_000)
+    wanted = ("publish", "--dataset", "tiny", "--results", folder)
+    outcomes = polytimbre.several((*wanted, "--with-model", "best"), wanted)
+    (code, nothing_hears), (same, too_much) = outcomes
+    assert code == same == 2
+    assert "none of these runs keeps its model and has features that carry over" in nothing_hears
+    assert "would take 40.0 MB, more than 30: 40.0 of other sets. Publish fewer runs" in too_much
+    assert (made.path / "set.json").read_bytes() == before

@@ -5,12 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_store import make_division
-from typer.testing import CliRunner
 
 import polytimbre as pt
 from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.learning_curve import in_orders
-from benchmark.cli import app
 from benchmark.errors import ProtocolError
 from benchmark.plugins.checks import make_auxiliary, make_part
 from benchmark.protocol import divide
@@ -113,11 +111,6 @@ def test_without_such_runs_the_command_that_makes_them_is_named(tmp_path):
     execute(RunRequest(make_division().dataset, "constant"), tmp_path)
     with pytest.raises(ProtocolError, match="Run `polytimbre transfer`"):
         TRANSFER.make(Analysis(Store(tmp_path), n_resamples=99))
-
-
-def test_the_command_refuses_an_unknown_part_before_it_computes(tmp_path):
-    done = CliRunner().invoke(app, ["transfer", "--store", str(tmp_path), "--part", "tests"])
-    assert "Did you mean 'test'" in str(done.exception) and not list(tmp_path.iterdir())
 
 
 def test_a_network_that_knows_no_other_classes_leaves_its_weights_alone():

@@ -32,6 +32,9 @@ from benchmark.scoring.ranking import LEVEL, holm
 #: Shares of the fit part's groups that a learning curve is made of.
 FRACTIONS = (0.1, 0.2, 0.5, 1.0)
 
+#: Models whose curves are drawn where none is named: all.
+MODELS = None
+
 #: Random orders that the groups are taken in, at least.
 N_ORDERS = 3
 
@@ -102,6 +105,12 @@ class LearningCurve:
         """``"more data"`` or ``"nothing shown"``, by `RULE`."""
         more = self.p <= 1 - LEVEL + 1e-12 and self.gain.value[-1] > 0
         return "more data" if more else "nothing shown"
+
+
+def requests(whole: Sequence[RunRequest]) -> list[RunRequest]:
+    """Return the runs of learning curves, from those of models that train on all groups."""
+    shares = [[replace(one, fraction=share) for one in whole] for share in FRACTIONS]
+    return [one for share in shares for one in in_orders(share)]
 
 
 def in_orders(wanted: Sequence[RunRequest]) -> list[RunRequest]:

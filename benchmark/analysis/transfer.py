@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmark.analysis.comparison import Comparison, Entry
-from benchmark.analysis.learning_curve import one_an_order, setting_key
+from benchmark.analysis.learning_curve import in_orders, one_an_order, setting_key
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
+from benchmark.runs.request import RunRequest
 from benchmark.scoring.bootstrap import basic_interval, bootstrap
 from benchmark.scoring.ranking import Family, paired, resamples_needed
 
@@ -70,6 +71,12 @@ class Transfer:
     taught: list[Taught]
     behind: Family | None
     known: np.ndarray
+
+
+def requests(whole: Sequence[RunRequest]) -> list[RunRequest]:
+    """Return the runs that are shown fewer positives, from those of models that know all."""
+    shown = [[replace(one, positives=number) for one in whole] for number in POSITIVES]
+    return [one for number in shown for one in in_orders(number)]
 
 
 def measure(

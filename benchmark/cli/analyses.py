@@ -1,7 +1,7 @@
 """Commands that print tables of stored runs; nothing is trained but for a learning curve."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from benchmark.cli.common import (
     ModelsOption,
     OnFeaturesOption,
     ParamOption,
+    PartOption,
     ResamplesOption,
     RootOption,
     SchedulerOption,
@@ -24,7 +25,6 @@ from benchmark.cli.common import (
     StoredOption,
     StoreOption,
     WorkersOption,
-    check_name,
     compute,
     data_of,
     open_store,
@@ -108,7 +108,7 @@ def compare(
     ranks: Annotated[
         bool, typer.Option("--ranks", help="Average ranks, wins and losses by class.")
     ] = False,
-    part: Annotated[str, typer.Option(help="fit, stop, select or test.")] = "test",
+    part: PartOption = "test",
     features: OnFeaturesOption = None,
     resamples: ResamplesOption = 2000,
     fmt: FormatOption = "table",
@@ -118,9 +118,6 @@ def compare(
 
     With 95 % intervals, paired tests and ranks.
     """
-    from benchmark.protocol import PARTS
-
-    check_name("part", part, PARTS)
     _check_one("--ranks", ranks, "--per-class", per_class)
     name = "ranks" if ranks else "per_class" if per_class else "comparison"
     analysis = _analysis(store, dataset, model, part, n_resamples=resamples, features=features)
@@ -147,77 +144,60 @@ def gap(
     _show(_analysis(store, dataset, model, n_resamples=resamples), name, fmt)
 
 
-def learning_curve(
-    dataset: DatasetOption = "rendered",
-    model: ModelsOption = None,
-    seed: SeedOption = None,
-    seeds: SeedsOption = None,
-    param: ParamOption = None,
-    data_root: RootOption = None,
-    split: SplitOption = None,
-    features: FeaturesOption = None,
-    layer: LayerOption = None,
-    store: StoreOption = None,
-    workers: WorkersOption = None,
-    scheduler: SchedulerOption = None,
-    resamples: ResamplesOption = 1000,
-    fmt: FormatOption = "table",
-) -> None:
+def _on_less(name: str, dataset: str, told: str) -> Callable[..., None]:
+    """Make the command that trains on less than all of the data, and prints the table of it."""
+    default = dataset
+
+    def command(
+        dataset: DatasetOption = default,
+        model: ModelsOption = None,
+        seed: SeedOption = None,
+        seeds: SeedsOption = None,
+        param: ParamOption = None,
+        data_root: RootOption = None,
+        split: SplitOption = None,
+        features: FeaturesOption = None,
+        layer: LayerOption = None,
+        store: StoreOption = None,
+        workers: WorkersOption = None,
+        scheduler: SchedulerOption = None,
+        resamples: ResamplesOption = 2000,
+        fmt: FormatOption = "table",
+    ) -> None:
+        from benchmark.runs import suite
+
+        how = import_module(f"benchmark.analysis.{name}")
+        chosen, names = open_store(store), model or how.MODELS
+        data = data_of(dataset, data_root, split, features, layer)
+        whole = suite.requests(data, names, seeds_of(seed, seeds), parse_params(param))
+        compute(suite.plan(how.requests(whole), chosen), chosen, workers, scheduler, force=False)
+        settings = {"n_resamples": resamples, "features": features}
+        _show(_analysis(chosen.path, dataset, names, **settings), name, fmt)
+
+    command.__name__, command.__doc__ = name, told
+    return command
+
+
+learning_curve = _on_less(
+    "learning_curve",
+    "rendered",
     """Train on 10 to 100 % of the clips; say if more would pay.
 
     Models are trained on 10, 20, 50 and 100 % of the groups of clips. Each seed takes the groups
     in another random order; there are three orders at least.
-    """
-    from benchmark.analysis.learning_curve import FRACTIONS, in_orders
-    from benchmark.runs import suite
+    """,
+)
 
-    chosen = open_store(store)
-    data = data_of(dataset, data_root, split, features, layer)
-    params, wanted = parse_params(param), []
-    for fraction in FRACTIONS:
-        wanted += in_orders(suite.requests(data, model, seeds_of(seed, seeds), params, fraction))
-    compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
-    analysis = _analysis(chosen.path, dataset, model, n_resamples=resamples, features=features)
-    _show(analysis, "learning_curve", fmt)
-
-
-def transfer(
-    dataset: DatasetOption = "audioset-world",
-    model: ModelsOption = None,
-    seed: SeedOption = None,
-    seeds: SeedsOption = None,
-    param: ParamOption = None,
-    data_root: RootOption = None,
-    split: SplitOption = None,
-    features: FeaturesOption = None,
-    layer: LayerOption = None,
-    part: Annotated[str, typer.Option(help="fit, stop, select or test.")] = "test",
-    store: StoreOption = None,
-    workers: WorkersOption = None,
-    scheduler: SchedulerOption = None,
-    resamples: ResamplesOption = 2000,
-    fmt: FormatOption = "table",
-) -> None:
+transfer = _on_less(
+    "transfer",
+    "audioset-world",
     """Train on few positives; show what pretraining adds.
 
     With 5, 10, 20, 40 and all positives a class. By default a network that has learnt the data
     set's auxiliary classes, the same from nothing, and logistic regression. Each seed takes the
     positives in another random order.
-    """
-    from benchmark.analysis.learning_curve import in_orders
-    from benchmark.analysis.transfer import MODELS, POSITIVES
-    from benchmark.protocol import PARTS
-    from benchmark.runs import suite
-
-    check_name("part", part, PARTS)
-    chosen, names = open_store(store), model or list(MODELS)
-    data = data_of(dataset, data_root, split, features, layer)
-    whole, wanted = suite.requests(data, names, seeds_of(seed, seeds), parse_params(param)), []
-    for positives in POSITIVES:
-        wanted += in_orders([replace(one, positives=positives) for one in whole])
-    compute(suite.plan(wanted, chosen), chosen, workers, scheduler, force=False)
-    settings = {"n_resamples": resamples, "features": features}
-    _show(_analysis(chosen.path, dataset, names, part, **settings), "transfer", fmt)
+    """,
+)
 
 
 def calibration(
@@ -298,7 +278,7 @@ def slices(
     ],
     dataset: StoredOption = None,
     model: ModelsOption = None,
-    part: Annotated[str, typer.Option(help="fit, stop, select or test.")] = "test",
+    part: PartOption = "test",
     resamples: ResamplesOption = 2000,
     fmt: FormatOption = "table",
     store: StoreOption = None,
@@ -307,9 +287,6 @@ def slices(
 
     Each slice is compared with all other clips.
     """
-    from benchmark.protocol import PARTS
-
-    check_name("part", part, PARTS)
     _show(_analysis(store, dataset, model, part, n_resamples=resamples, by=by), "slices", fmt)
 
 

@@ -40,6 +40,13 @@ def _check_format(name: str) -> str:
     return name
 
 
+def _check_part(name: str) -> str:
+    from benchmark.protocol import PARTS
+
+    check_name("part", name, PARTS)
+    return name
+
+
 def _folder(name: str) -> Path:
     if not name:  # it would be the working folder
         raise typer.BadParameter("it is empty: name a folder, or leave the option out")
@@ -101,6 +108,9 @@ OnFeaturesOption = Annotated[
 FormatOption = Annotated[
     str,
     typer.Option("--format", help="table, markdown, csv or json.", callback=_check_format),
+]
+PartOption = Annotated[
+    str, typer.Option("--part", help="fit, stop, select or test.", callback=_check_part)
 ]
 ModelsOption = Annotated[
     list[str] | None,

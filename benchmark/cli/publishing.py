@@ -23,28 +23,43 @@ from benchmark.cli.common import (
 from benchmark.errors import PolytimbreError, ProtocolError, StoreError
 
 if TYPE_CHECKING:
+    from benchmark.cli.everything import Step
     from benchmark.runs.reading import Runs
     from benchmark.runs.record import Record
 
 
+IdsArgument = Annotated[
+    list[str] | None, typer.Argument(help="Runs to publish; an id may be shortened.")
+]
+AllOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset", help="Publish every finished run on this data set; --all: do that one alone."
+    ),
+]
+AuditOption = Annotated[
+    list[str] | None,
+    typer.Option("--audit", help="A run trained as published, for the audit alone; repeat."),
+]
+ShippedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RUN_ID|best",
+        help="A published run whose model is shipped, for `predict`; best: of those on features of"
+        " recordings, the best on select; repeat.",
+    ),
+]
+LabelsOption = Annotated[
+    Path | None, typer.Option(help="Publish the audit of OpenMIC's labels, from this file.")
+]
+
+
 def publish(
-    run_id: Annotated[
-        list[str] | None, typer.Argument(help="Runs to publish; an id may be shortened.")
-    ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Publish every finished run on this data set.")
-    ] = None,
-    audit: Annotated[
-        list[str] | None,
-        typer.Option("--audit", help="A run trained as published, for the audit alone; repeat."),
-    ] = None,
-    with_model: Annotated[
-        list[str] | None,
-        typer.Option(help="A published run whose model is shipped, for `predict`; repeat."),
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Publish the audit of OpenMIC's labels, from this file.")
-    ] = None,
+    run_id: IdsArgument = None,
+    dataset: AllOfOption = None,
+    audit: AuditOption = None,
+    with_model: ShippedOption = None,
+    labels: LabelsOption = None,
     check: Annotated[
         bool, typer.Option("--check", help="Check what is published, deriving it again.")
     ] = False,
@@ -69,17 +84,15 @@ def publish(
 
     What was published of the same data set before is replaced.
     """
-    from benchmark.analysis.audits.protocol_audit import audit_labels
-    from benchmark.tuning import studies
-    from reports import documents
-    from reports import publish as publishing
-
     target = published_at(results)
+    root = data_root.resolve() if data_root else None
     if everything:
-        how = ["--workers", str(workers)] if workers else []
+        from benchmark.cli.everything import steps
+
+        how = ["--workers", str(workers)] if workers is not None else []
         how += ["--scheduler", scheduler] if scheduler else []
-        how += ["--storage", storage] if storage else []
-        _all(data_root, store, target if results else None, how, dry_run)
+        chosen = {"dataset": dataset, "labels": labels, "how": how, "storage": storage}
+        _all(steps(root, store, results, **chosen), store, target, storage, dry_run)
         return
     if check:
         _check(target, data_root, read_runs(store) if store else None)
@@ -87,63 +100,92 @@ def publish(
     if not (run_id or dataset or labels or readme):
         raise ProtocolError("say what to publish: RUN_ID..., --dataset NAME or --labels FILE")
     if labels:
-        with writing(target):
-            made = publishing.publish_labels(audit_labels(labels), target)
-        print(f"published the audit of OpenMIC's labels in {made.path}")
-    if not (run_id or dataset):
-        with writing(target):
-            written = documents.write(target)
-        for path in written:
-            print(f"wrote {path}")
-        return
-    chosen = read_runs(store)
-    runs, audited = _chosen(chosen, run_id or [], dataset, audit or [])
-    shipped = _shipped(with_model or [], runs)
+        _publish_labels(labels, target)
+    if run_id or dataset:
+        stored = read_runs(store)
+        runs, audited = _chosen(stored, run_id or [], dataset, audit or [])
+        shipped = _shipped(with_model or [], runs, stored)
+        _publish_runs(stored, runs, audited, shipped, target, storage, root)
+    _write_documents(target, told=not (run_id or dataset))
+
+
+def _publish_labels(labels: Path, target: Path) -> None:
+    from benchmark.analysis.audits.protocol_audit import audit_labels
+    from reports.publish import publish_labels
+
+    with writing(target):
+        made = publish_labels(audit_labels(labels), target)
+    print(f"published the audit of OpenMIC's labels in {made.path}")
+
+
+def _publish_runs(
+    stored: "Runs",
+    runs: "Sequence[Record]",
+    audited: "Sequence[Record]",
+    shipped: "Sequence[Record]",
+    target: Path,
+    storage: str | None,
+    data_root: Path | None,
+) -> None:
+    """Publish the runs of each data set as one set."""
+    from benchmark.tuning import studies
+    from reports import publish as publishing
+
     for name in sorted({record.spec.dataset for record in runs}):
         with writing(target):
             made = publishing.publish(
                 [record for record in runs if record.spec.dataset == name],
                 [record for record in audited if record.spec.dataset == name],
-                chosen,
+                stored,
                 target,
                 with_models=[r.run_id for r in shipped if r.spec.dataset == name],
-                storage=studies.address_of(storage, chosen),
-                data_root=data_root.resolve() if data_root else None,
+                storage=studies.address_of(storage, stored),
+                data_root=data_root,
                 follow=_follow(f"tables of {name}"),
                 warn=warn,
             )
         files = sum(p.stat().st_size for p in made.path.rglob("*") if p.is_file())
         print(f"published {len(made.runs) + len(made.audit)} runs on {name} in {made.path}, "
               f"{files / 1e6:.1f} MB")  # fmt: skip
+
+
+def _write_documents(target: Path, told: bool) -> None:
+    from reports import documents
+
     with writing(target):
-        documents.write(target)
+        written = documents.write(target)
+    for path in written if told else ():
+        print(f"wrote {path}")
 
 
 def _all(
-    data_root: Path | None,
-    store: Path | None,
-    results: Path | None,
-    how: Sequence[str],
-    dry_run: bool,
+    listed: "Sequence[Step]", store: Path | None, target: Path, storage: str | None, dry_run: bool
 ) -> None:
     """Give the commands that publish everything, one after the other."""
     from benchmark.cli import app
-    from benchmark.cli.everything import seconds, steps
+    from benchmark.cli.everything import Fits, left, seconds
     from benchmark.runs.published import sets
     from benchmark.runs.store import default_path
+    from benchmark.tuning import studies
 
-    listed = steps(data_root.resolve() if data_root else None, store, results)
-    folder = published_at(results)
-    before = [r for one in sets(folder).values() for r in one.records()] if folder.is_dir() else []
+    def stored() -> "Runs | None":
+        return read_runs(store) if os.path.lexists(store or default_path()) else None
+
+    before = [r for one in sets(target).values() for r in one.records()] if target.is_dir() else []
+    runs = stored()
+    address = studies.address_of(storage, runs) if runs is not None else storage
+    fits = [left(step, runs, address) for step in listed]
     for number, step in enumerate(listed):
-        own = read_runs(store).records() if os.path.lexists(store or default_path()) else []
-        left = seconds(listed[number:], [*before, *own])
-        told = f", about {left / 3600:.1f} h of processor time to go" if left else ""
-        print(f"{number + 1} of {len(listed)}{told}: polytimbre {shlex.join(step.command)}",
-              flush=True)  # fmt: skip
-        computes = step.command[0] in ("run", "tune", "learning-curve")
+        runs = stored()
+        known = [*before, *(runs.records() if runs is not None else [])]
+        own, all_left = (seconds(n, known) for n in (fits[number], sum(fits[number:], Fits())))
+        told = ""
+        if own is not None and all_left is not None:
+            told = f", {own / 3600:.1f} of {all_left / 3600:.1f} h of processor time left"
+        command = shlex.join(step.command)
+        print(f"{number + 1} of {len(listed)}{told}: polytimbre {command}", flush=True)
         if not dry_run:
-            app([*step.command, *(how if computes else [])], standalone_mode=False)
+            app(list(step.command), standalone_mode=False)
 
 
 def _chosen(
@@ -167,10 +209,15 @@ def _chosen(
     return list(runs.values()), list(audited.values())
 
 
-def _shipped(run_ids: Sequence[str], runs: "Sequence[Record]") -> "list[Record]":
+def _shipped(run_ids: Sequence[str], runs: "Sequence[Record]", stored: "Runs") -> "list[Record]":
     """Return the runs whose models are shipped; each has to be published."""
+    from benchmark.predict.choosing import best
+
     shipped = []
     for run_id in run_ids:
+        if run_id == "best":
+            shipped.append(best(stored, runs))
+            continue
         found = [record for record in runs if run_id and record.run_id.startswith(run_id)]
         if len(found) != 1:
             raise ProtocolError(

@@ -92,7 +92,7 @@ def run(
     elif study or storage:
         raise ProtocolError("--study and --storage say where --tuned finds parameters: add --tuned")
     wanted = suite.requests(
-        data, model, seeds_of(seed, seeds), parse_params(param), 1.0, protocol, choose, refit
+        data, model, seeds_of(seed, seeds), parse_params(param), protocol, choose, refit
     )
     units = suite.plan(wanted, chosen, force)
     if dry_run:

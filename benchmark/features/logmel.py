@@ -92,8 +92,10 @@ def _band_levels(signal: np.ndarray, sample_rate: int, hop: int) -> np.ndarray:
     window /= window.sum() / 2
     n_fft = 1 << (length - 1).bit_length()
     padded = np.concatenate([signal, np.zeros(length - hop)])
-    power = mel_power(padded, window, hop, n_fft, _mel_filters(sample_rate, n_fft))
-    return 10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))
+    levels = mel_power(padded, window, hop, n_fft, _mel_filters(sample_rate, n_fft))
+    np.maximum(levels, 10 ** (FLOOR_DB / 10), out=levels)
+    np.log10(levels, out=levels)
+    return np.multiply(levels, 10, out=levels)
 
 
 @lru_cache(maxsize=8)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 #: Bytes of windows that are transformed at once: few enough to stay in the processor's cache.
-AT_ONCE = 2**18
+AT_ONCE = 2**19
 #: Bands that are summed up together: a group needs few of the bins, all need most of them.
-GROUP = 16
+GROUP = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,19 +57,21 @@ def mel_power(
     -------
     ndarray, shape (1 + (n_samples - length) // hop, n_bands)
     """
-    from scipy.fft import rfft
-
-    length, dtype = len(window), signal.dtype
+    length, dtype, n_bins = len(window), signal.dtype, n_fft // 2 + 1
     stretches = sliding_window_view(signal, length)[::hop]
-    together = max(1, AT_ONCE // (n_fft * dtype.itemsize))
-    windows = np.zeros((min(together, len(stretches)), n_fft), dtype)
+    together = min(max(1, AT_ONCE // (n_fft * dtype.itemsize)), len(stretches))
+    # each made once: a page that is new to the process costs as much as what is computed in it
+    windows = np.zeros((together, n_fft), dtype)
+    spectra = np.empty((together, n_bins), np.result_type(dtype, np.complex64))
+    squares, lines = spectra.view(dtype), np.empty((together, n_bins), dtype)
     power = np.empty((len(stretches), filters.n_bands), dtype)
     for start in range(0, len(stretches), together):
         part = stretches[start : start + together]
-        np.multiply(part, window, out=windows[: len(part), :length])
-        squares = rfft(windows[: len(part)]).view(dtype)
-        np.multiply(squares, squares, out=squares)
-        spectra = squares[:, ::2] + squares[:, 1::2]
+        n = len(part)
+        np.multiply(part, window, out=windows[:n, :length])
+        np.fft.rfft(windows[:n], out=spectra[:n])
+        np.multiply(squares[:n], squares[:n], out=squares[:n])
+        np.add(squares[:n, ::2], squares[:n, 1::2], out=lines[:n])
         for bands, bins, weights in filters.groups:
-            np.matmul(spectra[:, bins], weights, out=power[start : start + together, bands])
+            np.matmul(lines[:n, bins], weights, out=power[start : start + n, bands])
     return power

@@ -150,6 +150,23 @@ def choose_run(
     return max(fit, key=lambda one: (_quality(*one), one[1].created))
 
 
+def best(source: Runs, records: Iterable[Record]) -> Record:
+    """Return the best run on *select* of those that could hear recordings, to be shipped.
+
+    Raises
+    ------
+    StoreError
+        If none of them keeps its model and has features that carry over to recordings.
+    """
+    fit = [record for record in records if _is_candidate(source, record, {})]
+    if not fit:
+        raise StoreError(
+            "none of these runs keeps its model and has features that carry over to recordings:"
+            " `polytimbre run --features musicnn` makes such runs"
+        )
+    return max(fit, key=lambda record: (_quality(source, record), record.created))
+
+
 def _check_names(model: str | None, dataset: str | None, features: str | None) -> None:
     """Refuse what doesn't exist, with the nearest name."""
     if model is not None:

@@ -50,7 +50,6 @@ def requests(
     models: Sequence[str] | None,
     seeds: Sequence[int],
     params: dict[str, Any] | None = None,
-    fraction: float = 1.0,
     protocol: str = "default",
     choose: Callable[[RunRequest], Chosen] | None = None,
     refit: bool = False,
@@ -66,8 +65,6 @@ def requests(
         A model that ignores its seed runs once.
     params : dict, optional
         Overrides, the same for every model named.
-    fraction : float
-        Share of the fit part's groups to train on, in (0, 1].
     protocol : str
         One of :data:`benchmark.protocol.PROTOCOLS`.
     choose : callable, optional
@@ -84,8 +81,9 @@ def requests(
     for spec in models or _all_models(data):
         name, _, preset = spec.partition(":")
         own = params or {}
-        first = RunRequest(data, name, seeds[0], preset or None, own, fraction, protocol)
-        first = replace(first, refit=refit)
+        first = RunRequest(
+            data, name, seeds[0], preset or None, own, protocol=protocol, refit=refit
+        )
         if choose is not None:
             chosen = choose(first)
             first = replace(first, params={**chosen.params, **own}, chosen=chosen)
