@@ -153,6 +153,7 @@ def test_every_declared_table_says_its_rows_and_columns(derived):
     # there are no runs for these
     left_out = {"learning_curve", "mask_audit", "mask_levels", "mask_preselection"}
     left_out |= {"tuning", "promises", "transfer", "side_information"}
+    left_out |= {"slices_per_class"}  # all classes are too rare in a slice
     assert set(derived.tables) == {one.name for one in expected} - left_out
     assert list(derived.tables) == [one.name for one in expected if one.name in derived.tables]
     for name, result in derived.tables.items():
