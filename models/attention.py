@@ -33,7 +33,8 @@ class Attention(NeuralNetwork):
     name = "attention"
     presets = {
         "published": {
-            "units": 128, "dropout": 0.6, "learning_rate": 5e-4, "epochs": 200, "patience": 20,
+            "units": 128, "dropout": 0.6, "heads": 1, "learning_rate": 5e-4, "epochs": 200,
+            "stop_on": "loss", "patience": 20, "mixup": 0.0, "averaging": 0.0,
             "feature_masking": 0.0, "noise": 0.0,
         }
     }  # fmt: skip
@@ -41,11 +42,11 @@ class Attention(NeuralNetwork):
     embedding: Count = 3
     units: Count = 256
     dropout: Share = 0.4
-    heads: Count = 1
+    heads: Count = 4
     learning_rate: Positive = 2e-3
     batch_size: Count = 128
     epochs: Count = 60
-    patience: Count = 8
+    mixup: NotNegative = 0.5
     feature_masking: Share = 0.2
     noise: NotNegative = 0.3
 
@@ -74,6 +75,6 @@ class Attention(NeuralNetwork):
             "embedding": trial.suggest_int("embedding", 1, 3),
             "units": pick("units", [128, 256, 384]),
             "dropout": trial.suggest_float("dropout", 0.2, 0.7),
-            "heads": pick("heads", [1, 2, 4]),
+            "heads": pick("heads", [1, 2, 4, 8]),
             **NeuralNetwork.search_training(trial),
         }

@@ -41,7 +41,8 @@ class CNN(NeuralNetwork):
         "published": {
             "kind": "2d", "filters": (64, 128, 256), "kernel": 5, "dense": 256, "dropout": 0.5,
             "norm": "none", "conv_dropout": 0.0, "pooling": "flatten", "feature_masking": 0.0,
-            "noise": 0.0,
+            "noise": 0.0, "mixup": 0.0, "epochs": 40, "stop_on": "loss", "patience": 5,
+            "averaging": 0.0,
         }
     }  # fmt: skip
 
@@ -56,6 +57,8 @@ class CNN(NeuralNetwork):
     conv_dropout: Share = 0.2
     dropout: Share = 0.5
     pooling: Literal["attention", "mean", "max", "flatten"] = "attention"
+    epochs: Count = 30
+    mixup: NotNegative = 0.5
     feature_masking: Share = 0.2
     noise: NotNegative = 0.3
 

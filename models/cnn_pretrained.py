@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmark.bases.pretraining import PretrainedNetwork
-from benchmark.bases.stopping import StopOn
 from benchmark.contracts.parameters import Count, NotNegative, Positive, Share
 from models.cnn import CNN
 
 #: For few positives a class: training ends after a fixed number of epochs, 20 altogether, as a stop
 #: part would hold more positives than there are to learn from.
-FEW = {"filters": (128,), "dense": 128, "pretraining_epochs": 8, "stop_on": "none", "epochs": 12}
+FEW = {"filters": (128,), "dense": 128, "pretraining_epochs": 8, "epochs": 12, "averaging": 0.5}
 
 
 class PretrainedCNN(PretrainedNetwork, CNN):
@@ -35,9 +34,7 @@ class PretrainedCNN(PretrainedNetwork, CNN):
     learning_rate: Positive = 1e-3
     weight_decay: NotNegative = 1e-3
     batch_size: Count = 128
-    epochs: Count = 40
-    stop_on: StopOn = "mAP"
-    patience: Count = 8
+    epochs: Count = 25
     mixup: NotNegative = 0.5
     feature_masking: Share = 0.2
     noise: NotNegative = 0.2

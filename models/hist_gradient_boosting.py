@@ -76,8 +76,14 @@ class HistGradientBoosting(BinaryRelevance):
         self.balance = balance
 
     def stages(self) -> Sequence[int]:
-        """Return the rounds at which the stop part is looked at."""
-        return looks(self.max_iter, STEP, self.stop_on)
+        """Return the rounds at which the fit is looked at: three where nothing is watched.
+
+        scikit-learn can't score from one round on: each look costs all trees up to it.
+        """
+        last = self.max_iter
+        if self.stop_on == "none":
+            return sorted({-(-last // 10), -(-last // 3), last})
+        return looks(last, STEP, self.stop_on)
 
     def estimator(self, seed: int) -> Any:
         """Return an empty estimator that keeps its trees when it grows."""
@@ -95,9 +101,15 @@ class HistGradientBoosting(BinaryRelevance):
         )
 
     def grow(self, estimator: Any, number: int, X: np.ndarray, y: np.ndarray) -> None:
-        """Boost up to round `number`."""
-        weights = {False: 1.0, True: positive_weight(y, self.balance)} if self.balance else None
-        estimator.set_params(max_iter=number, class_weight=weights).fit(X, y)
+        """Boost up to round `number`; where nothing is watched, to the last one at once.
+
+        That is how the library is used, and several times as fast: each further call quantises the
+        clips and scores them with all trees again.
+        """
+        last = self.max_iter if self.stop_on == "none" else number
+        if last > getattr(estimator, "n_iter_", 0):
+            weights = {False: 1.0, True: positive_weight(y, self.balance)} if self.balance else None
+            estimator.set_params(max_iter=last, class_weight=weights).fit(X, y)
         estimator.rounds = number
 
     def score(self, estimator: Any, X: np.ndarray) -> np.ndarray:

@@ -37,6 +37,7 @@ class Probe(NeuralNetwork):
     epochs: Count = 100
     stop_on: StopOn = "mAP"
     patience: Count = 10
+    averaging: Share = 0.0
 
     def layers(self, inputs: Any, n_classes: int) -> Any:
         """Average over frames and stack dense layers; see :class:`NeuralNetwork`."""

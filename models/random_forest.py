@@ -60,21 +60,23 @@ class RandomForest(BinaryRelevance):
         return [n for n in SIZES if n < self.n_estimators] + [self.n_estimators]
 
     def estimator(self, seed: int) -> Any:
-        """Return an empty forest that keeps its trees when it grows."""
+        """Return an empty forest."""
         from sklearn.ensemble import RandomForestClassifier
 
         return RandomForestClassifier(
             max_depth=self.max_depth,
             min_samples_leaf=self.min_samples_leaf,
             max_features=self.max_features,
+            n_estimators=self.n_estimators,
             random_state=seed,
-            warm_start=True,
         )
 
     def grow(self, estimator: Any, number: int, X: np.ndarray, y: np.ndarray) -> None:
-        """Add trees up to `number`; the same trees as in one fit of that size."""
-        weights = {False: 1.0, True: positive_weight(y, self.balance)} if self.balance else None
-        estimator.set_params(n_estimators=number, class_weight=weights).fit(X, y)
+        """Grow all trees at once, and score with the first `number` of them from now on."""
+        if not hasattr(estimator, "estimators_"):
+            weights = {False: 1.0, True: positive_weight(y, self.balance)} if self.balance else None
+            estimator.set_params(class_weight=weights).fit(X, y)
+        estimator.trees = number
 
     def score(self, estimator: Any, X: np.ndarray) -> np.ndarray:
         """Return one class's probabilities, shape (n_clips,): the mean over trees.
@@ -82,9 +84,9 @@ class RandomForest(BinaryRelevance):
         As scikit-learn's `predict_proba`, bit by bit, but without starting a job for each tree.
         """
         total = np.zeros(len(X))
-        for tree in estimator.estimators_:
+        for tree in estimator.estimators_[: estimator.trees]:
             total += tree.tree_.predict(X)[:, 1]
-        return total / len(estimator.estimators_)
+        return total / estimator.trees
 
     @staticmethod
     def search_space(trial: Any) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def decided(models):
     at = np.where(frame["policy"].str.startswith("half"), -0.09, 0.002)
     at = np.where(frame["policy"] == "global", np.nan, at)
     return frame.assign(
-        **spanned("held-out gain", at, 0.005), **spanned("test gain", at / 2, 0.005)
+        p=0.5, **spanned("held-out gain", at, 0.005), **spanned("test gain", at / 2, 0.005)
     )
 
 
@@ -213,6 +213,13 @@ def sliced(models):
     return pd.DataFrame(rows)
 
 
+def sliced_by_class(model, classes):
+    rows = [("style", kind, name, model) for kind in ("folk", "jazz") for name in classes]
+    frame = pd.DataFrame(rows, columns=["attribute", "slice", "class", "model"])
+    at, name = np.linspace(-0.2, 0.1, len(frame)), "ROC-AUC difference"
+    return frame.assign(positives=12, **spanned("ROC-AUC", 0.7 + at), **spanned(name, at))
+
+
 def made(models, classes=CLASSES, dataset="rendered"):
     """Every table that a data set may have, made up."""
     known = {
@@ -244,6 +251,7 @@ def made(models, classes=CLASSES, dataset="rendered"):
         "calibration": pd.DataFrame({"model": models, "pooled ECE": 0.03}),
         "protocol_audit": audited(models), "mask_audit": masked(models),
         "mask_levels": masked_levels(), "trials": searched(tuned), "importances": important(tuned),
+        "slices_per_class": sliced_by_class(models[0], classes),
         "slices": sliced(models), "transfer": transferred(list(tuned[:3])),
     }  # fmt: skip
     return {
@@ -407,12 +415,19 @@ def test_numbers_are_those_of_the_tables():
     with style.applied():
         alt = dict(figures.compose({"x": {"pairs": worse["pairs"]}}))["x-tuned"].alt
     assert "attention tuned against default -0.004 (-0.024 to 0.016)" in alt
+    several = made(("cnn tuned on tags", "cnn on tags", "cnn on logmel", "random_forest on tags"))
+    with style.applied():
+        some = {name: several[name] for name in ("pairs", "per_class")}
+        drawn = dict(figures.compose({"x": some}))
+    assert "cnn on tags tuned against default" in drawn["x-tuned"].alt
+    assert "of cnn on tags against random_forest on tags" in drawn["x-per-class-pair"].alt
 
 
 def test_a_model_looks_the_same_everywhere_and_unlike_the_others():
-    looks = [style.look(label) for label in MANY]
-    assert len(set(looks)) == len(MANY)
-    assert len({(one.marker, one.filling) for one in looks}) == len(MANY)  # without colour
+    labels = [f"{label}{on}" for label in MANY for on in (" on logmel", " on musicnn", " on tags")]
+    looks = [style.look(label) for label in labels]
+    assert len(set(looks)) == len(labels)
+    assert len({(one.marker, one.filling, one.line) for one in looks}) == len(labels)  # grey
     assert style.look("another_model") == style.look("another_model")
     assert style.look("cnn").colour == style.look("cnn tuned").colour
 

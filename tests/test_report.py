@@ -22,9 +22,10 @@ from benchmark.runs.published import DamagedError, PublishedSet, sets
 from benchmark.runs.record import Record, RunSpec, digest, run_id
 from reports import html, verify
 from reports.figures.style import Figure, family
-from reports.html import content, notebooks
+from reports.html import answers, content, notebooks
 from reports.html import pages as pages_
 from reports.tables import results
+from reports.tables.confusion import CONFUSIONS, above_chance
 from reports.tables.declaration import facts_of
 from reports.tables.runs import RUNS
 
@@ -47,7 +48,7 @@ def draw(tables, folder):
                 text = '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="300"></svg>'
                 (folder / f"{dataset}-{name}.{ending}").write_text(text)
             found.append(
-                Figure(f"{dataset}-{name}", "A <figure>", "What it shows.", "An empty box.")
+                Figure(f"{dataset}-{name}", "A <figure>", "What it shows.", "A box.", "draw it")
             )
     return found
 
@@ -57,7 +58,7 @@ def draw_networks(networks, folder):
     for one in networks:
         name = f"architecture-{one.label.replace(' ', '-')}"
         (folder / f"{name}.png").write_bytes(PIXEL)
-        found.append(Figure(name, one.label, "Layers.", f"Layers of {one.label}."))
+        found.append(Figure(name, one.label, "Layers.", f"Layers of {one.label}.", "draw it"))
     return found
 
 
@@ -266,6 +267,65 @@ def test_the_page_shows_what_is_stored(browser, published):
     assert "polytimbre run --dataset rendered --model cnn --tuned" in everything
 
 
+def test_the_front_page_answers_in_order_and_says_what_nothing_shows(browser):
+    shown = browser.js(
+        "[...document.querySelectorAll('.answer')].map(a => [a.querySelector('h3').textContent, "
+        "...[...a.querySelectorAll('p')].map(p => p.textContent)])"
+    )
+    assert [one[0].split()[0] for one in shown] == [
+        "Which", "What", "Where", "What", "Which", "What",
+    ]  # fmt: skip
+    best, comparable, fails, gap, thresholds, claim = (" ".join(one[1:]) for one in shown)
+    assert best == "No published set shows it."  # there are no recordings
+    stored = tables()
+    assert f"5 on rendered, {1464:,} test clips" in comparable
+    per_class = stored["per_class"].frame
+    lowest = per_class[per_class["model"] == "cnn"].nsmallest(1, "AP").iloc[0]
+    assert f"lowest average precision on {lowest['class']} ({lowest['AP']:.3f})" in fails
+    at = stored["gap"].frame.iloc[0]
+    assert f"cnn, the best on select, falls from a mAP of {at['fit mAP']:.3f}" in gap
+    assert "no other policy is shown to gain macro F1 over it on rendered" in thresholds
+    assert "published" not in claim or "No published set" in claim
+
+
+def test_recordings_come_first():
+    sources = [
+        answers.Source(name, tables(), name == "audioset20", ["vggish"])
+        for name in ("rendered", "audioset20")
+    ]
+    shown = {one.name: one.sentences for one in answers.answers(sources)}
+    assert "On audioset20, cnn, on vggish as all models there," in shown["best"][0].text
+    assert shown["best"][0].href == "#audioset20-models" and len(shown["best"]) == 1
+    assert shown["gap"][0].href == "#audioset20-gap"
+    assert all(not one.sentences for one in answers.answers([]))
+
+
+def test_models_and_instruments_have_pages_that_tables_link_to(browser, report):
+    browser.click("tbody[data-model='cnn tuned'] th a")
+    browser.go(f"{report.as_uri()}/model-cnn.html")
+    text = browser.js("document.body.textContent")
+    stored = tables()
+    for model in ("cnn", "cnn tuned"):
+        row = stored["comparison"].frame.set_index("model").loc[model]
+        assert f"{row['mAP']:.3f}" in text
+    assert browser.js("document.querySelectorAll('svg polyline.stop').length") == 2
+    assert browser.js("document.querySelector('td a, th a').getAttribute('href')")
+    assert browser.js("document.querySelector('a[href=\"instrument-bass.html\"]') !== null")
+    browser.go(f"{report.as_uri()}/instrument-bass.html")
+    assert browser.js("document.querySelector('h1').textContent") == "bass"
+    shown = browser.js(
+        "[...document.querySelector('table').tBodies[0].rows].map((r) => r.cells[0].textContent)"
+    )
+    frame = stored["per_class"].frame
+    of_class = frame[frame["class"] == "bass"].sort_values("AP", ascending=False, kind="stable")
+    assert shown == list(of_class["model"])
+    everything = browser.js("document.body.innerText")
+    assert "Where cnn hears bass wrongly" in everything
+    assert "cnn on slices, against all other clips" in everything and "jazz" in everything
+    commands = browser.js("[...document.querySelectorAll('.source code')].map(c => c.textContent)")
+    assert "polytimbre table confusions --dataset rendered" in commands
+
+
 @pytest.mark.parametrize("by", ["mouse", "keyboard"])
 def test_headings_sort(browser, by):
     at = heading("fit (s)")
@@ -274,7 +334,7 @@ def test_headings_sort(browser, by):
         if by == "mouse":
             browser.click(f"{at} button")
         else:
-            browser.js(f"document.querySelector('{at} button').focus()")
+            browser.js(f"document.querySelector('{at} button').focus({{preventScroll: true}})")
             browser.press("Enter")
 
     before = models(browser)
@@ -397,7 +457,7 @@ def test_print_leaves_out_what_can_not_be_used_on_paper(browser, tmp_path):
 def test_every_page_is_there_and_fits_a_narrow_window(browser, report):
     browser.size(400)
     wide = "document.documentElement.scrollWidth > innerWidth"
-    for name in ("index", *notebooks.NOTEBOOKS):
+    for name in ("index", "model-cnn", "instrument-bass", *notebooks.NOTEBOOKS):
         browser.go(f"{report.as_uri()}/{name}.html")
         browser.js("document.querySelectorAll('.headline th button').forEach((b) => b.click())")
         assert not browser.js(wide), name
@@ -418,10 +478,12 @@ def test_every_page_is_there_and_fits_a_narrow_window(browser, report):
 
 
 def test_links_lead_to_files_of_the_report(browser, report):
-    links = browser.js("[...document.links].map((a) => a.href.split('#')[0])")
-    assert len(links) > 20
-    for link in set(links):
-        assert (report / link.removeprefix(f"{report.as_uri()}/")).is_file(), link
+    for name in ("index", "model-cnn", "instrument-bass"):
+        browser.go(f"{report.as_uri()}/{name}.html")
+        links = browser.js("[...document.links].map((a) => a.href.split('#')[0])")
+        assert len(links) > 20
+        for link in set(links):
+            assert (report / link.removeprefix(f"{report.as_uri()}/")).is_file(), link
 
 
 def test_without_scripts_all_is_readable(browser, report):
@@ -601,6 +663,38 @@ def test_metrics_that_do_not_follow_from_the_scores_are_refused(tmp_path):
     run = derived["runs"].frame["run"][1]
     with pytest.raises(StoreError, match=f"does not follow from its scores: .*{run}.*mAP is"):
         verify.check(PublishedSet(folder))
+
+
+def test_false_alarms_that_do_not_depend_on_what_sounds_are_not_above_chance(tmp_path):
+    """Cello, flute: each with and without the other; violin is absent everywhere."""
+    runs = records("rendered", runs=1)[:1]
+    publish(tmp_path, {}, runs)
+    score(runs, tmp_path)
+    truth = np.repeat([[0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 1, 0]], 10, axis=0)
+    said = np.tile([0.9, 0.1], 20)
+    labels_ = next((tmp_path / "labels").iterdir())
+    with np.load(labels_) as stored:
+        parts = {f"{part}_y_true": truth.astype(np.float32) for part in ("select", "test")}
+        np.savez(labels_, **{**stored, **parts})
+    right = (0.1 + 0.8 * truth).astype(np.float32)
+
+    def above(violin):
+        test = np.stack([said, said, violin], axis=1).astype(np.float32)
+        scores = {"fit": right, "stop": right, "select": right, "test": test}
+        np.savez(tmp_path / "runs" / runs[0].run_id / "scores.npz", **scores)
+        seal(tmp_path, [runs[0].run_id], complete=True)
+        frame = CONFUSIONS.make(Analysis(PublishedSet(tmp_path), "rendered")).frame
+        known = frame.assign(above=above_chance(frame)).dropna(subset=["above"])
+        estimated = above_chance(frame.drop(columns="chance"))[known.index]
+        return known.set_index(["class", "with"])["above"], estimated
+
+    independent, estimated = above(said)
+    assert len(independent) == 4
+    assert np.allclose(independent, 0) and np.allclose(estimated, 0)
+    mistaken, estimated = above(right[:, 0])  # violin is heard wherever a cello sounds
+    assert mistaken["cello", "violin"] == 0.5 and mistaken["flute", "violin"] == 0
+    assert mistaken["cello", "flute"] == 0
+    assert estimated.to_numpy()[mistaken.index.get_loc(("cello", "violin"))] > 0.2
 
 
 def test_damaged_or_missing_sets_are_one_sentence(polytimbre, published, tmp_path):

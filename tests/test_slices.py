@@ -98,6 +98,23 @@ def test_a_model_that_fails_on_a_slice_is_found_and_small_ones_are_named():
     np.testing.assert_allclose(*areas)
 
 
+def test_a_class_that_fails_on_a_slice_is_found():
+    result, genre = comparison()
+    result.labels.y_positive[np.flatnonzero(genre == "folk")[9:], 1] = False  # too few flutes
+    attributes = {"genre": genre}
+    measured = [slices.measure(result, attributes, "genre", 99)]
+    found = slices.by_class(result, attributes, measured, "deaf", 99)
+    places = {(one.value, one.name): one for one in found}
+    assert places["jazz", "flute"].positives == result.labels.y_positive[genre == "jazz", 1].sum()
+    for name in CLASSES:
+        value, low, high = places["jazz", name].difference
+        assert low < value < high < -0.1
+        truth = result.labels.y_positive[genre == "jazz", CLASSES.index(name)]
+        scores = result.entries[0].scores[0, genre == "jazz", CLASSES.index(name)]
+        assert places["jazz", name].area[0] == pytest.approx(roc_auc_score(truth, scores))
+    assert ("folk", "flute") not in places and ("folk", "cello") in places
+
+
 def test_where_classes_have_too_few_positives_only_what_is_pooled_is_shown():
     result, genre = comparison(share=0.09)
     found = slices.measure(result, {"genre": genre}, "genre", 99)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from benchmark.bases.stopping import kept, worn_out
@@ -46,3 +47,37 @@ def test_trees_stand_where_their_rule_says(stop_on):
     assert (fit.stages[-1].number == 60) == (stop_on == "none")
     scores = model.predict_proba(stop.X)
     assert log_loss(stop.y_true, scores, stop.y_mask) == kept(fit, stop_on).stop_loss
+
+
+def test_weights_are_averaged_over_epochs():
+    """Training goes on from its own weights; what scores is their moving average."""
+    train = make_part(40, 1, n_features=6, classes=("a", "b"))
+
+    def weights(epochs, averaging):
+        model = (
+            registry.models()
+            .get("probe")
+            .from_params(hidden=[4], epochs=epochs, stop_on="none", averaging=averaging)
+        )
+        model.fit(train, train, seed=2)
+        return model.network_.get_weights()
+
+    first, second, third = (weights(n, 0.0) for n in (1, 2, 3))
+    for got, a, b, c in zip(weights(3, 0.6), first, second, third, strict=True):
+        assert not np.allclose(b, c)
+        # the mean of two, and then 0.6 of it
+        np.testing.assert_allclose(got, 0.6 * (a + b) / 2 + 0.4 * c, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["hist_gradient_boosting", "random_forest"])
+def test_trees_that_grow_at_once_are_looked_at_stage_by_stage(name):
+    train = make_part(120, 1, n_features=6, classes=("a", "b"))
+    size = {"hist_gradient_boosting": "max_iter", "random_forest": "n_estimators"}[name]
+    cls = registry.models().get(name)
+    seen = []
+    model = cls.from_params(**{size: 20})
+    model.fit(train, train, seed=2, report=lambda s: seen.append(model.predict_proba(train.X)))
+    for number, scores in zip(model.stages(), seen, strict=True):
+        smaller = cls.from_params(**{size: number})
+        smaller.fit(train, train, seed=2)
+        np.testing.assert_allclose(smaller.predict_proba(train.X), scores, atol=1e-6)

@@ -194,7 +194,7 @@ settings = {
     "hist_gradient_boosting": {"learning_rate": 0.9, "max_leaf_nodes": 3, "patience": 1,
                                "stop_on": "loss"},
     "cnn": {"filters": [8], "dense": 8, "epochs": 12, "patience": 1, "learning_rate": 0.1,
-            "norm": "none", "pooling": "mean"},
+            "norm": "none", "pooling": "mean", "stop_on": "loss", "averaging": 0.0},
 }
 for name, params in settings.items():
     fits.clear()

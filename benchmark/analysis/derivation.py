@@ -35,7 +35,7 @@ from benchmark.analysis.inference import Inference
 from benchmark.analysis.learning_curve import LearningCurve
 from benchmark.analysis.promises import Promise
 from benchmark.analysis.side_information import Gain, Pair
-from benchmark.analysis.slices import Slices
+from benchmark.analysis.slices import ClassOnSlice, Slices
 from benchmark.analysis.threshold_gains import Gains
 from benchmark.analysis.threshold_policies import N_TRIALS
 from benchmark.analysis.training_gap import Gap
@@ -232,6 +232,15 @@ class Analysis:
                 continue
             measured.append(found)
         return measured
+
+    @cached_property
+    def slices_by_class(self) -> tuple[str, list[ClassOnSlice]]:
+        """The model that is best on select, and how it ranks single classes on slices."""
+        best = max(self.gaps, key=lambda one: one.parts["select"].mAP).label
+        attributes = self.store.attributes(self.comparison.division_id, self.part)
+        return best, slices.by_class(
+            self.comparison, attributes, self.slices, best, self.n_resamples
+        )
 
     @cached_property
     def enriched(self) -> list[Pair]:

@@ -18,6 +18,8 @@ LEAST_CLIPS, LEAST_POSITIVES = 30, 20
 LEAST_A_CLASS, LEAST_CLASSES = 10, 5
 #: Resamples at most; a table has many slices.
 MOST_RESAMPLES = 2000
+#: Resamples of single classes on slices, of which there are some hundreds.
+CLASS_RESAMPLES = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +96,28 @@ class Slices:
         return p, floor
 
 
+@dataclass(frozen=True)
+class ClassOnSlice:
+    """How one model ranks one class on one slice, against all other clips.
+
+    Attributes
+    ----------
+    attribute, value, name : str
+        The slice, and the class.
+    positives : int
+        Of the class in the slice.
+    area, difference : tuple of float
+        ROC-AUC in the slice, and minus that in the other clips: value, and the interval's ends.
+    """
+
+    attribute: str
+    value: str
+    name: str
+    positives: int
+    area: tuple[float, float, float]
+    difference: tuple[float, float, float]
+
+
 def measure(
     result: Comparison,
     attributes: dict[str, np.ndarray],
@@ -156,6 +180,60 @@ def measure(
     return Slices(name, models, slices, left_out, int((~known).sum()))
 
 
+def by_class(
+    result: Comparison,
+    attributes: dict[str, np.ndarray],
+    measured: Sequence[Slices],
+    model: str,
+    n_resamples: int,
+) -> list[ClassOnSlice]:
+    """Score one model on single classes in slices, each against the other clips.
+
+    Parameters
+    ----------
+    result : Comparison
+    attributes : dict of str to ndarray of str, shape (n_clips,)
+    measured : sequence of Slices
+        The slices that are looked at; classes that are too rare in one are left out of it.
+    model : str
+        Its label.
+    n_resamples : int
+        `CLASS_RESAMPLES` at most.
+    """
+    labels = result.labels
+    scores = next(entry.scores for entry in result.entries if entry.label == model)
+    found = []
+    for one in measured:
+        known = attributes[one.attribute] != ""
+        values, groups = attributes[one.attribute][known], labels.groups[known]
+        groups = np.unique(groups, return_inverse=True)[1]
+        y_positive, y_mask = labels.y_positive[known], labels.y_mask[known]
+        for piece in one.slices:
+            inside = values == piece.value
+            rare = _fewest(inside, y_positive, y_mask) < LEAST_A_CLASS
+            for c in np.flatnonzero(~rare):
+                drawn = resample_slice(
+                    y_positive[:, [c]], y_mask[:, [c]], [scores[:, known][:, :, [c]]], inside,
+                    groups=groups, scored=np.zeros(1, bool), pooled=np.ones(1, bool),
+                    n_resamples=min(n_resamples, CLASS_RESAMPLES),
+                )  # fmt: skip
+                area, difference = (_span(drawn, name) for name in QUANTITIES[3:])
+                positives = int(y_positive[inside, c].sum())
+                at = one.attribute, piece.value, result.classes[c]
+                found.append(ClassOnSlice(*at, positives, area, difference))
+    return found
+
+
+def _span(drawn: SliceValues, quantity: str) -> tuple[float, float, float]:
+    """Return a quantity of one model with the ends of its interval."""
+    at = QUANTITIES.index(quantity)
+    estimate = drawn.estimate[at]
+    low, high = basic_interval(estimate, drawn.values[at], LEVEL)
+    if not quantity.endswith("difference"):
+        low, high = low.clip(0, 1), high.clip(0, 1)
+    return float(estimate[0]), float(low[0]), float(high[0])
+
+
 def _large_enough(values: np.ndarray, y_positive: np.ndarray) -> tuple[list[str], dict[str, str]]:
     """Return the values whose slices are large enough, and why the others are not."""
     chosen, left_out = [], {}
@@ -174,13 +252,19 @@ def _classes(
     inside: np.ndarray, y_positive: np.ndarray, y_mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the classes of a slice's mAP, and those that are pooled, bool, (n_classes,)."""
+    least = _fewest(inside, y_positive, y_mask)
     absent = y_mask & ~y_positive
-    counts = [one[side].sum(axis=0) for side in (inside, ~inside) for one in (y_positive, absent)]
-    least = np.min(counts, axis=0)
     scored, scorable = least >= LEAST_A_CLASS, y_positive.any(axis=0) & absent.any(axis=0)
     if scored.sum() < min(LEAST_CLASSES, scorable.sum()):
         scored = np.zeros_like(scored)
     return scored, least > 0
+
+
+def _fewest(inside: np.ndarray, y_positive: np.ndarray, y_mask: np.ndarray) -> np.ndarray:
+    """Return the fewest positives or negatives of each class in a slice or in the other clips."""
+    absent = y_mask & ~y_positive
+    counts = [one[side].sum(axis=0) for side in (inside, ~inside) for one in (y_positive, absent)]
+    return np.min(counts, axis=0)
 
 
 def _nothing(name: str, values: Sequence[str], left_out: dict[str, str]) -> str:

@@ -87,6 +87,10 @@ class NeuralNetwork(Model):
         Share of input features that are dropped from a whole clip in training.
     noise : float
         Standard deviation of the noise added to the standardised input in training.
+    averaging : float
+        What scores are computed with: weights that are averaged over epochs, this share of them
+        from the epochs before (an exponential moving average, as in Tarvainen and Valpola, NeurIPS
+        2017); with 0 they are those of the last epoch.
 
     Attributes
     ----------
@@ -104,8 +108,8 @@ class NeuralNetwork(Model):
     weight_decay: NotNegative = 0.0
     batch_size: Count = 64
     epochs: Count = 40
-    stop_on: StopOn = "loss"
-    patience: Count = 5
+    stop_on: StopOn = "none"
+    patience: Count = 10
     stop_at: Count | None = None
     label_smoothing: Share = 0.0
     mixup: NotNegative = 0.0
@@ -113,6 +117,7 @@ class NeuralNetwork(Model):
     frame_masking: Share = 0.0
     feature_masking: Share = 0.0
     noise: NotNegative = 0.0
+    averaging: Share = 0.9
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -141,6 +146,8 @@ class NeuralNetwork(Model):
             "frame_masking": number("frame_masking", 0.0, 0.3),
             "feature_masking": number("feature_masking", 0.0, 0.4),
             "noise": number("noise", 0.0, 0.5),
+            "averaging": pick("averaging", [0.0, 0.8, 0.9, 0.95]),
+            "epochs": trial.suggest_int("epochs", 20, 100, step=10),
         }
 
     def n_parameters(self, n_frames: int, n_features: int, n_classes: int) -> int:
@@ -192,8 +199,15 @@ class NeuralNetwork(Model):
         rng = np.random.default_rng(derive_seed(seed, "clip order"))
         history = History("epoch")
         stop_on = "none" if self.stop_at else self.stop_on
+        average = self.network_.get_weights()
         for epoch in range(1, (self.stop_at or self.epochs) + 1):
             self._train_epoch(self.network_, X, target, weight, batch, rng)
+            trained = self.network_.get_weights()
+            share = min(self.averaging, 1 - 1 / epoch)  # at first, the mean of all epochs
+            average = [
+                share * old + (1 - share) * new for old, new in zip(average, trained, strict=True)
+            ]
+            self.network_.set_weights(average)
             scores, stop_scores = self._scores(X), self._scores(X_stop)
             if not (np.isfinite(scores).all() and np.isfinite(stop_scores).all()):
                 raise PolytimbreError(
@@ -203,9 +217,10 @@ class NeuralNetwork(Model):
             asked = history.record(epoch, train, stop, scores, stop_scores, report)
             history.best = kept(history, stop_on).number
             if history.best == epoch:
-                best_weights = self.network_.get_weights()
+                best_weights = average
             if asked or worn_out(history, stop_on, self.patience):
                 break
+            self.network_.set_weights(trained)  # training goes on from where it was
         self.network_.set_weights(best_weights)
         return history
 

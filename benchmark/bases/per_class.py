@@ -140,9 +140,8 @@ class BinaryRelevance(Model):
             for c, estimator in enumerate(self.estimators_):
                 if estimator is not None:
                     self.grow(estimator, number, *self.examples(train, X, c))
-            asked = history.record(
-                number, train, stop, self._scores(X), self._scores(X_stop), report
-            )
+            scores = self._scores(X, observed), self._scores(X_stop, stop.y_mask)
+            asked = history.record(number, train, stop, *scores, report)
             if asked or worn_out(history, self.stop_on, self.patience):
                 break
         history.best = kept(history, self.stop_on).number
@@ -150,10 +149,13 @@ class BinaryRelevance(Model):
             self.cut(estimator, history.best)
         return history
 
-    def _scores(self, pooled: np.ndarray) -> np.ndarray:
-        scores = np.empty((len(pooled), len(self.estimators_)), dtype=np.float32)
+    def _scores(self, pooled: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
+        """Score clips, all classes of each or those that are wanted; the others get the prior."""
+        scores = np.tile(self.prior_.astype(np.float32), (len(pooled), 1))
         for c, estimator in enumerate(self.estimators_):
-            scores[:, c] = self.prior_[c] if estimator is None else self.score(estimator, pooled)
+            rows = slice(None) if wanted is None else np.flatnonzero(wanted[:, c])
+            if estimator is not None and (wanted is None or len(rows)):
+                scores[rows, c] = self.score(estimator, pooled[rows])
         return scores
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:

@@ -400,6 +400,8 @@ class DatasetPlugin(ABC):
     #: Files with more features of the same clips, by the front end that they come from; see
     #: :mod:`benchmark.datasets.reading.embedded`.
     feature_files: ClassVar[Mapping[str, Path]] = {}
+    #: Whether clips were rendered by a program, so that results do not speak of recordings.
+    rendered: ClassVar[bool] = False
     #: Whether `load` gives auxiliary clips: where not, models that want some run only by name.
     offers_auxiliary: ClassVar[bool] = False
 

@@ -45,6 +45,7 @@ class Rendered(DatasetPlugin):
         " sf_GMbank, public domain."
     )
     needs_root: ClassVar[bool] = False
+    rendered: ClassVar[bool] = True
     complete: ClassVar[str | None] = "rendered-full"
 
     def load(self, root: Path | None = None, split: str = "official") -> Dataset:

@@ -13,6 +13,12 @@ from pathlib import Path
 from reports.figures.style import Drawing, Figure, Plot, applied, save
 from reports.tables.declaration import Results, tables
 
+#: Draws one figure of a published set.
+COMMAND = (
+    "python -c 'import polytimbre as pt; "
+    'pt.published("{dataset}").plot("{plot}").savefig("{plot}.svg")\''
+)
+
 
 def plots() -> list[Plot]:
     """Return every figure that a file in this folder declares, in the order of their tables.
@@ -74,9 +80,12 @@ def draw(results: dict[str, Results], folder: Path) -> list[Figure]:
         In a fixed order.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    places = {n: (n.removesuffix(f"-{plot.name}"), plot.name) for n, plot in possible(results)}
     drawn = []
     with applied():
         for name, drawing in compose(results):
             save(drawing.figure, folder, name)
-            drawn.append(Figure(name, drawing.title, drawing.caption, drawing.alt))
+            dataset, plot = places[name]
+            command = COMMAND.format(dataset=dataset, plot=plot)
+            drawn.append(Figure(name, drawing.title, drawing.caption, drawing.alt, command))
     return drawn

@@ -278,4 +278,4 @@ def _figure(name: str, one: Architecture, keras_model: Any, shape: tuple[int, in
         for layer in keras_model.operations
     ]
     alt = f"Layers of {one.label} in order, with their outputs: {', '.join(steps)}."
-    return Figure(name, f"Architecture of {one.label}", caption, alt)
+    return Figure(name, f"Architecture of {one.label}", caption, alt, "polytimbre report")

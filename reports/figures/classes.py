@@ -6,6 +6,7 @@ import pandas as pd
 from benchmark.analysis.audits.protocol_audit import CLAIM
 from reports.figures import style
 from reports.figures.style import Drawing, Plot
+from reports.tables.confusion import above_chance
 from reports.tables.declaration import Results, where
 
 #: The network and the forest whose per-instrument table the published project shows.
@@ -15,22 +16,26 @@ PAIR = CLAIM.models
 def pair(tables: Results) -> Drawing | None:
     """Draw the network's and the forest's average precision class by class."""
     result = tables["per_class"]
-    frames = [result.frame[result.frame["model"] == name].set_index("class") for name in PAIR]
-    if any(frame.empty for frame in frames):
+    there = dict.fromkeys(result.frame["model"])
+    endings = dict.fromkeys(label.removeprefix(style.split(label)[0]) for label in there)
+    both = [[name + on for name in PAIR] for on in endings if {n + on for n in PAIR} <= {*there}]
+    if not both:
         return None
+    named = both[0]  # on the features that come first, where there are several
+    frames = [result.frame[result.frame["model"] == name].set_index("class") for name in named]
     difference = (frames[0]["AP"] - frames[1]["AP"]).dropna()
     difference = difference.sort_values(ascending=False, kind="stable")
     n = len(difference)
     drawn, axes = style.canvas(style.COLUMN, 2.0 + 0.44 * n)
     ax = axes[0, 0]
-    for name, frame, shift in zip(PAIR, frames, (-0.17, 0.17), strict=True):
+    for name, frame, shift in zip(named, frames, (-0.17, 0.17), strict=True):
         shown = frame.loc[difference.index]
         for i, row in enumerate(zip(shown["AP"], shown["AP low"], shown["AP high"], strict=True)):
             style.interval(ax, *row, i + shift, style.look(name), markersize=3.4)
     style.rows(ax, list(difference.index))
     style.beside(ax, (f"{value:+z.3f}" for value in difference), "difference", 36)
     ax.set_xlabel("average precision, 95 % interval")
-    style.legend(drawn, style.handles(PAIR), 2)
+    style.legend(drawn, style.handles(named), 2)
     left = sorted(set(frames[0].index) - set(difference.index))
     caption = (
         f"The network and the forest on every instrument: {where(result.facts)}. Lines are "
@@ -42,7 +47,7 @@ def pair(tables: Results) -> Drawing | None:
         f"{name}: {frames[0]['AP'][name]:.3f} against {frames[1]['AP'][name]:.3f}"
         for name in difference.index
     ]
-    alt = f"Average precision of {PAIR[0]} against {PAIR[1]}: {'; '.join(told)}."
+    alt = f"Average precision of {named[0]} against {named[1]}: {'; '.join(told)}."
     return Drawing(drawn, "Network and forest by instrument", caption, alt)
 
 
@@ -95,7 +100,7 @@ def cooccurrence(tables: Results) -> Drawing:
     """Draw which classes sound together."""
     result = tables["cooccurrence"]
     label = "share of clips in which the second sounds"
-    drawn = _heatmap(result.frame, "sounding class", "second class", label)
+    drawn = _heatmap(result.frame, "share", "sounding class", "second class", label)
     caption = (
         f"Which classes sound together: {where(result.facts)}. Each cell is the share of "
         "clips with the "
@@ -106,44 +111,59 @@ def cooccurrence(tables: Results) -> Drawing:
 
 
 def confusions(tables: Results) -> Drawing:
-    """Draw which classes the best model hears wrongly; it is chosen on the select part."""
+    """Draw what the best model hears wrongly beside which class; select chooses the model."""
     result = tables["confusions"]
     gap = tables["gap"].frame
     known = gap[gap["model"].isin(set(result.frame["model"]))]
     best = known.loc[known["select mAP"].idxmax(), "model"]
     frame = result.frame[result.frame["model"] == best]
-    drawn = _heatmap(frame, "class that sounds", "class heard wrongly", "share of false alarms")
-    caption = (
-        f"What {best}, the best model on the select part, hears wrongly: "
-        f"{where(result.facts)}. Each "
-        "cell is the share of false alarms for the column's class among clips with the row's "
-        "class where the former was observed to be absent; one global threshold, means over "
-        "seeds; hatched cells have no such clip."
+    frame = frame.assign(above=above_chance(frame))
+    drawn = _heatmap(
+        frame, "above", "class that sounds", "class heard wrongly",
+        "false alarms above chance, difference of shares", "RdBu_r",
+    )  # fmt: skip
+    chance = (
+        "in all clips without it"
+        if "chance" in frame.columns
+        else "beside all other classes together"
     )
-    return Drawing(drawn, f"Classes heard wrongly by {best}", caption, _largest(frame))
+    caption = (
+        f"What {best}, the best model on the select part, mistakes for what: "
+        f"{where(result.facts)}. Each cell is the share of false alarms for the column's class "
+        f"in clips with the row's class, minus that {chance}. Red: the column's class is heard "
+        "wrongly more often where the row's class sounds, it may be mistaken for it; white: as "
+        "often as anywhere; blue: less often. Clips in which the column's class was observed to "
+        "be absent, one global threshold, means over seeds; hatched cells have no such clip."
+    )
+    alt = _largest(frame, "above")
+    return Drawing(drawn, f"Classes heard wrongly by {best}, above chance", caption, alt)
 
 
-def _largest(frame: pd.DataFrame) -> str:
-    top = frame.dropna(subset=["share"]).nlargest(5, "share")
-    told = [
-        f"{row['with']} with {row['class']}, {100 * row['share']:.0f} % of "
-        f"{row['clips']:,.0f} clips"
-        for row in top.to_dict("records")
-    ]
-    return f"Largest shares: {'; '.join(told)}."
+def _largest(frame: pd.DataFrame, values: str = "share") -> str:
+    top, told = frame.dropna(subset=[values]).nlargest(5, values), []
+    for row in top.to_dict("records"):
+        above = f" ({100 * row['above']:+.0f} points)" if "above" in row else ""
+        told.append(
+            f"{row['with']} with {row['class']}, {100 * row['share']:.0f} %{above} of "
+            f"{row['clips']:,.0f} clips"
+        )
+    return f"Largest {'differences' if values == 'above' else 'shares'}: {'; '.join(told)}."
 
 
-def _heatmap(frame: pd.DataFrame, rows: str, columns: str, label: str) -> style.figure.Figure:
-    table = frame.pivot(index="class", columns="with", values="share")
+def _heatmap(
+    frame: pd.DataFrame, cells: str, rows: str, columns: str, label: str, colours: str = "Blues"
+) -> style.figure.Figure:
+    """Draw one column of a table of pairs, from 0 or with both signs about it."""
+    table = frame.pivot(index="class", columns="with", values=cells)
     table = table.reindex(columns=table.index)
     names = [n for n in table.index if table.loc[n].notna().any() or table[n].notna().any()]
     values = table.loc[names, names].to_numpy(dtype=float)
-    n = len(names)
+    n, most = len(names), max(0.1, float(np.nanmax(np.abs(values), initial=0.0)))
     drawn, axes = style.canvas(style.COLUMN, 9.6)
     ax = axes[0, 0]
     drawn_cells = ax.pcolormesh(
-        np.ma.masked_invalid(values), cmap="Blues", vmin=0,
-        vmax=max(0.1, float(np.nanmax(values, initial=0.0))), edgecolors="white", linewidth=0.3,
+        np.ma.masked_invalid(values), cmap=colours, vmin=0 if cells == "share" else -most,
+        vmax=most, edgecolors="white", linewidth=0.3,
     )  # fmt: skip
     ax.set_aspect("equal")
     ax.invert_yaxis()

@@ -138,13 +138,16 @@ def tuned(tables: Results) -> Drawing | None:
         differences[row["against"], row["model"]] = (-span[0], -span[2], -span[1])
     shown = []
     for label in dict.fromkeys(label for label, _ in differences):
+        name, features = style.split(label)
+        on = f" on {features}" if features else ""
         for ending, wording in (
             (" refit", "refitted against tuned"),
             (" tuned", "tuned against default"),
         ):
-            before = label.removesuffix(ending)
+            before = name.removesuffix(ending) + on
             if before != label and (label, before) in differences:
-                shown.append((style.base(label), wording, label, differences[label, before]))
+                subject = style.base(label) + on
+                shown.append((subject, wording, label, differences[label, before]))
     if not shown:
         return None
     shown.sort(key=lambda one: (one[0], one[1] != "tuned against default"))
@@ -178,7 +181,8 @@ def cost(tables: Results) -> Drawing | None:
     for ax, (name, text) in zip(axes[0], costs.items(), strict=True):
         for row in shown.to_dict("records"):
             seen = style.look(row["model"])
-            ax.plot([row[name]] * 2, [row["mAP low"], row["mAP high"]], color=seen.colour)
+            line = {"linestyle": seen.line, "color": seen.colour}
+            ax.plot([row[name]] * 2, [row["mAP low"], row["mAP high"]], **line)
             ax.plot([row[name]], [row["mAP"]], **seen.point, zorder=3)
         ax.set_xscale("log")
         ax.margins(x=0.12)

@@ -1,7 +1,8 @@
 """How all figures look: sizes, one appearance a model, points with intervals, files.
 
 Colours are those of Okabe and Ito, told apart with any colour vision; markers, fillings and line
-styles tell models apart without them.
+styles tell models apart without them. Of models on other features than a data set's usual ones,
+markers have an edge and lines are broken.
 
 References
 ----------
@@ -13,7 +14,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,10 @@ _MODELS = {
 _OTHERS = ("#8C510A", "#5E4FA2", "#B8860B", "#01665E", "#7F0000")
 _OTHER_MARKERS = ("p", "h", "<", ">", "d")
 
+#: Lines of models on the usual features, on others, and on yet others; and which are which.
+_LINES = ("-", (0, (2.4, 1.2)), (0, (0.9, 0.9)))
+_FEATURES = {"": 0, "logmel": 0, "vggish": 0, "own": 0, "musicnn": 1, "vggish+tags": 1, "tags": 2}
+
 #: Families of models as filters call them; others bear their own name.
 _FAMILIES = {"network": "networks", "other": "others"}
 
@@ -70,12 +75,15 @@ class Figure:
         What is shown, and what axes and intervals mean.
     alt : str
         What the figure says, in words, for those who can't see it.
+    command : str
+        Draws it.
     """
 
     name: str
     title: str
     caption: str
     alt: str
+    command: str
 
 
 @dataclass(frozen=True)
@@ -110,16 +118,28 @@ class Plot:
 
 @dataclass(frozen=True)
 class Look:
-    """How a model looks in every figure: colour and marker of its kind, filling of its variant."""
+    """How a model looks in every figure.
+
+    Attributes
+    ----------
+    colour, marker : str
+        Of its kind.
+    filling : str
+        Of its variant, such as a tuned one.
+    line : str or tuple
+        Of its features: broken, with an edge around the marker, for other than the usual ones.
+    """
 
     colour: str
     marker: str
     filling: str
+    line: Any = "-"
 
     @property
     def point(self) -> dict[str, Any]:
         """Keywords of a line that draws this model's marker."""
-        return {
+        edge = {"markeredgecolor": matplotlib.rcParams["text.color"], "markeredgewidth": 0.8}
+        return ({} if self.line == "-" else edge) | {
             "marker": self.marker, "color": self.colour, "fillstyle": self.filling,
             "markerfacecoloralt": "white", "linestyle": "none",
             "markersize": 6 if self.marker == "*" else 4,
@@ -130,6 +150,15 @@ def base(label: str) -> str:
     """Return the model behind a label such as ``"cnn tuned refit"`` or ``"cnn:published"``."""
     word = re.match(r"\w+", label)
     return word.group() if word else label
+
+
+def split(label: str) -> tuple[str, str]:
+    """Return a model's name and features, as in ``("cnn tuned", "musicnn")``; "" for no features.
+
+    A label names features where a comparison holds runs on several.
+    """
+    found = re.fullmatch(r"(.*?) on ([^ ]+)(.*)", label)
+    return (found[1] + found[3], found[2]) if found else (label, "")
 
 
 def family(label: str) -> str:
@@ -150,7 +179,13 @@ def family(label: str) -> str:
 
 
 def look(label: str) -> Look:
-    """Return colour and marker of a model, which follow from its label alone."""
+    """Return how a model looks, which follows from its label alone."""
+    name, features = split(label)
+    line = _FEATURES.get(features, 1 + zlib.crc32(features.encode()) % 2)
+    return replace(_plain_look(name), line=_LINES[line])
+
+
+def _plain_look(label: str) -> Look:
     kind = base(label)
     rest = label[len(kind) :]
     if kind in _MODELS:
@@ -250,7 +285,8 @@ def interval(
 ) -> None:
     """Draw one value on the x-axis with its interval, in the row `at`."""
     if np.isfinite(low) and np.isfinite(high):
-        ax.plot([low, high], [at, at], color=seen.colour, linewidth=1.1, zorder=2)
+        line = {"linestyle": seen.line, "linewidth": 1.1, "color": seen.colour}
+        ax.plot([low, high], [at, at], **line, zorder=2)
     ax.plot([value], [at], **(seen.point | {"zorder": 3} | keywords))
 
 
@@ -280,7 +316,12 @@ def legend(drawn: figure.Figure, handles: Sequence[Line2D], columns: int, **keyw
 
 def handles(labels: Iterable[str]) -> list[Line2D]:
     """Return a legend entry a model."""
-    return [Line2D([], [], label=label, **look(label).point) for label in labels]
+    entries = []
+    for label in labels:
+        seen = look(label)
+        broken = {} if seen.line == "-" else {"linestyle": seen.line}
+        entries.append(Line2D([], [], label=label, **seen.point | broken))
+    return entries
 
 
 def wrapped(label: str, width: int = 22) -> str:

@@ -206,7 +206,7 @@ def learning_curve(tables: Results) -> Drawing:
         of_model = frame[frame["model"] == model]
         seen, at = style.look(model), of_model["clips"]
         ax.plot(at, of_model["training mAP"], color=seen.colour, linestyle=":", linewidth=1)
-        ax.plot(at, of_model["select mAP"], **(seen.point | {"linestyle": "-"}), zorder=3)
+        ax.plot(at, of_model["select mAP"], **(seen.point | {"linestyle": seen.line}), zorder=3)
         low, high = of_model["select mAP low"], of_model["select mAP high"]
         ax.fill_between(at, low, high, color=seen.colour, alpha=0.18, linewidth=0)
     ax.set_xscale("log")

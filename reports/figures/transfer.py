@@ -17,7 +17,7 @@ def transfer(tables: Results) -> Drawing:
         of_model = frame[frame["model"] == model]
         seen, shift = style.look(model), (m - (len(models) - 1) / 2) * 0.08
         at = [shown.index(number) + shift for number in of_model["positives"]]
-        ax.plot(at, of_model["mAP"], **(seen.point | {"linestyle": "-"}), zorder=3)
+        ax.plot(at, of_model["mAP"], **(seen.point | {"linestyle": seen.line}), zorder=3)
         ax.vlines(at, of_model["mAP low"], of_model["mAP high"], color=seen.colour, linewidth=1)
         values = zip(of_model["positives"], of_model["mAP"], strict=True)
         told.append(

@@ -13,6 +13,7 @@ from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import Record
 from benchmark.scoring.evaluation import METRICS
 from reports.figures.style import family
+from reports.html import answers
 from reports.tables import results
 from reports.tables.declaration import Result, Results, table, tables
 from reports.tables.text import BESIDE, ONE_DECIMAL, cell, cells
@@ -289,7 +290,18 @@ def dataset(one: PublishedSet) -> dict[str, Any]:
         "provenance": provenance(one, tables_),
         "complete": one.complete,
         "tables": tables_,
+        "source": answers.Source(one.name, tables_, _recorded(one.name), _features(one)),
     }
+
+
+def _recorded(name: str) -> bool:
+    """Whether a data set is known, and holds recordings."""
+    plugin = registry.datasets().plugins.get(name)
+    return plugin is not None and not plugin.rendered
+
+
+def _features(one: PublishedSet) -> list[str]:
+    return sorted({features_of(record.spec) for run in one.runs if (record := one.find(run))})
 
 
 def _about(one: PublishedSet) -> dict[str, str]:

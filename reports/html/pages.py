@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.runs.published import PublishedSet
-from reports.html import content, shown
+from reports.html import content, shown, subjects
+from reports.html.answers import answers
 from reports.html.notebooks import NOTEBOOKS, Executed
 from reports.tables.text import csv
 
@@ -21,9 +22,16 @@ POLICY = (
 )
 
 
-def environment():
-    """Return the templates' environment: what is missing is an error, text is escaped."""
+def environment(links: shown.Links):
+    """Return the templates' environment: what is missing is an error, text is escaped.
+
+    Parameters
+    ----------
+    links : mapping
+        Pages about what stands in tables; see :func:`reports.html.subjects.links`.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
@@ -33,7 +41,8 @@ def environment():
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals["cells"] = shown.cells
+    made.globals["cells"] = lambda rows, caption: Markup(shown.cells(rows, caption, links))
+    made.filters["linked"] = lambda text, column: Markup(shown.link(text, column, links))
     made.globals["policy"] = POLICY
     made.filters["metric"] = lambda value: f"{value:.3f}"
     return made
@@ -53,15 +62,19 @@ def write(
     folder : Path
         Holds the figures already.
     figures : dict of str to sequence
-        Those of each set, with ``name``, ``title``, ``caption`` and ``alt``; of networks under "".
+        Those of each set, with ``name``, ``title``, ``caption``, ``alt`` and ``command``; of
+        networks under "".
     executed : sequence of Executed
         The notebooks.
     """
     for name in ("report.css", "report.js"):
         shutil.copyfile(HERE / name, folder / name)
-    shown = [content.dataset(one) for one in sets.values()]
-    shown.sort(key=lambda one: one["headline"] is None)  # comparisons before audits of labels
-    for one in shown:
+    described = [content.dataset(one) for one in sets.values()]
+    described.sort(key=lambda one: one["headline"] is None)  # comparisons before audits of labels
+    compared = {one["name"]: one["tables"] for one in described if one["headline"]}
+    about = subjects.subjects(compared)
+    answered = answers([one["source"] for one in described])
+    for one in described:
         place = folder / "tables" / one["name"]
         place.mkdir(parents=True)
         for name, result in one.pop("tables").items():
@@ -69,16 +82,20 @@ def write(
     placed = {
         name: [placing(one, folder / "figures") for one in some] for name, some in figures.items()
     }
-    made = environment()
-    common = {"notebooks": NOTEBOOKS}
-    index = made.get_template("index.html").render(
-        **common, page="index", sets=shown, figures=placed
-    )
-    (folder / "index.html").write_text(index, encoding="utf-8")
-    template = made.get_template("notebook.html")
+    made = environment(subjects.links(about, compared))
+
+    def render(template: str, file: str, page: str, **content_: Any) -> None:
+        text = made.get_template(template).render(notebooks=NOTEBOOKS, page=page, **content_)
+        (folder / file).write_text(text, encoding="utf-8")
+
+    render(
+        "index.html", "index.html", "index",
+        sets=described, figures=placed, answers=answered, subjects=about,
+    )  # fmt: skip
     for one in executed:
-        page = template.render(**common, page=one.name, notebook=one)
-        (folder / f"{one.name}.html").write_text(page, encoding="utf-8")
+        render("notebook.html", f"{one.name}.html", one.name, notebook=one)
+    for one in about:
+        render("subject.html", one.file, "subject", subject=one, subjects=about)
 
 
 def placing(one: Any, folder: Path) -> dict[str, Any]:
@@ -90,5 +107,5 @@ def placing(one: Any, folder: Path) -> dict[str, Any]:
         width = re.search(r'<svg[^>]*\swidth="([\d.]+)pt"', head)
     return {
         "name": one.name, "title": one.title, "caption": one.caption, "alt": one.alt,
-        "endings": endings, "wide": width is None or float(width[1]) > 360,
+        "command": one.command, "endings": endings, "wide": width is None or float(width[1]) > 360,
     }  # fmt: skip

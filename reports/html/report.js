@@ -67,9 +67,9 @@
     const head = row.querySelector("th");
     const button = document.createElement("button");
     button.type = "button";
-    button.append(...head.childNodes);
+    button.setAttribute("aria-label", head.dataset.label);
     button.setAttribute("aria-controls", head.dataset.detail);
-    head.append(button);
+    head.prepend(button);
     const show = (open) => {
       button.setAttribute("aria-expanded", open);
       detail.hidden = !open;
@@ -77,6 +77,7 @@
     };
     show(false);
     row.addEventListener("click", (event) => {
+      if (event.target.closest("a")) return;
       if (getSelection().toString() && !event.target.closest("button")) return;
       show(detail.hidden);
     });

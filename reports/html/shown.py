@@ -22,23 +22,33 @@ def table(frame: pd.DataFrame, caption: str, notes: Sequence[str] = ()) -> str:
     return f"{cells(content.rows(frame), caption)}{below}"
 
 
-def cells(rows: Sequence[Mapping[str, Mapping[str, Any]]], caption: str) -> str:
-    """Return a table of cells that :func:`reports.html.content.rows` made."""
+#: Addresses of pages: by a column's heading, by what stands in its cells.
+Links = Mapping[str, Mapping[str, str]]
+
+
+def cells(
+    rows: Sequence[Mapping[str, Mapping[str, Any]]], caption: str, links: Links | None = None
+) -> str:
+    """Return a table of cells that :func:`reports.html.content.rows` made.
+
+    Its first column of text names the rows, and stays in sight on a phone.
+    """
     if not rows:
         return f"<p>{escape(caption)}: nothing</p>"
-    number = ' class="number"'
+    number, name_ = ' class="number"', ' class="name"'
+    named = next((name for name, cell in rows[0].items() if not cell["numeric"]), "")
     heads = "".join(
-        f'<th scope="col"{number if cell["numeric"] else ""}>{escape(name)}</th>'
+        f'<th scope="col"{number * cell["numeric"] or name_ * (name == named)}>{escape(name)}</th>'
         for name, cell in rows[0].items()
     )
     lines = []
     for row in rows:
         line = ""
-        for i, cell in enumerate(row.values()):
-            kind = "td" if i or cell["numeric"] else "th"
+        for name, cell in row.items():
+            kind = "th" if name == named else "td"
             scope, side = ' scope="row"' * (kind == "th"), number * cell["numeric"]
             interval = f' <span class="interval">{escape(cell["interval"])}</span>'
-            text = escape(cell["text"]) + interval * bool(cell["interval"])
+            text = link(cell["text"], name, links or {}) + interval * bool(cell["interval"])
             line += f"<{kind}{scope}{side}>{text}</{kind}>"
         lines.append(f"<tr>{line}</tr>")
     return (
@@ -46,6 +56,14 @@ def cells(rows: Sequence[Mapping[str, Mapping[str, Any]]], caption: str) -> str:
         f"<caption><span>{escape(caption)}</span></caption>\n<thead><tr>{heads}</tr></thead>\n"
         f"<tbody>\n{chr(10).join(lines)}\n</tbody>\n</table>\n</div>\n"
     )
+
+
+def link(text: str, column: str, links: Links) -> str:
+    """Return a cell's text, as a link where there is a page about it; it may break after "_"."""
+    href = links.get(column, {}).get(text)
+    if not href:
+        return escape(text)
+    return f'<a href="{escape(href)}">{escape(text).replace("_", "_<wbr>")}</a>'
 
 
 def draw(plot: style.Plot, tables: Results) -> Figure | None:

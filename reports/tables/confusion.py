@@ -38,11 +38,12 @@ def _confusions(analysis: Analysis) -> Content:
     labels = analysis.comparison.labels
     present = labels.y_positive.astype(int)
     absent = (labels.y_mask & ~labels.y_positive).astype(int)
-    clips = present.T @ absent
-    frames = [
-        _pairs(labels.classes, _wrong(entry, present, absent), clips).assign(model=entry.label)
-        for entry in analysis.comparison.entries
-    ]
+    clips, frames = present.T @ absent, []
+    for entry in analysis.comparison.entries:
+        wrong = _wrong(entry, absent)
+        frame = _pairs(labels.classes, present.T @ wrong, clips)
+        chance = pd.Series(_shares(wrong.sum(axis=0), absent.sum(axis=0)), labels.classes)
+        frames.append(frame.assign(chance=frame["with"].map(chance), model=entry.label))
     return Content(pd.concat(frames, ignore_index=True))
 
 
@@ -55,27 +56,53 @@ CONFUSIONS = Table(
         "share": "of these clips, those for which the model says yes to the second class, at one "
         "global threshold, mean over seeds",
         "clips": "that hold the first class and in which the second was observed to be absent",
+        "chance": "of all clips in which the second class was observed to be absent, those for "
+        "which the model says yes to it: the share, if it did not depend on the first class",
     },
     order=6,
-    holds={**number_columns("share", gaps=True), **number_columns("clips")},
+    holds={**number_columns("share", "chance", gaps=True), **number_columns("clips")},
+    sometimes=("chance",),
     even=True,
 )
 
 
-def _wrong(entry: Entry, present: np.ndarray, absent: np.ndarray) -> np.ndarray:
-    """Count false alarms, shape (n_classes, n_classes): which is present, which is heard."""
-    counts = []
-    for evaluation, scores in zip(entry.evaluations, entry.scores, strict=True):
-        said = decide(scores, evaluation.thresholds["global"])
-        counts.append(present.T @ (said * absent))
-    return np.mean(counts, axis=0)
+def above_chance(frame: pd.DataFrame) -> pd.Series:
+    """Return by how much the share of false alarms beside a class exceeds chance.
+
+    0 where a model hears the second class as often beside the first one as in all clips without
+    the second. Sets that were published before chance was stored have an estimate of it: the
+    share beside all other classes together, which counts a clip once for each class it holds.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Of the table of confusions.
+    """
+    if "chance" in frame.columns:
+        return frame["share"] - frame["chance"]
+    sums = frame.assign(wrong=frame["share"] * frame["clips"])
+    sums = sums.groupby(["model", "with"])[["wrong", "clips"]].transform("sum")
+    return frame["share"] - sums["wrong"] / sums["clips"].where(sums["clips"] > 0)
+
+
+def _wrong(entry: Entry, absent: np.ndarray) -> np.ndarray:
+    """Return the share of seeds that raise a false alarm, shape (n_clips, n_classes)."""
+    said = [
+        decide(scores, evaluation.thresholds["global"])
+        for evaluation, scores in zip(entry.evaluations, entry.scores, strict=True)
+    ]
+    return np.mean(said, axis=0) * absent
 
 
 def _pairs(classes: Sequence[str], counts: np.ndarray, clips: np.ndarray) -> pd.DataFrame:
     first, second = np.nonzero(~np.eye(len(classes), dtype=bool))
     known = clips[first, second]
-    share = np.full(len(known), np.nan)
-    np.divide(counts[first, second], known, out=share, where=known > 0)
+    share = _shares(counts[first, second], known)
     names = np.array(classes)
     columns = {"class": names[first], "with": names[second], "share": share, "clips": known}
     return pd.DataFrame(columns)
+
+
+def _shares(counts: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Divide counts by others, NaN where there is nothing to count."""
+    return np.divide(counts, of, out=np.full(len(of), np.nan), where=of > 0)

@@ -102,6 +102,7 @@ STRATEGIES = Table(
     source="claim",
     rests_on="nothing",
     order=31,
+    holds=number_columns("w. precision", "w. recall", "mAP*", gaps=True),
 )
 
 

@@ -118,6 +118,52 @@ def _significant(frame: pd.DataFrame) -> list[list[str]]:
     return found
 
 
+def _per_class(analysis: Analysis) -> Content | None:
+    if not analysis.slices:
+        return None
+    model, measured = analysis.slices_by_class
+    if not measured:
+        return None
+    rows = [
+        {
+            "attribute": one.attribute, "slice": one.value, "class": one.name, "model": model,
+            "positives": one.positives,
+            **dict(zip(("ROC-AUC", "ROC-AUC" + LOW, "ROC-AUC" + HIGH), one.area, strict=True)),
+            **{
+                f"ROC-AUC difference{end}": value
+                for end, value in zip(("", LOW, HIGH), one.difference, strict=True)
+            },
+        }
+        for one in measured
+    ]  # fmt: skip
+    notes = (
+        f"{model}, the best model on select; a class stands with the slices in which, and in the "
+        f"clips outside which, it has at least {LEAST_A_CLASS} positives and negatives",
+        f"{LEVEL:.0%} basic bootstrap intervals by group, each for itself: of {len(rows)} of them "
+        "some miss by luck",
+    )
+    return Content(pd.DataFrame(rows), notes)
+
+
+SLICES_PER_CLASS = Table(
+    name="slices_per_class",
+    title="classes on slices of the clips",
+    keys=("attribute", "slice", "class", "model"),
+    derive=_per_class,
+    columns={
+        "positives": "of the class, observed in the slice",
+        "ROC-AUC": "how often a positive of the slice is ranked above a negative of it",
+        "ROC-AUC difference": "the slice minus all other clips",
+    },
+    optional=True,
+    order=14,
+    holds={
+        **number_columns("positives", "ROC-AUC"),
+        **interval_columns("ROC-AUC difference"),
+    },
+)
+
+
 SLICES = Table(
     name="slices",
     title="models on slices of the clips",

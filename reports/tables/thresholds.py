@@ -12,7 +12,7 @@ from benchmark.analysis.threshold_policies import N_REPEATS, TUNED
 from benchmark.analysis.training_gap import Interval
 from benchmark.protocol import N_FOLDS
 from reports.tables.comparison import interval_note
-from reports.tables.declaration import Content, Table, interval_columns
+from reports.tables.declaration import Content, Table, interval_columns, number_columns
 from reports.tables.text import FLOOR, HIGH, LOW
 
 #: The policy that the others are held against.
@@ -47,7 +47,10 @@ THRESHOLDS = Table(
     command="thresholds --dataset {}",
     rests_on="pool",
     order=15,
-    holds=interval_columns("held-out gain", "test gain", gaps=True),
+    holds={
+        **interval_columns("held-out gain", "test gain", gaps=True),
+        **number_columns("p", gaps=True),
+    },
     facts={"mean": str | None},
 )
 

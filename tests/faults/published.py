@@ -181,7 +181,7 @@ SETS = [
         "print(shown.figure(Drawing(Figure((1, 1)), M, M, M)))", ("&lt;script&gt;",), code=0,
         never=("<script",)),
     Row(9, "a page of the report, whose scripts are its own",
-        ">>>from reports.html import pages\nprint(pages.environment().get_template('base.html')"
+        ">>>from reports.html import pages\nprint(pages.environment({}).get_template('base.html')"
         ".render(page='a', notebooks={}))",
         ("Content-Security-Policy", "script-src &#39;self&#39;"), code=0, never=("<script>",)),
     Row(14, "a published name that is a formula, as CSV",
