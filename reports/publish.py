@@ -2,7 +2,8 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark.analysis.audits.protocol_audit import LabelAudit
@@ -75,14 +76,12 @@ def publish(
         )
     if ours or data_root is not None:
         verify.division_of(runs[0], None if ours else data_root)
-    target.mkdir(parents=True, exist_ok=True)
-    folder, place = target / f".{spec.dataset}", target / spec.dataset
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
+    with _aside(target, spec.dataset) as folder:
         for record in (*runs, *audit):
             verify.copy_run(record, store, folder, record.run_id in with_models)
         ids = [[record.run_id for record in some] for some in (runs, audit)]
         made = verify.seal(folder, *ids, complete=True)
+        place = target / spec.dataset
         # before minutes are spent on deriving; what follows are tables alone
         _check_size(folder, place, () if ours else NOT_OURS)
         tables = _tables(made, runs, storage, follow, warn)
@@ -92,6 +91,16 @@ def publish(
                 path.unlink()
         verify.seal(folder, *ids, complete=ours)
         return _put(folder, place)
+
+
+@contextmanager
+def _aside(target: Path, name: str) -> Iterator[Path]:
+    """Give an empty folder to make a set in; it is gone afterwards, put into its place or not."""
+    folder = target / f".{name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -110,13 +119,11 @@ def _tables(
 
 def publish_labels(audit: LabelAudit, target: Path) -> PublishedSet:
     """Publish what OpenMIC-2018's labels alone say about the published claim."""
-    folder = target / ".openmic2018"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    text = results.write(results.from_claim(audit))
-    (folder / "results.json").write_text(text, encoding="utf-8")
-    verify.seal(folder, (), (), complete=False)
-    return _put(folder, target / "openmic2018")
+    with _aside(target, "openmic2018") as folder:
+        text = results.write(results.from_claim(audit))
+        (folder / "results.json").write_text(text, encoding="utf-8")
+        verify.seal(folder, (), (), complete=False)
+        return _put(folder, target / "openmic2018")
 
 
 def check(runs: Sequence[Record], audit: Sequence[Record]) -> None:

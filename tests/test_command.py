@@ -1,15 +1,21 @@
 """The command end to end, in processes of its own: runs, kills, races and refusals."""
 
+import io
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from openmic_replica import write_folder
+from rich.console import Console
+from rich.file_proxy import FileProxy
 
+from benchmark.cli.screen import console
+from benchmark.cli.visible import Visible
 from benchmark.contracts.dataset import CLASSES
 from benchmark.plugins import registry
 from benchmark.plugins.checks import make_part
@@ -333,3 +339,12 @@ def test_the_version_is_shown():
 
     shown = CliRunner().invoke(app, ["--version"])
     assert (shown.exit_code, shown.output) == (0, f"polytimbre {__version__}\n")
+
+
+def test_what_is_printed_below_a_bar_keeps_its_style_and_commands_no_terminal(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", FileProxy(Console(), Visible(terminal)))
+    console().print("\x1b[2J is bold", style="bold")
+    assert terminal.getvalue() == "\x1b[1m\\x1b[2J is bold\x1b[0m\n"

@@ -143,3 +143,13 @@ def test_a_large_or_foreign_file_becomes_an_mp3(run, heard, tmp_path):
     soundfile.write(tmp_path / "song.au", signal[: 3 * rate], rate)
     made = page(run, run.recogniser.hear(tmp_path / "song.au"))
     assert 'src="data:audio/mpeg;base64,' in made and "it was repeated" in made
+
+
+def test_on_a_phone_the_names_stay_in_sight(opened):
+    opened.size(390)
+    place = "document.querySelector('tbody th').getBoundingClientRect().x"
+    before = opened.js(place)
+    opened.js("document.querySelector('.scroll').scrollLeft = 300")
+    assert opened.js("document.querySelector('.scroll').scrollLeft") == 300
+    assert opened.js(place) == before
+    opened.size(1200)

@@ -93,7 +93,6 @@ def measure(
     result: Comparison,
     attributes: Mapping[str, np.ndarray],
     n_resamples: int = 2000,
-    seed: int = 0,
 ) -> list[Gain]:
     """Measure what further features add, on the part that is compared.
 
@@ -102,7 +101,7 @@ def measure(
     result : Comparison
     attributes : mapping of str to ndarray of str, shape (n_clips,)
         Of its clips.
-    n_resamples, seed : int
+    n_resamples : int
         Of the bootstrap; as many as the correction takes, at least.
 
     Returns
@@ -116,7 +115,7 @@ def measure(
     every = len(found) * len(result.classes)
     settings = {
         "n_resamples": max(n_resamples, resamples_needed(every, LEVEL)),
-        "seed": derive_seed(seed, "side information"),
+        "seed": derive_seed(0, "side information"),
     }
     whole, classes = [], []
     for on, rows, scored in _parts(result, attributes, {pair.added for pair in found}):

@@ -237,33 +237,27 @@ def measure(
         For too few resamples, a select part of one group, or no class that can be scored.
     """
     _check_resamples(n_resamples)
-    select, draws = labels["select"], draw_folds(labels["select"], _SEED)
-    others = list(_other_clips(select))
-    chosen, decided, refitted = {}, {}, {}
+    select, test = labels["select"], labels["test"]
+    draws, others = draw_folds(select, _SEED), list(_other_clips(select))
+    found = {}
     for record in follow([record for entry in entries for record in entry.records]):
-        scores = store.scores(record)
-        choice = choose(select, scores["select"], draws, n_trials=n_trials, seed=_SEED)
-        chosen[record.run_id] = choice
-        decided[record.run_id] = choice.decide(scores["test"])[None]
-        refitted[record.run_id] = [
-            _macro_f1(
-                labels["test"], choice.decide_anew(select, scores["select"], rows, scores["test"])
-            )
-            for rows in others
-        ]
-    choices = [[chosen[record.run_id] for record in entry.records] for entry in entries]
-    on_select = [[choice.held_out for choice in runs] for runs in choices]
-    on_test = [[decided[record.run_id] for record in entry.records] for entry in entries]
+        known, asked = (store.scores(record)[part] for part in ("select", "test"))
+        choice = choose(select, known, draws, n_trials=n_trials, seed=_SEED)
+        anew = [_macro_f1(test, choice.decide_anew(select, known, rows, asked)) for rows in others]
+        found[record.run_id] = choice, choice.decide(asked)[None], anew
+    runs = [[found[record.run_id] for record in entry.records] for entry in entries]
+    choices = [[choice for choice, _, _ in one] for one in runs]
+    on_select = [[choice.held_out for choice in one] for one in choices]
+    on_test = [[decided for _, decided, _ in one] for one in runs]
+    refitted = [np.mean([anew for _, _, anew in one], axis=0) for one in runs]
     return Gains(
         labels=tuple(entry.label for entry in entries),
         seeds=[[record.spec.seed for record in entry.records] for entry in entries],
         choices=choices,
         telling=np.array([_tells(store, entry, select) for entry in entries]),
         on_select=resample(select, on_select, n_resamples, _SEED),
-        on_test=resample(labels["test"], on_test, n_resamples, _SEED),
-        refitted=np.stack(
-            [np.mean([refitted[r.run_id] for r in e.records], axis=0) for e in entries], axis=1
-        ),
+        on_test=resample(test, on_test, n_resamples, _SEED),
+        refitted=np.stack(refitted, axis=1),
         level=LEVEL,
     )
 

@@ -85,7 +85,6 @@ def measure(
     labels: dict[str, StoredLabels],
     *,
     n_resamples: int = 2000,
-    seed: int = 0,
 ) -> Transfer:
     """Compare models that were shown the same positives.
 
@@ -97,7 +96,7 @@ def measure(
         Holds them, and those that knew fewer.
     labels : dict of str to StoredLabels
         By part.
-    n_resamples, seed : int
+    n_resamples : int
         Of the bootstrap; as many as the correction over all tests takes, at least.
 
     Raises
@@ -126,7 +125,7 @@ def measure(
         [np.stack([store.scores(r)[whole.part] for r in runs]) for *_, runs in found],
         groups=part.groups,
         n_resamples=max(n_resamples, resamples_needed(len(found), LEVEL)),
-        seed=derive_seed(seed, "transfer"),
+        seed=derive_seed(0, "transfer"),
     )
     bounds = basic_interval(result.estimate, result.values, LEVEL)
     values = zip(result.estimate.tolist(), *(ends.tolist() for ends in bounds), strict=True)

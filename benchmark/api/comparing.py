@@ -84,12 +84,28 @@ def compare(
     >>> pt.compare(runs, extra={"mine": mine}).frame["model"].tolist()
     ['cnn', 'constant', 'mine']
     """
-    named = [one for one in runs if isinstance(one, Run)]
-    collections = [_collection(one) for one in runs if not isinstance(one, Run)]
     if part not in PARTS:
         raise UnknownNameError("part", str(part), PARTS)
-    shares = {(r.record.spec.fraction, r.record.spec.positives) for r in named} or {(1.0, None)}
+    if resamples is not None and not (type(resamples) is int and 39 <= resamples <= 1_000_000):
+        raise ProtocolError(f"resamples must be a whole number in [39, 1000000], got {resamples!r}")
+    named = [one for one in runs if isinstance(one, Run)]
+    collections = [_collection(one) for one in runs if not isinstance(one, Run)]
+    source = _Together(itertools.chain(named, *collections))
+    compared = _compared(source, named, len(collections), part, features)
+    brought = {} if extra is None else _mapping("extra", extra)
+    if brought:
+        compared = _beside(compared, brought, source.labels(compared.division_id), part)
+    analysis = Analysis(source, part=part, features=features, n_resamples=resamples or RESAMPLES)
+    analysis.comparison = compared  # with the scores that were brought along
+    return Result(analysis)
+
+
+def _compared(
+    source: "_Together", named: "list[Run]", n_collections: int, part: str, features: str | None
+) -> comparison.Comparison:
+    """Compare what was trained on the same share, and under the same protocol, as what is named."""
     comparison.check_comparable([run.record for run in named])
+    shares = {(r.record.spec.fraction, r.record.spec.positives) for r in named} or {(1.0, None)}
     if len(shares) > 1:
         raise ProtocolError(
             "these runs can't be compared: they were trained on different shares of the fit part, "
@@ -97,12 +113,9 @@ def compare(
         )
     ((fraction, positives),) = shares
     protocol = _protocol(named[0].record.spec.protocol_id) if named else "default"
-    source = _Together(itertools.chain(named, *collections))
-    if len(named) + len(collections) > 1:  # of one store, the command takes the newest data
+    if len(named) + n_collections > 1:  # of one store, the command takes the newest data
         _check_alike(source, (fraction, positives), protocol)
-    if resamples is not None and not (type(resamples) is int and 39 <= resamples <= 1_000_000):
-        raise ProtocolError(f"resamples must be a whole number in [39, 1000000], got {resamples!r}")
-    compared = comparison.compare(
+    return comparison.compare(
         source,
         part=part,
         fraction=fraction,
@@ -110,18 +123,22 @@ def compare(
         features=features,
         positives=positives,
     )
-    labels = source.labels(compared.division_id)
-    brought = {} if extra is None else _mapping("extra", extra)
+
+
+def _beside(
+    compared: comparison.Comparison,
+    brought: Mapping[str, Scores],
+    labels: dict[str, StoredLabels],
+    part: str,
+) -> comparison.Comparison:
+    """Put scores that were brought along among the models that are compared."""
     entries = [_entry(name, scores, labels, part) for name, scores in brought.items()]
-    if entries:
-        known = {entry.label for entry in compared.entries}
-        if taken := known & {entry.label for entry in entries}:
-            raise ProtocolError(f"extra {taken.pop()!r} has the name of a model that is compared")
-        entries = sorted([*compared.entries, *entries], key=lambda one: -one.mean("mAP"))
-        compared = replace(compared, entries=entries)
-    analysis = Analysis(source, part=part, features=features, n_resamples=resamples or RESAMPLES)
-    analysis.comparison = compared  # with the scores that were brought along
-    return Result(analysis)
+    known = {entry.label for entry in compared.entries}
+    if taken := known & {entry.label for entry in entries}:
+        raise ProtocolError(f"extra {taken.pop()!r} has the name of a model that is compared")
+    return replace(
+        compared, entries=sorted([*compared.entries, *entries], key=lambda one: -one.mean("mAP"))
+    )
 
 
 def _collection(runs: object) -> "list[Run]":

@@ -150,14 +150,7 @@ def run(
     >>> list(run.history.columns)
     ['fit_loss', 'stop_loss', 'fit_mAP', 'stop_mAP']
     """
-    if not isinstance(data, Dataset):
-        raise ProtocolError(f"run takes a data set, as load returns it, got {type(data).__name__}")
-    if protocol not in PROTOCOLS:
-        raise UnknownNameError("protocol", protocol, PROTOCOLS)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ProtocolError(f"seed must be a whole number in [0, 2**32), got {seed!r}")
-    if store is not None and not str(store):
-        raise ProtocolError("store is empty: name a folder, or None to keep the run in memory")
+    _check(data, seed, store, protocol)
     request = _request(model, data, seed, protocol, params)
     cls = type(requests.make_model(request))  # a wrong name is refused before a process starts
     folder = None
@@ -170,6 +163,18 @@ def run(
         error.add_note(record.traceback or "")
         raise error
     return Run(Runs(path), record, cls, folder)
+
+
+def _check(data: object, seed: object, store: str | Path | None, protocol: str) -> None:
+    """Refuse what :func:`run` can't be given."""
+    if not isinstance(data, Dataset):
+        raise ProtocolError(f"run takes a data set, as load returns it, got {type(data).__name__}")
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", protocol, PROTOCOLS)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ProtocolError(f"seed must be a whole number in [0, 2**32), got {seed!r}")
+    if store is not None and not str(store):
+        raise ProtocolError("store is empty: name a folder, or None to keep the run in memory")
 
 
 def _request(

@@ -189,9 +189,11 @@ def _say_latency(latencies: Sequence[float]) -> None:
         return
     import numpy as np
 
+    from reports.tables.words import count
+
     middle, most = np.median(latencies), max(latencies)
     print(
-        f"{len(latencies)} updates; latency beyond the window: median {1000 * middle:.0f} ms,"
-        f" at most {1000 * most:.0f} ms",
+        f"{count(len(latencies), 'update')}; latency beyond the window:"
+        f" median {1000 * middle:.0f} ms, at most {1000 * most:.0f} ms",
         file=sys.stderr,
     )

@@ -66,14 +66,15 @@ def predict(
         changed = heard_by.recogniser.with_window(window)
         heard_by = replace(heard_by, recogniser=changed)
     unreadable: list[str] = []
-    if fmt == "table" and out is None:
+    told = fmt == "table" and out is None
+    if told:
         _print_head(heard_by)
     heard = []
-    for one in _hear(heard_by, files, hop, unreadable):
+    for one in _hear(heard_by, files, hop, unreadable, bar=not told):
         heard.append(one)
-        if fmt == "table" and out is None:
+        if told:
             _print_table(heard_by, one)
-    if fmt != "table" or out is not None:
+    if not told:
         _write(heard_by, heard, fmt, per, out)
     _draw(heard_by, heard, timeline, figure)
     if unreadable:
@@ -118,16 +119,24 @@ def _check(
 
 
 def _hear(
-    run: "HearingRun", files: Sequence[Path], hop: float | None, unreadable: list[str]
+    run: "HearingRun",
+    files: Sequence[Path],
+    hop: float | None,
+    unreadable: list[str],
+    bar: bool,
 ) -> "Iterator[Heard]":
-    """Give what is heard in each file; put a sentence into `unreadable` for each that can't be."""
+    """Give what is heard in each file; put a sentence into `unreadable` for each that can't be.
+
+    Tables that are printed one by one tell how far it is: they need no `bar`, which would stand
+    among them.
+    """
     from rich.progress import track
 
     from benchmark.cli.screen import console
 
     screen = console(stderr=True)
     shown = track(files, "files", console=screen, transient=True, disable=not screen.is_terminal)
-    for file in shown if len(files) > 1 else files:
+    for file in shown if bar and len(files) > 1 else files:
         try:
             heard = run.recogniser.hear(file, hop)
         except DataError as error:
@@ -233,6 +242,14 @@ def _table(run: "HearingRun", heard: "Heard") -> object:
         )
         style = "dim" if not known.known[c] else "bold" if stretches else None
         bar = "█" * round(BAR * float(heard.clip[c]))
-        row = (run.classes[c], f"{heard.clip[c]:.2f}", bar, when, ap, prior, known.why_not(c))
+        row = (
+            run.classes[c],
+            f"{heard.clip[c]:.2f}",
+            f"{bar:<{BAR}}",
+            when,
+            ap,
+            prior,
+            known.why_not(c),
+        )
         table.add_row(*row, style=style)
     return table

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,6 +55,7 @@ LabelsOption = Annotated[
 
 
 def publish(
+    context: typer.Context,
     run_id: IdsArgument = None,
     dataset: AllOfOption = None,
     audit: AuditOption = None,
@@ -92,7 +93,10 @@ def publish(
         how = ["--workers", str(workers)] if workers is not None else []
         how += ["--scheduler", scheduler] if scheduler else []
         chosen = {"dataset": dataset, "labels": labels, "how": how, "storage": storage}
-        _all(steps(root, store, results, **chosen), store, target, storage, dry_run)
+        listed = steps(root, store, results, **chosen)
+        for step in _told(listed, store, target, storage):
+            if not dry_run:
+                context.find_root().command.main([*step.command], standalone_mode=False)
         return
     if check:
         _check(target, data_root, read_runs(store) if store else None)
@@ -158,11 +162,10 @@ def _write_documents(target: Path, told: bool) -> None:
         print(f"wrote {path}")
 
 
-def _all(
-    listed: "Sequence[Step]", store: Path | None, target: Path, storage: str | None, dry_run: bool
-) -> None:
-    """Give the commands that publish everything, one after the other."""
-    from benchmark.cli import app
+def _told(
+    listed: "Sequence[Step]", store: Path | None, target: Path, storage: str | None
+) -> "Iterator[Step]":
+    """Yield the commands that publish everything; say of each how long it and the rest take."""
     from benchmark.cli.everything import Fits, left, seconds
     from benchmark.runs.published import sets
     from benchmark.runs.store import default_path
@@ -184,8 +187,7 @@ def _all(
             told = f", {own / 3600:.1f} of {all_left / 3600:.1f} h of processor time left"
         command = shlex.join(step.command)
         print(f"{number + 1} of {len(listed)}{told}: polytimbre {command}", flush=True)
-        if not dry_run:
-            app(list(step.command), standalone_mode=False)
+        yield step
 
 
 def _chosen(

@@ -39,6 +39,7 @@ class Screen(Console):
 def console(*, stderr: bool = False) -> Console:
     """Return a console; where no terminal tells its width, wide enough for a table."""
     stream = sys.stderr if stderr else sys.stdout
+    stream = getattr(stream, "rich_proxied_file", stream)  # below a bar that is being drawn
     file = stream.inner if isinstance(stream, Visible) else stream
     out = Screen(file=file, highlight=False)
     return out if out.is_terminal else Screen(file=file, highlight=False, width=160)

@@ -35,28 +35,33 @@ if TYPE_CHECKING:
     from benchmark.workers.jobs import Executor
 
 
+TrialsOption = Annotated[
+    int,
+    typer.Option("--trials", min=1, max=1000, help="Trials of each study, those stored included."),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option("--timeout", min=1, help="Seconds a study after which no trial starts."),
+]
+TrialSecondsOption = Annotated[
+    float, typer.Option(min=0.1, help="Processor seconds after which a fit is asked to stop.")
+]
+MaxParametersOption = Annotated[
+    int, typer.Option(min=1, help="Networks with more weights are not tried.")
+]
+SamplerSeedOption = Annotated[
+    int, typer.Option(min=0, max=LARGEST_SEED, help="Of the sampler and of every fit.")
+]
+
+
 def tune(
     dataset: DatasetOption = "rendered",
     model: ModelsOption = None,
-    trials: Annotated[
-        int,
-        typer.Option(
-            "--trials", min=1, max=1000, help="Trials of each study, those stored included."
-        ),
-    ] = 30,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", min=1, help="Seconds a study after which no trial starts."),
-    ] = None,
-    trial_seconds: Annotated[
-        float, typer.Option(min=0.1, help="Processor seconds after which a fit is asked to stop.")
-    ] = 60.0,
-    max_parameters: Annotated[
-        int, typer.Option(min=1, help="Networks with more weights are not tried.")
-    ] = 3_000_000,
-    seed: Annotated[
-        int, typer.Option(min=0, max=LARGEST_SEED, help="Of the sampler and of every fit.")
-    ] = 0,
+    trials: TrialsOption = 30,
+    timeout: TimeoutOption = None,
+    trial_seconds: TrialSecondsOption = 60.0,
+    max_parameters: MaxParametersOption = 3_000_000,
+    seed: SamplerSeedOption = 0,
     param: ParamOption = None,
     study: StudyOption = None,
     storage: StorageOption = None,

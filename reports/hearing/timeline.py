@@ -10,6 +10,7 @@ from base64 import b64encode
 from hashlib import sha256
 from html import escape
 from pathlib import Path
+from string import Template
 
 import numpy as np
 
@@ -41,61 +42,32 @@ def page(run: HearingRun, heard: Heard) -> str:
     DataError
         Where the recording can't be read again.
     """
-    style, script = (
+    layout, style, script = (
         Path(__file__).with_name(f"timeline.{kind}").read_text(encoding="utf-8")
-        for kind in ("css", "js")
-    )
-    policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "media-src data:; base-uri 'none'; form-action 'none'"
+        for kind in ("html", "css", "js")
     )
     order = np.argsort(-heard.clip, kind="stable")
-    name = escape(heard.file.name)
-    said = "".join(f'<p class="caution">{escape(s)}</p>' for s in (*heard.warnings, *run.cautions))
+    warnings = (*heard.warnings, *run.cautions)
     hop = float(np.diff(heard.starts[:2])[0]) if len(heard.starts) > 1 else heard.seconds
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{name}: instruments over time</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<h1>{name}</h1>
-<p class="about">{clock(heard.seconds)}, {len(heard.starts)} windows, heard by
-{escape(run.title)} (run {run.record.run_id})</p>
-{said}
-<noscript><p>Scripts are off: the table is all there, without colours and without a cursor.</p>
-</noscript>
-<audio controls preload="auto" src="{_audio(heard.file)}" aria-label="{name}"></audio>
-<div class="player" hidden>
-<button id="play" type="button">Play</button>
-<input id="at" type="range" min="0" max="{heard.seconds:.3f}" step="{hop:.3f}" value="0"
- aria-label="position in the recording">
-<span id="clock"></span>
-</div>
-<p class="about">The stronger the colour, the higher the score; a line below marks where a class
-reaches its threshold, {run.thresholds.min():.2f}. Grey: the run does not know the class. AP:
-average precision on the run's own test part, beside that of chance.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="instruments over time">
-<table aria-label="instruments, highest score first">
-<thead><tr><th scope="col">instrument</th>
-<th scope="col" class="time"><span class="axis">{_axis(heard)}</span></th>
-<th scope="col" class="now">now</th><th scope="col" class="score">highest</th>
-<th scope="col">sounds</th><th scope="col">AP</th></tr></thead>
-<tbody>
-{"".join(_row(run, heard, c) for c in order)}</tbody>
-</table>
-</div>
-</main>
-<script type="application/json" id="data">{_data(run, heard, order)}</script>
-<script>{script}</script>
-</body>
-</html>
-"""
+    return Template(layout).substitute(
+        policy=f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "media-src data:; base-uri 'none'; form-action 'none'",
+        style=style,
+        script=script,
+        name=escape(heard.file.name),
+        length=clock(heard.seconds),
+        windows=len(heard.starts),
+        title=escape(run.title),
+        run=run.record.run_id,
+        said="".join(f'<p class="caution">{escape(sentence)}</p>' for sentence in warnings),
+        audio=_audio(heard.file),
+        seconds=f"{heard.seconds:.3f}",
+        hop=f"{hop:.3f}",
+        threshold=f"{run.thresholds.min():.2f}",
+        axis=_axis(heard),
+        rows="".join(_row(run, heard, c) for c in order),
+        data=_data(run, heard, order),
+    )
 
 
 def _hash(text: str) -> str:

@@ -18,6 +18,10 @@ from reports.tables.text import BESIDE, FLOOR, HIGH, LOW
 COMMON = {"dataset": str, "split": str, "official": bool, "part": str, "n_clips": int}
 
 
+#: By how much numbers may differ from stored ones: other processors round differently.
+TOLERANCE = 1e-9
+
+
 def read(source: PublishedSet) -> Results:
     """Read the tables of a published set, and hold each to what its declaration says.
 
@@ -106,15 +110,8 @@ def write(results: Results) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def different(derived: Results, stored: Results, tolerance: float = 1e-9) -> list[str]:
-    """Return one sentence for each table of `derived` that is not as it is `stored`.
-
-    Parameters
-    ----------
-    derived, stored : dict of str to Result
-    tolerance : float
-        By how much numbers may differ; other processors round differently.
-    """
+def different(derived: Results, stored: Results) -> list[str]:
+    """Return one sentence for each table of `derived` that is not as it is `stored`."""
     sentences = []
     for name, one in derived.items():
         new, old = one.as_dict(), stored[name].as_dict() if name in stored else None
@@ -123,29 +120,29 @@ def different(derived: Results, stored: Results, tolerance: float = 1e-9) -> lis
         elif new["columns"] != old["columns"] or len(new["rows"]) != len(old["rows"]):
             sentences.append(f"table {name!r} has other rows or columns than the stored one")
         else:
-            sentences += _different_cell(name, new, old, tolerance)
-            sentences += _different_fact(name, new["facts"], old["facts"], tolerance)
+            sentences += _different_cell(name, new, old)
+            sentences += _different_fact(name, new["facts"], old["facts"])
     return sentences
 
 
-def _different_cell(name: str, new: dict, old: dict, tolerance: float) -> list[str]:
+def _different_cell(name: str, new: dict, old: dict) -> list[str]:
     for row, stored in zip(new["rows"], old["rows"], strict=True):
         for column, a, b in zip(new["columns"], row, stored, strict=True):
-            if not _same(a, b, tolerance):
+            if not _same(a, b):
                 return [f"table {name!r}, row {row[0]!r}: {column} is {a}, stored is {b}"]
     return []
 
 
-def _different_fact(name: str, new: dict, old: dict, tolerance: float) -> list[str]:
+def _different_fact(name: str, new: dict, old: dict) -> list[str]:
     for fact in sorted({*new, *old}):
-        if not _same(new.get(fact), old.get(fact), tolerance):
+        if not _same(new.get(fact), old.get(fact)):
             return [f"table {name!r}: the fact {fact!r} is not as it is stored"]
     return []
 
 
-def _same(a: Any, b: Any, tolerance: float) -> bool:
+def _same(a: Any, b: Any) -> bool:
     numbers = isinstance(a, float) and isinstance(b, float)
-    return abs(a - b) <= tolerance if numbers else a == b
+    return abs(a - b) <= TOLERANCE if numbers else a == b
 
 
 def _published(source: str) -> list[Table]:

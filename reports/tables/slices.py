@@ -16,11 +16,12 @@ from benchmark.analysis.slices import (
 )
 from benchmark.scoring.ranking import LEVEL
 from reports.tables.declaration import Content, Table, interval_columns, number_columns
-from reports.tables.text import FLOOR, HIGH, LOW, with_interval
+from reports.tables.text import BESIDE, FLOOR, HIGH, LOW, with_interval
 from reports.tables.words import count
 
-#: Columns that a terminal leaves out first.
-_DETAILS = ("attribute", "equal-share mAP")
+#: What a terminal shows of one attribute's slices; first what a narrow one has room for.
+_SHOWN = ("slice", "model", "mAP", "difference", "p", "clips", "ROC-AUC", "ROC-AUC difference",
+          "ROC-AUC p", "positives", "classes")  # fmt: skip
 
 
 def _slices(analysis: Analysis) -> Content | None:
@@ -47,7 +48,8 @@ def _slices(analysis: Analysis) -> Content | None:
         "significant": _significant(frame),
         "left_out": {one.attribute: one.left_out for one in measured},
     }
-    shown = frame.drop(columns=list(_DETAILS)) if len(measured) == 1 else None
+    columns = [name + end for name in _SHOWN for end in ("", *BESIDE) if name + end in frame]
+    shown = frame[columns] if len(measured) == 1 else None
     return Content(frame, tuple(notes + analysis.comparison.notes), facts, shown)
 
 

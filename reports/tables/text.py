@@ -111,7 +111,9 @@ def text(
         return _markdown(shown, numeric, heading, notes + _glossary(shown, meanings))
     if fmt != "table":
         raise UnknownNameError("format", fmt, FORMATS)
-    return _fitting(joined(frame, "\n{}"), numeric, heading, notes, width, meanings)
+    # a dash before a minus sign is hard to read
+    shown = joined(frame, "\n{}").replace("–-", " to -", regex=True)
+    return _fitting(shown, numeric, heading, notes, width, meanings)
 
 
 def csv(frame: pd.DataFrame) -> str:

@@ -197,10 +197,8 @@ class LabelAudit:
 
     Attributes
     ----------
-    n_test, n_train : int
-        Clips of the test partition, and training clips with known labels.
-    n_kept, n_train_kept : int
-        Of these, the clips the published protocol keeps.
+    n_test, n_kept : int
+        Clips of the test partition, and those of them that the published protocol keeps.
     present, absent, missing : ndarray of int, shape (n_classes,)
         Kept test clips in which the class was observed as present, as absent, or not at all:
         the published positives are `present` and `missing`.
@@ -212,9 +210,7 @@ class LabelAudit:
 
     classes: tuple[str, ...]
     n_test: int
-    n_train: int
     n_kept: int
-    n_train_kept: int
     present: np.ndarray
     absent: np.ndarray
     missing: np.ndarray
@@ -257,9 +253,7 @@ def audit_labels(source: Path | OpenMICLabels) -> LabelAudit:
     return LabelAudit(
         classes=test.classes,
         n_test=len(test),
-        n_train=len(known.train),
         n_kept=len(rows),
-        n_train_kept=len(y_train),
         present=present.sum(axis=0),
         absent=(observed & ~present).sum(axis=0),
         missing=(~observed).sum(axis=0),
