@@ -114,7 +114,7 @@ def test_what_is_done_is_not_counted(tmp_path):
     step = everything.Step(("run",), [*wanted, *learning_curve.requests(wanted)])
     first = everything.left(step, None, None)
     assert first["rendered", "constant"] == pytest.approx(1 + 3 * (0.1 + 0.2 + 0.5))
-    compute(plan(wanted[:1], None), Store(tmp_path), 0, None, force=False)
+    compute(plan(wanted[:1], None), Store(tmp_path), 1, None, force=False)
     after = everything.left(step, Runs(tmp_path), str(tmp_path / "studies.log"))
     assert after == pytest.approx({**first, ("rendered", "constant"): 2.4})
 

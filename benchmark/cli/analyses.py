@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from inspect import Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -144,8 +145,11 @@ def gap(
     _show(_analysis(store, dataset, model, n_resamples=resamples), name, fmt)
 
 
-def _on_less(name: str, dataset: str, told: str) -> Callable[..., None]:
-    """Make the command that trains on less than all of the data, and prints the table of it."""
+def _on_less(name: str, dataset: str, told: str, *without: str) -> Callable[..., None]:
+    """Make the command that trains on less than all of the data, and prints the table of it.
+
+    It has the same options whatever it leaves out, but for those that are named last.
+    """
     default = dataset
 
     def command(
@@ -158,6 +162,7 @@ def _on_less(name: str, dataset: str, told: str) -> Callable[..., None]:
         split: SplitOption = None,
         features: FeaturesOption = None,
         layer: LayerOption = None,
+        part: PartOption = "test",
         store: StoreOption = None,
         workers: WorkersOption = None,
         scheduler: SchedulerOption = None,
@@ -172,9 +177,11 @@ def _on_less(name: str, dataset: str, told: str) -> Callable[..., None]:
         whole = suite.requests(data, names, seeds_of(seed, seeds), parse_params(param))
         compute(suite.plan(how.requests(whole), chosen), chosen, workers, scheduler, force=False)
         settings = {"n_resamples": resamples, "features": features}
-        _show(_analysis(chosen.path, dataset, names, **settings), name, fmt)
+        _show(_analysis(chosen.path, dataset, names, part, **settings), name, fmt)
 
     command.__name__, command.__doc__ = name, told
+    options = signature(command).parameters.items()
+    command.__signature__ = Signature([one for key, one in options if key not in without])
     return command
 
 
@@ -186,6 +193,7 @@ learning_curve = _on_less(
     Models are trained on 10, 20, 50 and 100 % of the groups of clips. Each seed takes the groups
     in another random order; there are three orders at least.
     """,
+    "part",  # a choice follows from the curve, so it is measured on select
 )
 
 transfer = _on_less(
