@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 from typing import Annotated, Any
 
@@ -49,16 +50,23 @@ GROUPS = {
 }
 
 
+#: What stands for a value in ``--help``, by its type's name in Python.
+STAND_INS = {"str": "NAME", "int": "N", "float": "X", "path": "PATH"}
+#: Characters of the longest first sentence of a command's help, which is wrapped.
+SENTENCE = 300
+
+
 class Grouped(TyperGroup):
-    """A command whose help lists its commands in groups."""
+    """A command whose help lists its commands in groups, each with a whole sentence."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write one section a group, all with the same columns."""
         width = max(map(len, self.commands))
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, command in self.commands.items():
-            told = command.get_short_help_str(formatter.width - width - 6)
-            sections.setdefault(command.rich_help_panel, []).append((name.ljust(width), told))
+            told = command.get_short_help_str(SENTENCE)
+            title = command.rich_help_panel or "Commands"
+            sections.setdefault(title, []).append((name.ljust(width), told))
         for title, rows in sections.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
@@ -75,6 +83,21 @@ class Once(TyperCommand):
             if single and given.count(one) > 1:
                 raise typer.BadParameter("it is given twice: leave one out", ctx=ctx, param=one)
         return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options; what stands for a value is a word, not a Python type."""
+        sections: dict[str, list[tuple[str, str]]] = {"argument": [], "option": []}
+        for one in self.get_params(ctx):
+            if record := one.get_help_record(ctx):
+                kind = one.param_type_name
+                name, of_type, _ = re.split(r" <(?:list\[)?(\w+).*|$", record[0], maxsplit=1)
+                if of_type and kind == "option":
+                    name += f" {STAND_INS[of_type.lower()]}"
+                sections[kind].append((name, record[1]))
+        for kind, rows in sections.items():
+            if rows:
+                with formatter.section(f"{kind}s".capitalize()):
+                    formatter.write_dl(rows)
 
 
 app = typer.Typer(
@@ -98,6 +121,7 @@ def _once(group: typer.Typer) -> None:
     for registered in group.registered_commands:
         registered.cls = Once
     for below in group.registered_groups:
+        below.cls = Grouped
         _once(below.typer_instance)
 
 

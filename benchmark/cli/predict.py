@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from benchmark.predict.choosing import HearingRun
     from benchmark.predict.recogniser import Heard
 
-BAR = 20
+#: Characters of a bar at score 1, and in a terminal that is narrow.
+BAR, SHORT_BAR, NARROW = 20, 8, 100
 
 
 def predict(
@@ -57,7 +58,8 @@ def predict(
     """Tell which instruments sound in recordings, and when.
 
     A recording is cut into windows as long as the clips that the model has learnt from. A class
-    is present where its score reaches the run's threshold, which was chosen on *select*.
+    is present where its score reaches the run's threshold, which was chosen on training
+    clips that were held out.
     """
     files = _files(path)
     _check(files, fmt, per, out, timeline, figure)
@@ -200,7 +202,7 @@ def _table_text(run: "HearingRun", results: "Sequence[Heard]") -> str:
     screen = Console(file=out, width=120, highlight=False)
     for heard in results:
         screen.print(_title(heard))
-        screen.print(_table(run, heard))
+        screen.print(_table(run, heard, screen.width))
     return out.getvalue()
 
 
@@ -211,8 +213,9 @@ def _print_head(run: "HearingRun") -> None:
 def _print_table(run: "HearingRun", heard: "Heard") -> None:
     from benchmark.cli.screen import console
 
+    out = console()
     print(f"\n{_title(heard)}")
-    console().print(_table(run, heard))
+    out.print(_table(run, heard, out.width))
 
 
 def _title(heard: "Heard") -> str:
@@ -221,15 +224,16 @@ def _title(heard: "Heard") -> str:
     return f"{heard.file} ({clock(heard.seconds)})"
 
 
-def _table(run: "HearingRun", heard: "Heard") -> object:
+def _table(run: "HearingRun", heard: "Heard", width: int) -> object:
     """Return the classes by score, with a bar, when they sound, and how well the run knows them."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from reports.hearing.text import clock
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("instrument", "score", "", "when", "AP", "chance", ""):
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    length = BAR if width >= NARROW else SHORT_BAR
+    for name in ("instrument", "score", "", "AP", "chance", "when", ""):
         side = "right" if name in ("score", "AP", "chance") else "left"
         table.add_column(name, justify=side, no_wrap=name != "when")
     known = run.knowledge
@@ -241,14 +245,14 @@ def _table(run: "HearingRun", heard: "Heard") -> object:
             for value in (known.average_precision[c], known.prior[c])
         )
         style = "dim" if not known.known[c] else "bold" if stretches else None
-        bar = "█" * round(BAR * float(heard.clip[c]))
+        bar = "█" * round(length * float(heard.clip[c]))
         row = (
             run.classes[c],
             f"{heard.clip[c]:.2f}",
-            f"{bar:<{BAR}}",
-            when,
+            f"{bar:<{length}}",
             ap,
             prior,
+            when,
             known.why_not(c),
         )
         table.add_row(*row, style=style)
