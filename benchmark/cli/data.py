@@ -22,11 +22,14 @@ data_app = typer.Typer(help="Download, check and render data sets.", no_args_is_
 @data_app.command("list")
 def data_list() -> None:
     """List the data sets with licence and citation."""
+    from benchmark.cli.screen import wrapped
     from benchmark.plugins import registry
 
     for name in registry.datasets().names():
         cls = registry.datasets().get(name)
-        print(f"{name}\n  {cls.description}\n  licence: {cls.licence}\n  cite: {cls.citation}")
+        print(name)
+        for told in (cls.description, f"licence: {cls.licence}", f"cite: {cls.citation}"):
+            print(wrapped(f"  {told}", 4))
 
 
 @data_app.command("download")

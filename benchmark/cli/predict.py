@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from benchmark.predict.recogniser import Heard
 
 #: Characters of a bar at score 1, and in a terminal that is narrow.
-BAR, SHORT_BAR, NARROW = 20, 8, 100
+BAR, SHORT_BAR = 20, 8
 
 
 def predict(
@@ -229,10 +229,11 @@ def _table(run: "HearingRun", heard: "Heard", width: int) -> object:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from benchmark.cli.screen import WIDE
     from reports.hearing.text import clock
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    length = BAR if width >= NARROW else SHORT_BAR
+    length = BAR if width >= WIDE else SHORT_BAR
     for name in ("instrument", "score", "", "AP", "chance", "when", ""):
         side = "right" if name in ("score", "AP", "chance") else "left"
         table.add_column(name, justify=side, no_wrap=name != "when")
