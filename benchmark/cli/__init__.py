@@ -4,6 +4,7 @@ import io
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -149,6 +150,15 @@ def _options(
     _debug = debug
 
 
+def _nameless() -> str:
+    """Say what can't be used where an error names no file."""
+    try:
+        Path.cwd()
+    except OSError:
+        return "the working folder"
+    return "the output"
+
+
 def main() -> None:
     """Run the command; expected errors are one sentence and exit code 2."""
     streams = sys.stdout, sys.stderr
@@ -171,7 +181,7 @@ def main() -> None:
             raise
         # what is left to write would fail once more when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        told = f"{error.filename or 'the output'} can't be used"
+        told = f"{error.filename or _nameless()} can't be used"
         if error.filename2:  # as of a copy onto a disk that is full
             told = f"{error.filename2} can't be made of {error.filename}"
         print(f"error: {told}: {error.strerror or error}", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.errors import UnknownNameError
+from benchmark.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:  # imported where they are used: `--help` has to be quick
     import pandas as pd
@@ -315,6 +315,17 @@ def compute(
         raise PolytimbreError(
             f"{len(failures)} of {len(units)} runs failed: {failures[0].sentence}. {advice}"
         )
+
+
+def check_output(target: Path, *read: Path) -> None:
+    """Refuse to write over a file that the command reads, over a folder, or into none."""
+    if not target.absolute().parent.is_dir():
+        raise DataError(f"{target} can't be written: there is no folder {target.parent}")
+    if target.is_dir():
+        raise DataError(f"{target} can't be written: it is a folder; name a file in it")
+    for one in read:
+        if target.exists() and one.exists() and target.samefile(one):
+            raise DataError(f"{target} would be written over, and is what is read: name another")
 
 
 @contextmanager

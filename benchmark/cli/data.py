@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import RootOption, SplitOption
+from benchmark.cli.common import RootOption, SplitOption, check_output
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
@@ -99,9 +99,10 @@ def data_render(
 
     from benchmark.cli.screen import console
     from benchmark.datasets import rendering
-    from benchmark.datasets.rendered import differing_clips
+    from benchmark.datasets.rendered import FILE, MUSICNN, differing_clips
     from benchmark.workers.settings import starting
 
+    check_output(out, FILE, MUSICNN)  # before hours are spent on rendering
     with starting(), Progress(console=console(stderr=True)) as progress:
         task = progress.add_task("rendering", total=clips)
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import ResultsOption, StoreOption, check_name, warn
+from benchmark.cli.common import (
+    ResultsOption,
+    StoreOption,
+    check_name,
+    check_output,
+    warn,
+    writing,
+)
 from benchmark.cli.hearing import (
     DataOption,
     FeaturesOption,
@@ -100,7 +107,8 @@ def _check(
     timeline: Path | None,
     figure: Path | None,
 ) -> None:
-    """Refuse what can't be written before anything is computed."""
+    """Refuse what can't be read or written before a model is loaded."""
+    from benchmark.audio.files import open_recording
     from reports.hearing.text import FORMATS
 
     check_name("format", fmt, FORMATS)
@@ -111,13 +119,36 @@ def _check(
         raise ProtocolError("--timeline and --figure show one recording: name one file with them")
     if len(files) > 1 and fmt == "audacity" and (out is None or out.is_file()):
         raise ProtocolError("each file has a label track of its own: name a folder with --out")
-    for target in filter(None, (out, timeline, figure)):
-        if not target.absolute().parent.is_dir():
-            raise DataError(f"{target} can't be written: there is no folder {target.parent}")
+    tracks = fmt == "audacity" and (len(files) > 1 or bool(out and out.is_dir()))
+    if out and tracks:
+        _check_tracks(files, out)
+    for target in filter(None, (None if tracks else out, timeline, figure)):
+        check_output(target, *files)
+    if len(files) == 1:  # of several, those that can't be read are named at the end
+        open_recording(files[0])
     if figure:
         from reports.hearing.figure import check
 
         check(figure)
+
+
+def _check_tracks(files: Sequence[Path], folder: Path) -> None:
+    """Refuse a folder that can't be made, and two files whose label tracks are called alike."""
+    if not folder.absolute().parent.is_dir():
+        raise DataError(f"{folder} can't be written: there is no folder {folder.parent}")
+    track_of: dict[Path, Path] = {}
+    for file in files:
+        target = _track(folder, file)
+        if target in track_of:
+            raise DataError(
+                f"{track_of[target]} and {file} would both be written to {target}: name them one"
+                " by one"
+            )
+        track_of[target] = file
+
+
+def _track(folder: Path, file: Path) -> Path:
+    return folder / f"{file.stem}.txt"
 
 
 def _hear(
@@ -161,8 +192,7 @@ def _write(
     if fmt == "audacity" and out is not None and (out.is_dir() or len(results) > 1):
         out.mkdir(exist_ok=True)
         for heard in results:
-            target = out / f"{heard.file.stem}.txt"
-            target.write_text(text.as_labels(run, heard), encoding="utf-8")
+            _put(_track(out, heard.file), text.as_labels(run, heard))
         return
     if fmt == "audacity":
         content = "".join(text.as_labels(run, heard) for heard in results)
@@ -175,7 +205,7 @@ def _write(
     if out is None:
         sys.stdout.write(content)
     else:
-        out.write_text(content, encoding="utf-8")
+        _put(out, content)
 
 
 def _draw(
@@ -185,11 +215,18 @@ def _draw(
         if timeline:
             from reports.hearing.timeline import page
 
-            timeline.write_text(page(run, heard), encoding="utf-8")
+            _put(timeline, page(run, heard))
         if figure:
-            from reports.hearing.figure import write
+            from reports.hearing.figure import content
 
-            write(run, heard, figure)
+            _put(figure, content(run, heard, figure.suffix))
+
+
+def _put(target: Path, content: str | bytes) -> None:
+    from benchmark.runs.files import put
+
+    with writing(target):
+        put(target, content.encode() if isinstance(content, str) else content)
 
 
 def _table_text(run: "HearingRun", results: "Sequence[Heard]") -> str:
