@@ -132,6 +132,13 @@ def _give_up_rights() -> None:
         raise OSError(ctypes.get_errno(), "rights can't be given up")
 
 
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(ValueError, OSError):  # closed, as some of the faults ask for
+            if stream is not None:
+                stream.flush()
+
+
 def _answer(request: dict, base: int) -> dict:
     reader, writer = os.pipe()
     pid = os.fork()
@@ -145,13 +152,11 @@ def _answer(request: dict, base: int) -> dict:
         code = 1
         try:
             code = _child(**request)
-            sys.stdout.flush()
         finally:
-            sys.stderr.flush()
+            _flush()
             with suppress(ValueError):  # absl's log closes the stream that it found
                 atexit._run_exitfuncs()
-                sys.stdout.flush()
-                sys.stderr.flush()
+            _flush()
             os._exit(code)
     os.close(writer)
     with os.fdopen(reader, "rb") as output:
