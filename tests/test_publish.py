@@ -142,6 +142,16 @@ def test_scores_that_do_not_fit_the_list_of_those_published_are_refused(
         published(polytimbre).scores(made.records()[0])
 
 
+def test_published_scores_that_are_no_numbers_are_refused(polytimbre, made):
+    record = made.records()[0]
+    path = made.path / "runs" / record.run_id / "scores.npz"
+    with np.load(path) as stored:
+        np.savez_compressed(path, **{part: scores.astype(str) for part, scores in stored.items()})
+    relist(made, f"runs/{record.run_id}/scores.npz")
+    with pytest.raises(DamagedError, match="not one row of float32"):
+        published(polytimbre).scores(record)
+
+
 def test_a_published_run_is_reproduced_though_scores_were_left_out(polytimbre, made):
     (dial, *_) = (r for r in made.records() if r.spec.model == "dial")
     out = polytimbre("reproduce", dial.run_id, "--store", made.path)

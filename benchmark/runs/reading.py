@@ -444,16 +444,16 @@ def checked_scores(
     for name, scores in arrays.items():
         if name not in PARTS:
             raise ValueError(f"holds {name!r}, which is no part")
-        if not (np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()):
-            raise ValueError(f"holds scores outside [0, 1] on {name}")
-        if kept is not None:
+        stored, clips = scores, record.clips.get(name)
+        if kept is not None and scores.dtype == np.float32:
             scores = arrays[name] = _spread(name, scores, kept)
-        clips = record.clips.get(name)
         if scores.ndim != 2 or scores.dtype != np.float32 or len(scores) != clips:
             raise ValueError(
                 f"holds {scores.dtype} of shape {scores.shape} on {name}, not one row of "
                 f"float32 for each of {clips} clips"
             )
+        if not (np.isfinite(stored).all() and (stored >= 0).all() and (stored <= 1).all()):
+            raise ValueError(f"holds scores outside [0, 1] on {name}")
     if len({scores.shape[1] for scores in arrays.values()}) > 1:
         raise ValueError("holds scores of different numbers of classes")
     return arrays
