@@ -237,9 +237,6 @@ def test_turn_of_the_stopping_loss():
     assert (turn([forest]).since, turn([forest]).fall) == (50, pytest.approx(0.2))
     noisy = [0.9, 0.8, *[0.7] * 15, 0.72, 0.7, 0.7]  # the stage before the last tenth is high
     assert turn([make_record(stop_loss=noisy)]).fall == 0
-    rising = make_record()
-    rising.history["stages"]["stop_mAP"] = [0.3, 0.4, 0.6]
-    assert turn([rising, forest]).mAP_since == (pytest.approx(0.2), 0)
     one = turn([make_record(stop_loss=(0.7,))])
     assert (one.stage, one.rise, one.fall) == (1, 0, 0)
     assert turn([make_record(stop_loss=())]) is None

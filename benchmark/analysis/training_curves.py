@@ -33,9 +33,6 @@ class Turn:
     fall : float
         By how much the stopping loss fell below its lowest up to `since`, relative to the lowest
         of all; 0 where it didn't. Mean over seeds. Single stages are too noisy to compare.
-    mAP_since : tuple of float
-        mAP on *stop* at the last stage minus that at the lowest loss, for each seed: what a fit
-        that is ended by its loss gives away.
     """
 
     unit: str
@@ -44,7 +41,6 @@ class Turn:
     rise: float
     since: int
     fall: float
-    mAP_since: tuple[float, ...]
 
     @property
     def still_falling(self) -> bool:
@@ -64,7 +60,7 @@ def turn(records: Sequence[Record]) -> Turn | None:
     Turn or None
         None if no record has a stage with a stopping loss.
     """
-    lowest, last, rises, since, falls, mAP_since = [], [], [], [], [], []
+    lowest, last, rises, since, falls = [], [], [], [], []
     for record in records:
         stages = record.history.get("stages", {})
         number = np.array(stages.get("number", []))
@@ -72,8 +68,6 @@ def turn(records: Sequence[Record]) -> Turn | None:
         if not number.size or np.isnan(loss).any():
             continue
         best = int(loss.argmin())
-        mAP = stages["stop_mAP"]
-        mAP_since.append(float(mAP[-1] - mAP[best]))
         lowest.append(number[best])
         last.append(number[-1])
         rises.append(loss[-1] / loss[best] - 1)
@@ -90,7 +84,6 @@ def turn(records: Sequence[Record]) -> Turn | None:
         rise=float(np.mean(rises)),
         since=int(np.median(since)),
         fall=float(np.mean(falls)),
-        mAP_since=tuple(mAP_since),
     )
 
 

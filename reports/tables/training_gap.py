@@ -69,8 +69,6 @@ GAP = Table(
         "lost share": "optimism as a share of what the fit mAP is above chance, where it is",
         "lowest at": "epoch, round or tree of the lowest loss on stop, of how many",
         "rise": "of the loss on stop from there to the end, relative to the lowest",
-        "mAP since": "mAP on stop at the end minus that at the lowest loss, mean over seeds",
-        "least mAP since": "the same of the seed in which it is least",
         "verdict": "by the rule in the last note",
         "surpassed by": "settings of the same model that make it over-fitted by that rule",
     },
@@ -96,8 +94,6 @@ def _gap_row(one: Gap) -> dict[str, Any]:
     turned = one.turned
     row["lowest at"] = f"{turned.unit} {turned.stage} of {turned.last}" if turned else "–"
     row["rise"] = turned.rise if turned else np.nan
-    row["mAP since"] = np.mean(turned.mAP_since) if turned else np.nan
-    row["least mAP since"] = min(turned.mAP_since) if turned else np.nan
     row["verdict"], row["surpassed by"] = one.verdict, ", ".join(one.surpassed_by) or "–"
     return row
 
