@@ -20,8 +20,8 @@ from reports import verify
 from reports.tables import results
 from reports.verify import Follow
 
-#: The published sets together may take no more.
-LIMIT_MB = 30
+#: The published sets together may take no more: beside the embedded data they stay below 60 MB.
+LIMIT_MB = 45
 #: Kinds of files that are not ours to ship where a data set is not: they hold single clips.
 NOT_OURS = ("labels", "scores")
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.analysis import reproduction
+from benchmark.analysis.audits.protocol_audit import asked_for
 from benchmark.analysis.derivation import Analysis
 from benchmark.errors import DataError, PolytimbreError, ProtocolError, StoreError
 from benchmark.protocol import PROTOCOLS, Division
 from benchmark.runs import record as records
 from benchmark.runs.files import sha256
-from benchmark.runs.published import FORMAT, DamagedError, PublishedSet, sets
+from benchmark.runs.published import FORMAT, DamagedError, PublishedSet, scored_file, sets
 from benchmark.runs.reading import MODEL, Runs
 from benchmark.runs.record import Record
 from benchmark.runs.request import check_data, divide_for
@@ -265,16 +266,26 @@ def copy_run(record: Record, store: Runs, folder: Path, with_model: bool = False
     (run / "record.json").write_text(record.to_json(), encoding="utf-8")
     whole = record.spec.whole and record.spec.protocol_id == PROTOCOLS["default"].id
     scores = store.scores(record)
+    kept = _copy_labels(record.spec.division_id, store, folder / "labels")
     np.savez_compressed(
-        run / "scores.npz", **{name: scores[name] for name in (PARTS if whole else FEWER_PARTS)}
+        run / "scores.npz",
+        **{name: scores[name][kept[name]] for name in (PARTS if whole else FEWER_PARTS)},
     )
     if with_model:
         shutil.copytree(store.model_folder(record), run / MODEL)
-    (folder / "labels").mkdir(exist_ok=True)
-    for known in (store.path / "labels").glob(f"{record.spec.division_id}*.npz"):
-        copy = folder / "labels" / known.name
-        if not copy.exists():
-            shutil.copyfile(known, copy)
+
+
+def _copy_labels(division_id: str, store: Runs, target: Path) -> dict[str, np.ndarray]:
+    """Copy a division's labels, and note and return by part whose scores are published."""
+    note = target / scored_file(division_id)
+    if not note.exists():
+        target.mkdir(exist_ok=True)
+        for known in (store.path / "labels").glob(f"{division_id}*.npz"):
+            shutil.copyfile(known, target / known.name)
+        labels = store.labels(division_id)
+        np.savez_compressed(note, **{part: asked_for(labels[part], part) for part in PARTS})
+    with np.load(note) as kept:
+        return dict(kept)
 
 
 def seal(folder: Path, runs: Sequence[str], audit: Sequence[str], complete: bool) -> PublishedSet:

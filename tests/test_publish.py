@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from conftest import install
 
@@ -70,7 +71,14 @@ def test_a_set_holds_what_its_tables_are_derived_from(polytimbre, runs, made):
         theirs, ours = runs.scores(record), made.scores(copy)
         assert set(ours) == {"fit", "select", "test"}
         assert made.has_model(copy) == (copy.spec.model == "constant")
-        assert all((ours[part] == theirs[part]).all() for part in ours)
+        for part, labels in made.labels(record.spec.division_id).items():
+            if part not in ours:
+                continue
+            shown = ~np.isnan(ours[part])
+            assert (ours[part][shown] == theirs[part][shown]).all()
+            # of the published protocol's clips every label counts, as it chooses and scores
+            kept = labels.y_mask[:, [labels.classes.index("voice")]] & (part != "fit")
+            assert (shown == (labels.y_mask | kept)).all() and not shown.all()
     tables = results.read(made)
     shown = json.loads(polytimbre("compare", "--resamples", 10_000, "--format", "json"))["rows"]
     stored = json.loads(tables["comparison"].frame.to_json(orient="records", double_precision=15))
@@ -106,14 +114,45 @@ def test_a_table_that_does_not_follow_from_the_scores_is_named(polytimbre, made)
     assert "table 'comparison', row 1: mAP is" in out
 
 
-def falsify(made, tables):
-    """Put other tables into a set, and list them as if they had been published."""
-    (made.path / "results.json").write_text(results.write(tables))
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda kept: kept.astype(int), "does not say yes or no by clip and class"),
+        (lambda kept: ~kept, "are kept"),
+        (lambda kept: kept[:-1], "are kept"),
+    ],
+    ids=["numbers", "others", "fewer"],
+)
+def test_scores_that_do_not_fit_the_list_of_those_published_are_refused(
+    polytimbre, made, change, sentence
+):
+    (path,) = made.path.glob("labels/*-scored.npz")
+    with np.load(path) as stored:
+        np.savez_compressed(path, **{part: change(kept) for part, kept in stored.items()})
+    relist(made, f"labels/{path.name}")
+    with pytest.raises(DamagedError, match=sentence):
+        published(polytimbre).scores(made.records()[0])
+
+
+def test_a_published_run_is_reproduced_though_scores_were_left_out(polytimbre, made):
+    (dial, *_) = (r for r in made.records() if r.spec.model == "dial")
+    out = polytimbre("reproduce", dial.run_id, "--store", made.path)
+    assert "to the last bit" in out
+
+
+def relist(made, name):
+    """List a file anew, as if it had been published."""
     listed = made.path / "set.json"
     content = json.loads(listed.read_text())
     del content["digest"]
-    content["files"]["results.json"] = sha256(made.path / "results.json")
+    content["files"][name] = sha256(made.path / name)
     listed.write_text(json.dumps({**content, "digest": digest(content)}))
+
+
+def falsify(made, tables):
+    """Put other tables into a set, and list them as if they had been published."""
+    (made.path / "results.json").write_text(results.write(tables))
+    relist(made, "results.json")
 
 
 @pytest.mark.parametrize(
@@ -237,11 +276,11 @@ def test_what_can_not_be_shipped_or_is_too_much_is_refused_before_it_is_derived(
     before = (made.path / "set.json").read_bytes()
     (folder / "other").mkdir()
     with (folder / "other" / "large").open("wb") as file:
-        file.truncate(40_000_000)
+        file.truncate(50_000_000)
     wanted = ("publish", "--dataset", "tiny", "--results", folder)
     outcomes = polytimbre.several((*wanted, "--with-model", "best"), wanted)
     (code, nothing_hears), (same, too_much) = outcomes
     assert code == same == 2
     assert "none of these runs keeps its model and has features that carry over" in nothing_hears
-    assert "would take 40.0 MB, more than 30: 40.0 of other sets. Publish fewer runs" in too_much
+    assert "would take 50.0 MB, more than 45: 50.0 of other sets. Publish fewer runs" in too_much
     assert (made.path / "set.json").read_bytes() == before

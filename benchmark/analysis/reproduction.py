@@ -408,6 +408,8 @@ def _of_part(record: Record, part: str, before: np.ndarray, now: np.ndarray) -> 
             f"the recorded scores of run {record.run_id} on {part} are {before.dtype} of shape "
             f"{before.shape}, not {now.dtype} of shape {now.shape}: they are of other data"
         )
+    held = ~np.isnan(before)  # a published set leaves scores out
+    before, now = before[held], now[held]
     bits = np.bitwise_count(before.view(np.uint32) ^ now.view(np.uint32))
     largest = np.abs(before.astype(float) - now).max(initial=0.0)
     return ScoresOfPart(part, now.size, int((bits > 0).sum()), int(bits.sum()), float(largest))

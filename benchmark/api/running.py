@@ -259,7 +259,9 @@ class Run:
     def scores(self) -> dict[str, np.ndarray]:
         """Return the scores of ``"fit"``, ``"stop"``, ``"select"`` and ``"test"``.
 
-        Each is float32 of shape (n_clips, n_classes), rows in the order of :attr:`labels`.
+        Each is float32 of shape (n_clips, n_classes), rows in the order of :attr:`labels`. A
+        published run may lack *stop*, and is NaN where no table rests on a score: at labels that
+        nobody observed.
         """
         self._check_finished()
         return self._source.scores(self.record)

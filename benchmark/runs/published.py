@@ -4,6 +4,7 @@
 ``<set>/runs/<run_id>/``   record.json, and scores.npz where the labels may be shipped
 ``<set>/runs/<run_id>/model/``   what its model saved, of runs that are shipped to be used
 ``<set>/labels/<division_id>.npz``   likewise, and attributes of the clips, where there are any
+``<set>/labels/<division_id>-scored.npz``   of which clips and classes the scores are published
 ``<set>/results.json``   what was derived from them: tables, by name
 
 A set holds the runs of one data set and is called after it. Nothing here writes.
@@ -21,13 +22,20 @@ from benchmark.runs import files
 from benchmark.runs.reading import MODEL, SCORES, Runs, StoredLabels, Warn, checked_scores
 from benchmark.runs.record import Record, digest
 
-FORMAT = 1
+FORMAT = 2
+#: In format 1 every score of a part is published.
+READABLE = (1, FORMAT)
 
 #: The file that lists a set's files.
 LIST = "set.json"
 
 #: Where the published sets lie in a checkout.
 DEFAULT = Path(__file__).resolve().parents[2] / "paper" / "results"
+
+
+def scored_file(division_id: str) -> str:
+    """Name the file that says whose scores are published."""
+    return f"{division_id}-scored.npz"
 
 
 class DamagedError(StoreError):
@@ -82,6 +90,7 @@ class PublishedSet(Runs):
         self.files: dict[str, str] = content["files"]
         self.runs, self.audit = tuple(content["runs"]), tuple(content["audit"])
         self.complete: bool = content["complete"]
+        self._kept: dict[str, dict[str, np.ndarray]] = {}
         super().__init__(path)
 
     @property
@@ -150,17 +159,37 @@ class PublishedSet(Runs):
         return record.created
 
     def scores(self, record: Record) -> dict[str, np.ndarray]:
-        """Return a run's published scores by part, float32, (n_clips, n_classes)."""
+        """Return a run's published scores by part, float32, (n_clips, n_classes).
+
+        A score that no table rests on is not published, and is NaN: that of a label that was not
+        observed, but for the clips of *select* and *test* that the protocol audit keeps.
+        """
         self._check_complete()
         file = f"runs/{record.run_id}/{SCORES}"
         content = self._verify(file, files.read_bytes)
+        kept = self._scored(record.spec.division_id)
         try:
-            arrays = checked_scores(content, record, self.files[file])
+            arrays = checked_scores(content, record, self.files[file], kept)
         except ValueError as error:
             raise DamagedError(self.path, file, str(error)) from error
         if problem := self._other_classes(record, arrays):
             raise DamagedError(self.path, file, problem)
         return arrays
+
+    def _scored(self, division_id: str) -> dict[str, np.ndarray] | None:
+        """Return by part whose scores are published; None where all are."""
+        file = f"labels/{scored_file(division_id)}"
+        if file not in self.files:
+            return None
+        if division_id not in self._kept:
+            try:
+                arrays = files.read_arrays(self._verify(file, files.read_bytes))
+            except ValueError as error:
+                raise DamagedError(self.path, file, f"can't be read ({error})") from error
+            if any(one.dtype != bool or one.ndim != 2 for one in arrays.values()):
+                raise DamagedError(self.path, file, "does not say yes or no by clip and class")
+            self._kept[division_id] = arrays
+        return self._kept[division_id]
 
     def has_model(self, record: Record) -> bool:
         """Whether the run is shipped with what its model saved."""
@@ -229,7 +258,7 @@ def _read_list(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(files.read_json(path / LIST))
         expected = content.pop("digest")
-        if content["format"] != FORMAT:
+        if content["format"] not in READABLE:
             problem = f"is not of format {FORMAT}"
         elif digest(content) != expected:
             problem = "does not match its digest"

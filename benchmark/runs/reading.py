@@ -12,7 +12,7 @@ is of a newer format, may be sound: it is named and left alone.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -412,7 +412,12 @@ class Runs:
         )
 
 
-def checked_scores(content: bytes, record: Record, expected: str | None) -> dict[str, np.ndarray]:
+def checked_scores(
+    content: bytes,
+    record: Record,
+    expected: str | None,
+    kept: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
     """Read a run's scores and hold them to their contract.
 
     Parameters
@@ -422,6 +427,8 @@ def checked_scores(content: bytes, record: Record, expected: str | None) -> dict
     record : Record
     expected : str or None
         The file's SHA-256.
+    kept : mapping of str to ndarray of bool, shape (n_clips, n_classes), optional
+        By part, whose scores the file holds, row by row; all others are NaN.
 
     Raises
     ------
@@ -437,14 +444,28 @@ def checked_scores(content: bytes, record: Record, expected: str | None) -> dict
     for name, scores in arrays.items():
         if name not in PARTS:
             raise ValueError(f"holds {name!r}, which is no part")
+        if not (np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()):
+            raise ValueError(f"holds scores outside [0, 1] on {name}")
+        if kept is not None:
+            scores = arrays[name] = _spread(name, scores, kept)
         clips = record.clips.get(name)
         if scores.ndim != 2 or scores.dtype != np.float32 or len(scores) != clips:
             raise ValueError(
                 f"holds {scores.dtype} of shape {scores.shape} on {name}, not one row of "
                 f"float32 for each of {clips} clips"
             )
-        if not (np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()):
-            raise ValueError(f"holds scores outside [0, 1] on {name}")
     if len({scores.shape[1] for scores in arrays.values()}) > 1:
         raise ValueError("holds scores of different numbers of classes")
     return arrays
+
+
+def _spread(part: str, scores: np.ndarray, kept: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Put the scores that are kept of a part into their places; all others are NaN."""
+    if part not in kept or scores.shape != (n := kept[part].sum(),):
+        wanted = f"the {n} scores" if part in kept else "scores"
+        raise ValueError(
+            f"holds an array of shape {scores.shape} on {part}, not {wanted} that are kept"
+        )
+    whole = np.full(kept[part].shape, np.nan, scores.dtype)
+    whole[kept[part]] = scores
+    return whole

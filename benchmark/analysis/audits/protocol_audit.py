@@ -84,6 +84,18 @@ def published_labels(labels: StoredLabels) -> tuple[np.ndarray, np.ndarray]:
     return (labels.y_positive | ~labels.y_mask)[rows], rows
 
 
+def asked_for(labels: StoredLabels, part: str) -> np.ndarray:
+    """Tell whose scores a table asks for, bool, shape (n_clips, n_classes).
+
+    Observed labels, and of the parts that the published protocol chooses and scores on, every
+    label of the clips that it keeps.
+    """
+    if FILTER_CLASS not in labels.classes or part not in ("select", "test"):
+        return labels.y_mask
+    kept = labels.y_mask[:, [labels.classes.index(FILTER_CLASS)]]
+    return labels.y_mask | kept
+
+
 def grid_thresholds(y_present: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     """Return the threshold of highest F1 of each class among `GRID`, shape (n_classes,).
 
