@@ -12,7 +12,7 @@ from benchmark.analysis.derivation import Analysis
 from benchmark.errors import ProtocolError, StoreError
 from benchmark.plugins import registry
 from benchmark.protocol import name_of
-from benchmark.runs.published import PublishedSet
+from benchmark.runs.published import LIST, PublishedSet
 from benchmark.runs.reading import MODEL, Runs, Warn
 from benchmark.runs.record import Record
 from benchmark.tuning import history as study_history
@@ -76,12 +76,17 @@ def publish(
         )
     if ours or data_root is not None:
         verify.division_of(runs[0], None if ours else data_root)
+    place = target / spec.dataset
+    if place.is_dir() and any(place.iterdir()) and not (place / LIST).is_file():
+        raise StoreError(
+            f"{place} holds something that is no published set, and would be replaced: name another"
+            " folder of published sets with --results"
+        )
     with _aside(target, spec.dataset) as folder:
         for record in (*runs, *audit):
             verify.copy_run(record, store, folder, record.run_id in with_models)
         ids = [[record.run_id for record in some] for some in (runs, audit)]
         made = verify.seal(folder, *ids, complete=True)
-        place = target / spec.dataset
         # before minutes are spent on deriving; what follows are tables alone
         _check_size(folder, place, () if ours else NOT_OURS)
         tables = _tables(made, runs, storage, follow, warn)

@@ -1,5 +1,7 @@
 """Fixtures: a tiny data set and helper models, installed as real entry-point plugins."""
 
+import atexit
+import functools
 import json
 import os
 import signal
@@ -10,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import forked
 import pytest
 from postgres import Server
 
@@ -17,10 +20,22 @@ from postgres import Server
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # one that forbids bytecode has each process that they start compile every library anew
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+#: Libraries that a test imports set variables, which are nothing to commands.
+ENVIRONMENT = {**os.environ, "COLUMNS": "200"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--report", action="store_true", help="Print what tests/faults did.")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give one worker all tests of a file that share a fixture: else each would make it."""
+    for item in items:
+        fixtures = [known[-1] for known in item._fixtureinfo.name2fixturedefs.values()]
+        shared = any(one.scope == "module" for one in fixtures)
+        if shared and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
@@ -212,6 +227,14 @@ tiny = tiny_plugins:Tiny
 """
 
 
+COMMAND = """
+import sys
+from benchmark.cli import main
+
+sys.argv[0] = "polytimbre"
+main()
+"""
+
 SEVERAL = """
 import contextlib, io, json, sys
 from benchmark.cli import main
@@ -229,6 +252,33 @@ for arguments in json.loads(sys.argv[1]):
 print(json.dumps(found))
 """
 
+#: Lets what a command derives rest on few resamples, and few draws and trials of a search.
+QUICKLY = """
+import inspect
+from benchmark.analysis import threshold_gains, threshold_policies
+from benchmark.analysis.derivation import Analysis
+
+threshold_policies.N_REPEATS, threshold_gains.N_REFITS = 1, 3
+few = {"n_resamples": 1000, "n_trials": 1}
+defaults = {p.name: p.default for p in inspect.signature(Analysis).parameters.values()}
+del defaults["store"]
+Analysis.__init__.__defaults__ = (*{**defaults, **few}.values(),)
+"""
+
+#: Variables that nothing reads before a command does.
+INHERITED = ("POLYTIMBRE_", "PYTEST_", "PYTHONPATH", "JAX_")
+
+#: Where commands run.
+ROOT = Path(__file__).parent.parent
+
+
+@functools.cache
+def server() -> forked.Server:
+    """Return the process that forks for each command; it ends with the tests."""
+    made = forked.Server(ENVIRONMENT)
+    atexit.register(made.close)
+    return made
+
 
 class Command:
     """The command ``polytimbre`` in a process of its own, with its own store and plugins."""
@@ -237,18 +287,22 @@ class Command:
         self.site = site
         self.store = store
         self.environment = {
-            **os.environ,
+            **ENVIRONMENT,
             "PYTHONPATH": str(site),
             "POLYTIMBRE_STORE": str(store),
-            "COLUMNS": "200",
         }
+        #: Python code that commands, but for those that are started, begin with.
+        self.first = ""
 
     def start(self, *args: object) -> subprocess.Popen:
-        """Start it and return the process."""
+        """Start it in a new Python and return the process."""
+        return self._start("-m", "benchmark", *args)
+
+    def _start(self, *args: object) -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, "-m", "benchmark", *map(str, args)],
+            [sys.executable, *map(str, args)],
             env=self.environment,
-            cwd=Path(__file__).parent.parent,
+            cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -257,29 +311,40 @@ class Command:
 
     def __call__(self, *args: object, code: int = 0) -> str:
         """Run it and return what it printed; fail unless it exits with `code`."""
-        process = self.start(*args)
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
+        returned, out, err = self._run(args, self.first + COMMAND if self.first else None)
+        assert returned == code, f"exit {returned}\n{out}\n{err}"
         assert code != 2 or "Traceback" not in err, err
         return out + err
 
     def several(self, *commands: tuple[object, ...]) -> list[tuple[int, str]]:
         """Run commands one after the other in one process; return their codes and outputs."""
         arguments = json.dumps([[*map(str, command)] for command in commands])
-        return json.loads(self.python(SEVERAL, arguments))
+        return json.loads(self.python(self.first + SEVERAL, arguments))
 
     def python(self, code: str, *args: object) -> str:
         """Run Python code where the plugins are found and return what it printed."""
-        done = subprocess.run(
-            [sys.executable, "-c", code, *map(str, args)],
-            env=self.environment,
-            cwd=Path(__file__).parent.parent,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        returned, out, err = self._run(args, code)
+        assert returned == 0, f"exit {returned}\n{out}\n{err}"
+        return out
+
+    def _run(self, args: tuple[object, ...], python: str | None = None) -> tuple[int, str, str]:
+        """Run the command or code in a fork: a new Python would import for a second or two.
+
+        Only where a test sets a variable that isn't of `INHERITED` it is a new Python, which may
+        read the variable as it starts.
+        """
+        own, others = self.environment, server().environment
+        changed = {name for name in own | others if own.get(name) != others.get(name)}
+        if not all(name.startswith(INHERITED) for name in changed):
+            process = self._start(*(("-c", python) if python else ("-m", "benchmark")), *args)
+            out, err = process.communicate(timeout=300)
+            return process.returncode, out, err
+        with tempfile.NamedTemporaryFile("r", encoding="utf-8") as out:
+            done = server()(
+                folder=str(ROOT), argv=[*map(str, args)], python=python, sites=[str(self.site)],
+                variables={name: own.get(name) for name in changed}, to=out.name,
+            )  # fmt: skip
+            return done.code, out.read(), done.out
 
     def add_plugin(self, module: str, source: str, group: str, name: str, cls: str) -> None:
         """Install one more plugin module with its entry point."""
@@ -305,6 +370,24 @@ def install(folder: Path) -> Command:
 def polytimbre(tmp_path: Path) -> Command:
     """The command with the tiny plugins and an empty store."""
     return install(tmp_path)
+
+
+#: Runs a small network.
+NETWORK = (
+    "run", "--dataset=tiny", "--model=cnn", "--seed=0", "--param=epochs=2",
+    "--param=filters=[8]", "--param=dense=8",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the run of `NETWORK`, that a worker process made.
+
+    What compares with it belongs to the group "cluster", so that it is made once.
+    """
+    polytimbre = install(tmp_path_factory.mktemp("network"))
+    polytimbre(*NETWORK, "--workers", 1)
+    return polytimbre.store
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import NETWORK
 from openmic_replica import write_folder
 from rich.console import Console
 from rich.file_proxy import FileProxy
@@ -23,6 +25,8 @@ from benchmark.protocol import PARTS
 from benchmark.runs.store import Store
 
 TINY = ("--dataset", "tiny")
+#: For what is not about processes.
+HERE = ("--workers", 0)
 
 
 def stored(polytimbre):
@@ -54,24 +58,24 @@ def test_run_compare_show_and_cache(polytimbre):
 
 
 def test_another_split_is_marked_and_not_mixed(polytimbre):
-    polytimbre("run", *TINY, "--model", "guess", "--seeds", 1, "--split", "other")
+    polytimbre("run", *TINY, *HERE, "--model", "guess", "--seeds", 1, "--split", "other")
     assert "split other, NOT OFFICIAL" in polytimbre("compare")
-    polytimbre("run", *TINY, "--model", "guess", "--seeds", 1)
+    polytimbre("run", *TINY, *HERE, "--model", "guess", "--seeds", 1)
     assert "their split differs: official, other" in polytimbre("compare", code=2)
 
 
 def test_ranks_take_three_models(polytimbre):
-    polytimbre("run", *TINY, "--model", "guess", "--model", "constant", "--seeds", 1)
+    polytimbre("run", *TINY, *HERE, "--model", "guess", "--model", "constant", "--seeds", 1)
     assert "takes at least 3 runs" in polytimbre("compare", "--ranks", code=2)
-    polytimbre("run", *TINY, "--model", "logistic_regression")
+    polytimbre("run", *TINY, *HERE, "--model", "logistic_regression")
     table = polytimbre("compare", "--ranks")
     assert "Friedman" in table
     assert "average rank" in table
 
 
 def test_analyses_of_stored_runs(polytimbre):
-    polytimbre("run", *TINY, "--model", "guess", "--model", "constant", "--seeds", 2)
-    polytimbre("run", *TINY, "--model", "guess", "--seeds", 1, "--protocol", "published")
+    polytimbre("run", *TINY, *HERE, "--model", "guess", "--model", "constant", "--seeds", 2)
+    polytimbre("run", *TINY, *HERE, "--model", "guess", "--seed", 0, "--protocol", "published")
     assert "verdict" in polytimbre("gap")
     assert "fit_loss" in polytimbre("gap", "--curves", "--format", "csv")
     assert polytimbre("gap", "--per-class", "--format", "csv").count("voice") == 2
@@ -95,7 +99,7 @@ def test_audit_of_the_full_data_set(polytimbre, tmp_path):
 
 
 def test_a_stored_model_can_be_loaded(polytimbre):
-    polytimbre("run", *TINY, "--model", "random_forest", "--seeds", 1)
+    polytimbre("run", *TINY, *HERE, "--model=random_forest", "--seeds=1", "--param=n_estimators=9")
     store = Store(polytimbre.store)
     (record,) = store.records()
     model = registry.models().get("random_forest").from_params(**record.spec.params)
@@ -110,13 +114,13 @@ def test_an_error_with_brackets_is_shown_whole(polytimbre):
         "    def fit(self, *parts, **rest):\n        raise KeyError('[/red] [low]')\n"
     )
     polytimbre.add_plugin("bracket", source, "polytimbre.models", "bracket", "Bracket")
-    run = ("run", *TINY, "--model", "bracket", "--model", "guess", "--seeds", 1)
+    run = ("run", *TINY, *HERE, "--model", "bracket", "--model", "guess", "--seeds", 1)
     assert polytimbre(*run, code=2).count("[/red] [low]") == 2
     assert "[/red] [low]" in polytimbre("compare")
 
 
 def test_learning_curve_runs_what_is_missing(polytimbre):
-    curve = ("learning-curve", *TINY, "--model", "guess", "--seeds", 1)
+    curve = ("learning-curve", *TINY, *HERE, "--model", "guess", "--seeds", 1)
     out = polytimbre(*curve)
     assert out.count("done") == 10  # three orders of the groups, but for all of them
     assert "10 %" in out and "100 %" in out
@@ -136,7 +140,7 @@ def test_transfer_shows_few_positives_of_each_class(polytimbre):
 
 
 def test_runs_under_the_published_protocol_are_kept_apart(polytimbre):
-    arguments = (*TINY, "--model", "constant")
+    arguments = (*TINY, *HERE, "--model", "constant")
     polytimbre("run", *arguments)
     assert "done" in polytimbre("run", *arguments, "--protocol", "published")
     first, second = (r.spec for r in stored(polytimbre))
@@ -146,23 +150,30 @@ def test_runs_under_the_published_protocol_are_kept_apart(polytimbre):
 
 
 def test_runs_of_several_data_sets_are_not_mixed(polytimbre):
-    polytimbre("run", *TINY, "--model", "constant")
-    polytimbre("run", "--dataset", "rendered", "--model", "constant")
+    polytimbre("run", *TINY, *HERE, "--model", "constant")
+    polytimbre("run", "--dataset", "rendered", *HERE, "--model", "constant")
     assert "their dataset differs: rendered, tiny" in polytimbre("compare", code=2)
     assert "rendered" in polytimbre("compare", "--dataset", "rendered")
 
 
-def test_two_empty_stores_give_the_same_bits(polytimbre, tmp_path):
-    models = ("guess", "constant", "logistic_regression", "random_forest", "xgboost", "cnn")
-    arguments = [f"--model={name}" for name in models]
-    arguments += ["--seeds=1", "--workers=2"]
+@pytest.mark.xdist_group("cluster")
+def test_two_empty_stores_give_the_same_bits(polytimbre, network, tmp_path):
+    commands = (
+        ("--model=guess", "--model=constant", "--model=logistic_regression"),
+        ("--model=random_forest", "--param=n_estimators=10"),
+        ("--model=xgboost", "--param=n_rounds=20"),
+    )
+    shutil.copytree(network, tmp_path / "one")
+    polytimbre(*NETWORK, "--workers=2", "--store", tmp_path / "two")
     both = []
     for name in ("one", "two"):
-        polytimbre("run", *TINY, *arguments, "--store", tmp_path / name)
+        where = ("--seeds=1", "--workers=2", "--store", tmp_path / name)
+        for models in commands:
+            polytimbre("run", *TINY, *models, *where)
         store = Store(tmp_path / name)
         both.append({r.run_id: store.scores(r) for r in store.records()})
     assert both[0].keys() == both[1].keys()
-    assert len(both[0]) == len(models)
+    assert len(both[0]) == 6
     for run_id, scores in both[0].items():
         for part in PARTS:
             np.testing.assert_array_equal(scores[part], both[1][run_id][part])
@@ -229,7 +240,7 @@ def test_two_processes_share_one_store(polytimbre):
 
 
 def test_a_damaged_run_is_named_and_run_again(polytimbre):
-    run = ("run", *TINY, "--model", "constant")
+    run = ("run", *TINY, *HERE, "--model", "constant")
     polytimbre(*run)
     record = stored(polytimbre)[0]
     path = polytimbre.store / "runs" / record.run_id / "record.json"
@@ -241,7 +252,7 @@ def test_a_damaged_run_is_named_and_run_again(polytimbre):
 
 
 def test_force_runs_again(polytimbre):
-    run = ("run", *TINY, "--model", "constant")
+    run = ("run", *TINY, *HERE, "--model", "constant")
     polytimbre(*run)
     assert "done" in polytimbre(*run, "--force")
     assert len(stored(polytimbre)) == 1
@@ -258,7 +269,9 @@ def test_force_runs_again(polytimbre):
     ],
 )
 def test_a_run_that_fails_is_named_and_stops_nothing(polytimbre, model, message):
-    out = polytimbre("run", *TINY, "--model", model, "--model", "guess", "--seeds", 1, code=2)
+    where = () if model == "crash" else HERE
+    models = ("--model", model, "--model", "guess")
+    out = polytimbre("run", *TINY, *where, *models, "--seeds", 1, code=2)
     assert message in out
     assert "1 of 2 runs failed" in out
     rows = json.loads(polytimbre("compare", "--format", "json"))["rows"]
@@ -307,7 +320,8 @@ def test_no_class_that_can_be_scored(polytimbre):
         "        return replace(data, y_mask=np.zeros_like(data.y_mask))\n"
     )
     polytimbre.add_plugin("blank_plugin", source, "polytimbre.datasets", "blank", "Blank")
-    out = polytimbre("run", "--dataset", "blank", "--model", "guess", "--seeds", 1, code=2)
+    blank = ("--dataset", "blank", *HERE)
+    out = polytimbre("run", *blank, "--model", "guess", "--seeds", 1, code=2)
     assert "no class can be scored" in out
 
 

@@ -246,7 +246,20 @@ def test_the_list_of_commands_is_what_help_prints():
     ).stdout  # fmt: skip
     listed = help_[help_.index("\nRun:") :].strip()
     assert blocks("benchmark/README.md", "")[-1].strip() == listed
-    assert "..." not in listed  # whole sentences, on a narrow terminal too
+
+
+def commands(command: typer.core.TyperCommand, path: tuple[str, ...] = ("polytimbre",)):
+    """Yield each command with its path, those below others too."""
+    yield path, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, (*path, name))
+
+
+def test_help_has_whole_sentences_and_no_types_of_python():
+    for path, command in commands(typer.main.get_command(app)):
+        context = command.context_class(command, info_name=" ".join(path), max_content_width=80)
+        text = command.get_help(context)
+        assert not re.search(r"\w\.\.\.$|<\w+", text, re.MULTILINE), text
 
 
 def test_every_link_in_a_document_leads_somewhere():

@@ -335,7 +335,7 @@ def test_refusals(tmp_path):
 def test_the_command(polytimbre):
     names = ("guess", "constant", "logistic_regression")
     models = [word for name in names for word in ("--model", name)]
-    polytimbre("run", "--dataset", "tiny", *models, "--seeds", 2)
+    polytimbre("run", "--dataset", "tiny", *models, "--seeds", 2, "--workers", 0)
     shown = json.loads(polytimbre("ensemble", "--resamples", 600, "--format", "json"))
     seeds = {row["model"]: row["seeds"] for row in shown["rows"]}
     assert seeds == {

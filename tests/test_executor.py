@@ -1,6 +1,7 @@
 """Jobs in this process and in processes of their own."""
 
 import os
+import shutil
 import sys
 import time
 from multiprocessing import active_children
@@ -8,6 +9,7 @@ from multiprocessing import active_children
 import jobs
 import numpy as np
 import pytest
+from conftest import NETWORK
 
 from benchmark.errors import PolytimbreError, StoreError
 from benchmark.protocol import PARTS
@@ -187,11 +189,13 @@ def test_a_cluster_without_the_extra_is_refused(monkeypatch):
         connect(None, "tcp://127.0.0.1:8786")
 
 
-def test_runs_in_process_are_those_of_a_worker_bit_for_bit(polytimbre, tmp_path):
+@pytest.mark.xdist_group("cluster")
+def test_runs_in_process_are_those_of_a_worker_bit_for_bit(polytimbre, network, tmp_path):
+    shutil.copytree(network, polytimbre.store)
+    polytimbre(*NETWORK, "--workers", 0, "--store", tmp_path / "in process")
     tiny = ("run", "--dataset", "tiny", "--seeds", 1)
-    cnn = ("--model", "cnn", "--param", "epochs=2")
-    others = ("--model", "xgboost", "--model", "logistic_regression")
-    for models in (cnn, others):
+    xgboost = ("--model", "xgboost", "--param", "n_rounds=30")
+    for models in (xgboost, ("--model", "logistic_regression")):
         polytimbre(*tiny, *models, "--workers", 2)
         polytimbre(*tiny, *models, "--workers", 0, "--store", tmp_path / "in process")
     one, two = Store(polytimbre.store), Store(tmp_path / "in process")

@@ -32,10 +32,13 @@ def write_sound(path: Path, seconds: float = 0.2) -> None:
     soundfile.write(path, 0.3 * np.sin(np.arange(int(24_000 * seconds)) * pitch / 4000), 24_000)
 
 
-def write_table(root: Path, rows: list[list[str]], heads=HEADS, ending="\r\n", mark="") -> Path:
+def write_table(
+    root: Path, rows: list[list[str]], heads=HEADS, ending="\r\n", mark="", between=",",
+    encoding="utf-8",
+) -> Path:  # fmt: skip
     root.mkdir(parents=True, exist_ok=True)
-    lines = [",".join(map(str, row)) for row in (heads, *rows)]
-    (root / "labels.csv").write_bytes((mark + ending.join(lines) + ending).encode())
+    lines = [between.join(map(str, row)) for row in (heads, *rows)]
+    (root / "labels.csv").write_bytes((mark + ending.join(lines) + ending).encode(encoding))
     return root
 
 

@@ -181,7 +181,7 @@ def test_a_prediction_shows_itself(heard_by, heard, tmp_path):
     for words in ("long.flac", "does not carry over", "<img", "alt="):
         assert words in found._repr_html_()
     for suffix in ("png", "svg"):
-        figure.write(heard_by, heard, tmp_path / f"figure.{suffix}")
+        (tmp_path / f"figure.{suffix}").write_bytes(figure.content(heard_by, heard, f".{suffix}"))
         assert (tmp_path / f"figure.{suffix}").stat().st_size > 1000
     assert "long.flac" in found.plot().axes[0].get_title(loc="left")
     with pytest.raises(DataError, match=r"name a \.svg"):
@@ -210,7 +210,8 @@ def test_lists_name_files(tmp_path, long):
 def test_what_can_not_be_written_is_refused_first(tmp_path, asked, sentence):
     from benchmark.cli.predict import _check
 
-    files = [tmp_path / "song.wav"] * asked.pop("files", 1)
+    files = [song(tmp_path / "song.wav", seconds=1, channels=1)] * asked.get("files", 1)
+    asked = {name: value for name, value in asked.items() if name != "files"}
     paths = {n: tmp_path / asked[n] for n in ("out", "timeline", "figure") if n in asked}
     given = {"fmt": "table", "per": "window", "out": None, "timeline": None, "figure": None}
     with pytest.raises((DataError, ProtocolError, UnknownNameError), match=sentence):
@@ -266,6 +267,17 @@ def test_nothing_to_score_is_said(heard_by):
     assert frame["AP"].isna().all() and "in no mean" in notes[-1]
 
 
+def test_a_name_that_two_recordings_have_is_refused(labelled):
+    folder, table, rows = labelled
+    (folder / "deep").mkdir()
+    shutil.copy(folder / "clip1.wav", folder / "deep")
+    with pytest.raises(DataError, match=r"'clip1', which may be clip1.wav or deep/clip1.wav"):
+        read_labels(table, folder, CLASSES)
+    rows[2][0] = "deep/clip1.wav"
+    write(table, rows)
+    assert read_labels(table, folder, CLASSES).files[1] == folder / "deep" / "clip1.wav"
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -276,8 +288,13 @@ def test_nothing_to_score_is_said(heard_by):
         (lambda rows: rows[1].__setitem__(2, "nan"), "says 'nan' of drums"),
         (lambda rows: rows[2].__setitem__(0, "clip0"), "names clip0.wav twice"),
         (lambda rows: rows.__delitem__(slice(1, None)), "holds no row"),
+        (lambda rows: rows.__setitem__(slice(None), [[";".join(row)] for row in rows]),
+         "no column `clip`; its cells are separated by semicolons"),
+        (lambda rows: rows[2].pop(), "row 2 has another number of cells"),
+        (lambda rows: rows[3].append("1"), "row 3 has another number of cells"),
+        (lambda rows: rows[0].__setitem__(0, "x" * 200_000), "is no CSV file"),
     ],
-)
+)  # fmt: skip
 def test_a_table_that_can_not_be_used_is_refused(labelled, change, sentence):
     folder, table, rows = labelled
     change(rows)

@@ -172,6 +172,8 @@ def test_a_network_needs_no_decorator():
 
 QUICK = {
     "cnn": {"filters": [4], "dense": 4, "epochs": 1},
+    "cnn_pretrained": {"filters": [4], "dense": 4, "epochs": 1},
+    "probe": {"hidden": [4], "epochs": 1},
     "attention": {"units": 4, "embedding": 1, "epochs": 1},
     "random_forest": {"n_estimators": 2, "max_depth": 2},
     "hist_gradient_boosting": {"max_iter": 1},

@@ -154,6 +154,7 @@ def test_the_command_tells_what_sounds_when(with_run: Command, song, tmp_path):
     (folder / "broken.wav").write_bytes(b"no audio")
     run = with_run("list", "runs", "--format", "csv").splitlines()[1].split(",")[0]
     asked = ("--run", run[:8])
+    with_run.environment |= {"COLUMNS": "80", "FORCE_COLOR": "1"}  # a narrow terminal
     results = with_run.several(
         ("predict", song, *asked, "--format", "json"),
         ("predict", song, *asked, "--format", "csv", "--hop", 5),
@@ -181,6 +182,7 @@ def test_the_command_tells_what_sounds_when(with_run: Command, song, tmp_path):
     lines = table.splitlines()
     assert f"{song} (0:47)" in lines
     assert best in next(line for line in lines if "█" in line)
+    assert "…" not in table  # nothing is cut off
     assert "does not carry over to recordings" in table
 
     assert [len(result["windows"]) for result in in_json(many)] == [5, 1]

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import install
+from conftest import QUICKLY, Command, install
 
 from benchmark.errors import UnknownNameError
 from benchmark.protocol import PROTOCOLS
@@ -32,12 +32,20 @@ def rewrite(polytimbre, change=lambda content: None):
 def first(tmp_path_factory):
     """A store of runs of a clean commit, two seeds of one model and one of another, published."""
     polytimbre = install(tmp_path_factory.mktemp("first"))
+    polytimbre.first = QUICKLY
     polytimbre("run", "--dataset", "tiny", "--model", "dial", "--seeds", 2, "--workers", 0)
     polytimbre("run", "--dataset", "tiny", "--model", "constant", "--workers", 0)
     rewrite(polytimbre)
     constant = next(r for r in Store(polytimbre.store) if r.spec.model == "constant")
     shipped = ("--with-model", constant.run_id[:8])
     assert "published 3 runs on tiny" in publish(polytimbre, "--dataset", "tiny", *shipped)
+    return polytimbre
+
+
+@pytest.fixture
+def polytimbre(polytimbre) -> Command:
+    """The command; what it publishes and compares rests on few resamples."""
+    polytimbre.first = QUICKLY
     return polytimbre
 
 
@@ -80,7 +88,7 @@ def test_a_set_holds_what_its_tables_are_derived_from(polytimbre, runs, made):
             kept = labels.y_mask[:, [labels.classes.index("voice")]] & (part != "fit")
             assert (shown == (labels.y_mask | kept)).all() and not shown.all()
     tables = results.read(made)
-    shown = json.loads(polytimbre("compare", "--resamples", 10_000, "--format", "json"))["rows"]
+    shown = json.loads(polytimbre("compare", "--resamples", 1000, "--format", "json"))["rows"]
     stored = json.loads(tables["comparison"].frame.to_json(orient="records", double_precision=15))
     for row, expected in zip(stored, shown, strict=True):
         assert {name: row[name] for name in expected} == pytest.approx(expected)

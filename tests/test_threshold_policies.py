@@ -474,8 +474,10 @@ def test_one_threshold_is_kept_where_nothing_is_shown_to_gain():
 
 def test_the_command(polytimbre):
     tiny = ("--dataset", "tiny")
-    polytimbre("run", *tiny, "--model", "guess", "--model", "constant", "--seeds", 1)
-    out = polytimbre("thresholds", *tiny, "--trials", 2, "--format", "json")
+    run = ("run", *tiny, "--workers", 0)
+    polytimbre(*run, "--model", "guess", "--model", "constant", "--seeds", 1)
+    few = ("--trials", 1, "--resamples", 600)
+    out = polytimbre("thresholds", *tiny, *few, "--format", "json")
     answer = json.loads(out)
     assert {row["model"] for row in answer["rows"]} == {"guess", "constant"}
     assert len(answer["rows"]) == 2 * len(gains.NAMES)

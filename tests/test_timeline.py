@@ -10,7 +10,7 @@ from heard import song, store_of
 
 from benchmark.predict import choosing
 from benchmark.runs.reading import Runs
-from reports.hearing.timeline import page
+from reports.hearing.timeline import MOST_STRETCHES, page
 
 pytestmark = pytest.mark.xdist_group("report")  # one browser
 
@@ -152,4 +152,16 @@ def test_on_a_phone_the_names_stay_in_sight(opened):
     opened.js("document.querySelector('.scroll').scrollLeft = 300")
     assert opened.js("document.querySelector('.scroll').scrollLeft") == 300
     assert opened.js(place) == before
+    opened.size(1200)
+
+
+def test_on_a_desktop_the_times_of_a_class_take_two_lines_at_most(opened):
+    opened.size(1440)
+    cell = "document.querySelector('td.when')"
+    times = ", ".join(["<button>0:00–0:10</button>"] * MOST_STRETCHES)
+    before = opened.js(f"{cell}.innerHTML")
+    opened.js(f"{cell}.innerHTML = {times!r}")
+    assert opened.js(f"{cell}.parentElement.getBoundingClientRect().height") < 60
+    assert opened.js("(e => e.scrollWidth <= e.clientWidth)(document.querySelector('.scroll'))")
+    opened.js(f"{cell}.innerHTML = {before!r}")
     opened.size(1200)

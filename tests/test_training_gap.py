@@ -1,11 +1,8 @@
 """Training gap, histories and learning curves."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -416,15 +413,8 @@ print(json.dumps({
 
 
 def test_stored_runs_give_gap_curve_and_calibration(polytimbre):
-    done = subprocess.run(
-        [sys.executable, "-c", f"STORE = {str(polytimbre.store)!r}\n{END_TO_END}"],
-        env=polytimbre.environment,
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    out = json.loads(done.stdout.splitlines()[-1])
+    printed = polytimbre.python(f"STORE = {str(polytimbre.store)!r}\n{END_TO_END}")
+    out = json.loads(printed.splitlines()[-1])
     # runs on a share are no rivals in a comparison
     assert out["seeds"] == {"guess": 2, "constant": 1}
     assert out["labels"] == ["guess 10 % seed 0"]

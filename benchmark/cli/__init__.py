@@ -2,7 +2,9 @@
 
 import io
 import os
+import re
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -49,16 +51,23 @@ GROUPS = {
 }
 
 
+#: What stands for a value in ``--help``, by its type's name in Python.
+STAND_INS = {"str": "NAME", "int": "N", "float": "X", "path": "PATH"}
+#: Characters of the longest first sentence of a command's help, which is wrapped.
+SENTENCE = 300
+
+
 class Grouped(TyperGroup):
-    """A command whose help lists its commands in groups."""
+    """A command whose help lists its commands in groups, each with a whole sentence."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write one section a group, all with the same columns."""
         width = max(map(len, self.commands))
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, command in self.commands.items():
-            told = command.get_short_help_str(formatter.width - width - 6)
-            sections.setdefault(command.rich_help_panel, []).append((name.ljust(width), told))
+            told = command.get_short_help_str(SENTENCE)
+            title = command.rich_help_panel or "Commands"
+            sections.setdefault(title, []).append((name.ljust(width), told))
         for title, rows in sections.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
@@ -75,6 +84,21 @@ class Once(TyperCommand):
             if single and given.count(one) > 1:
                 raise typer.BadParameter("it is given twice: leave one out", ctx=ctx, param=one)
         return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options; what stands for a value is a word, not a Python type."""
+        sections: dict[str, list[tuple[str, str]]] = {"argument": [], "option": []}
+        for one in self.get_params(ctx):
+            if record := one.get_help_record(ctx):
+                kind = one.param_type_name
+                name, of_type, _ = re.split(r" <(?:list\[)?(\w+).*|$", record[0], maxsplit=1)
+                if of_type and kind == "option":
+                    name += f" {STAND_INS[of_type.lower()]}"
+                sections[kind].append((name, record[1]))
+        for kind, rows in sections.items():
+            if rows:
+                with formatter.section(f"{kind}s".capitalize()):
+                    formatter.write_dl(rows)
 
 
 app = typer.Typer(
@@ -98,6 +122,7 @@ def _once(group: typer.Typer) -> None:
     for registered in group.registered_commands:
         registered.cls = Once
     for below in group.registered_groups:
+        below.cls = Grouped
         _once(below.typer_instance)
 
 
@@ -125,6 +150,15 @@ def _options(
     _debug = debug
 
 
+def _nameless() -> str:
+    """Say what can't be used where an error names no file."""
+    try:
+        Path.cwd()
+    except OSError:
+        return "the working folder"
+    return "the output"
+
+
 def main() -> None:
     """Run the command; expected errors are one sentence and exit code 2."""
     streams = sys.stdout, sys.stderr
@@ -147,7 +181,7 @@ def main() -> None:
             raise
         # what is left to write would fail once more when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        told = f"{error.filename or 'the output'} can't be used"
+        told = f"{error.filename or _nameless()} can't be used"
         if error.filename2:  # as of a copy onto a disk that is full
             told = f"{error.filename2} can't be made of {error.filename}"
         print(f"error: {told}: {error.strerror or error}", file=sys.stderr)

@@ -74,7 +74,7 @@ def _check_one(first: str, is_first: bool, second: str, is_second: bool) -> None
 
 def table(
     name: Annotated[
-        str | None, typer.Argument(help="Of the table; all are listed without it.")
+        str | None, typer.Argument(help="Name of the table; all are listed without it.")
     ] = None,
     dataset: StoredOption = None,
     model: ModelsOption = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.errors import UnknownNameError
+from benchmark.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:  # imported where they are used: `--help` has to be quick
     import pandas as pd
@@ -74,7 +74,7 @@ StoreOption = Annotated[
 ]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set; see `list datasets`.")]
 StoredOption = Annotated[
-    str | None, typer.Option("--dataset", help="Needed where runs of several are stored.")
+    str | None, typer.Option("--dataset", help="Data set; needed where runs on several are stored.")
 ]
 RootOption = Annotated[
     Path | None,
@@ -99,11 +99,14 @@ FeaturesOption = Annotated[
     ),
 ]
 LayerOption = Annotated[
-    int | None, typer.Option("--layer", help="Of a file of embeddings with several, from 0.")
+    int | None,
+    typer.Option("--layer", help="Which layer of a file of embeddings with several, from 0."),
 ]
 OnFeaturesOption = Annotated[
     str | None,
-    typer.Option("--features", callback=_not_empty, help="Only runs on these. [default: all]"),
+    typer.Option(
+        "--features", callback=_not_empty, help="Only runs on these features. [default: all]"
+    ),
 ]
 FormatOption = Annotated[
     str,
@@ -131,7 +134,8 @@ SeedsOption = Annotated[
     typer.Option("--seeds", min=1, max=MOST_SEEDS, help="The seeds 0 to N-1. [default: 3]"),
 ]
 ParamOption = Annotated[
-    list[str] | None, typer.Option("--param", help="NAME=VALUE, for the models named.")
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the models named; repeat."),
 ]
 WorkersOption = Annotated[
     int | None,
@@ -153,15 +157,18 @@ SchedulerOption = Annotated[
 StudyOption = Annotated[
     str | None,
     typer.Option(
-        "--study", callback=_not_empty, help="Name. [default: DATASET-MODEL, as in rendered-cnn]"
+        "--study",
+        callback=_not_empty,
+        help="Name of it. [default: DATASET-MODEL, as in rendered-cnn]",
     ),
 ]
 StorageOption = Annotated[
     str | None,
     typer.Option(
         "--storage",
+        metavar="URL|FILE",
         callback=_not_empty,
-        help="Of studies: a database's URL, or a file. [default: beside the runs]",
+        help="Where studies are: a database, or a file. [default: beside the runs]",
     ),
 ]
 ResultsOption = Annotated[
@@ -174,7 +181,7 @@ ResultsOption = Annotated[
     ),
 ]
 ResamplesOption = Annotated[
-    int, typer.Option("--resamples", min=39, max=1_000_000, help="Of the bootstrap.")
+    int, typer.Option("--resamples", min=39, max=1_000_000, help="Resamples of the bootstrap.")
 ]
 
 
@@ -308,6 +315,17 @@ def compute(
         raise PolytimbreError(
             f"{len(failures)} of {len(units)} runs failed: {failures[0].sentence}. {advice}"
         )
+
+
+def check_output(target: Path, *read: Path) -> None:
+    """Refuse to write over a file that the command reads, over a folder, or into none."""
+    if not target.absolute().parent.is_dir():
+        raise DataError(f"{target} can't be written: there is no folder {target.parent}")
+    if target.is_dir():
+        raise DataError(f"{target} can't be written: it is a folder; name a file in it")
+    for one in read:
+        if target.exists() and one.exists() and target.samefile(one):
+            raise DataError(f"{target} would be written over, and is what is read: name another")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import RootOption, SplitOption
+from benchmark.cli.common import RootOption, SplitOption, check_output
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,11 +22,14 @@ data_app = typer.Typer(help="Download, check and render data sets.", no_args_is_
 @data_app.command("list")
 def data_list() -> None:
     """List the data sets with licence and citation."""
+    from benchmark.cli.screen import wrapped
     from benchmark.plugins import registry
 
     for name in registry.datasets().names():
         cls = registry.datasets().get(name)
-        print(f"{name}\n  {cls.description}\n  licence: {cls.licence}\n  cite: {cls.citation}")
+        print(name)
+        for told in (cls.description, f"licence: {cls.licence}", f"cite: {cls.citation}"):
+            print(wrapped(f"  {told}", 4))
 
 
 @data_app.command("download")
@@ -96,9 +99,10 @@ def data_render(
 
     from benchmark.cli.screen import console
     from benchmark.datasets import rendering
-    from benchmark.datasets.rendered import differing_clips
+    from benchmark.datasets.rendered import FILE, MUSICNN, differing_clips
     from benchmark.workers.settings import starting
 
+    check_output(out, FILE, MUSICNN)  # before hours are spent on rendering
     with starting(), Progress(console=console(stderr=True)) as progress:
         task = progress.add_task("rendering", total=clips)
 

@@ -25,21 +25,28 @@ FrontEndArgument = Annotated[str, typer.Argument(help="Front end; see `list fron
 @features_app.command("list")
 def features_list() -> None:
     """List the front ends: where they come from, what they need, whether it is here."""
+    from benchmark.cli.screen import wrapped
     from benchmark.errors import DataError
     from benchmark.features.pretrained import files
     from benchmark.plugins import registry
 
     for name in registry.frontends().names():
         cls = registry.frontends().get(name)
-        print(f"{name}\n  {cls.description}")
-        print(f"  {cls.n_features} features each {cls.frame_seconds:g} s, {cls.dtype.__name__}")
-        print(f"  licence: {cls.licence}\n  cite: {cls.citation}")
+        told = [
+            cls.description,
+            f"{cls.n_features} features each {cls.frame_seconds:g} s, {cls.dtype.__name__}",
+            f"licence: {cls.licence}",
+            f"cite: {cls.citation}",
+        ]
         if cls.weights:
             try:
                 where = files.installed(name, cls.weights)[0].parent
             except DataError:
                 where = f"not here yet: polytimbre features download {name}"
-            print(f"  weights: {where}")
+            told.append(f"weights: {where}")
+        print(name)
+        for one in told:
+            print(wrapped(f"  {one}", 4))
 
 
 @features_app.command("download")

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 RunOption = Annotated[
     str | None,
-    typer.Option("--run", help="A stored or published run. [default: the best shipped one]"),
+    typer.Option(
+        "--run", metavar="RUN_ID", help="A stored or published run. [default: the best shipped one]"
+    ),
 ]
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="Instead: the best run of this model.")
@@ -26,11 +28,15 @@ FeaturesOption = Annotated[
 ]
 WindowOption = Annotated[
     float | None,
-    typer.Option(help="Seconds that are scored at once. [default: those of the run's clips]"),
+    typer.Option(
+        metavar="SECONDS", help="What is scored at once. [default: as long as the run's clips]"
+    ),
 ]
 HopOption = Annotated[
     float | None,
-    typer.Option(min=0.01, help="Seconds from window to window. [default: a window's length]"),
+    typer.Option(
+        metavar="SECONDS", min=0.01, help="From window to window. [default: a window's length]"
+    ),
 ]
 
 

@@ -35,13 +35,16 @@ def listen(
         typer.Argument(help="A file, in real time; - for raw samples. [default: the microphone]"),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Of raw samples (32-bit floats, f32le), in Hz.")
+        float | None,
+        typer.Option(metavar="HZ", help="Sample rate of raw samples (32-bit floats, f32le)."),
     ] = None,
-    channels: Annotated[int, typer.Option(min=1, help="Of raw samples.")] = 1,
+    channels: Annotated[int, typer.Option(min=1, help="Channels of raw samples.")] = 1,
     device: Annotated[
         str | None, typer.Option(help="Input device: its number, or a part of its name.")
     ] = None,
-    hop: Annotated[float, typer.Option(min=0.01, help="Seconds from update to update.")] = 0.96,
+    hop: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.01, help="From update to update.")
+    ] = 0.96,
     window: WindowOption = None,
     fmt: Annotated[
         str, typer.Option("--format", help="table, or json: a line an update.")

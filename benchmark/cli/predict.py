@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import ResultsOption, StoreOption, check_name, warn
+from benchmark.cli.common import (
+    ResultsOption,
+    StoreOption,
+    check_name,
+    check_output,
+    warn,
+    writing,
+)
 from benchmark.cli.hearing import (
     DataOption,
     FeaturesOption,
@@ -24,7 +31,8 @@ if TYPE_CHECKING:
     from benchmark.predict.choosing import HearingRun
     from benchmark.predict.recogniser import Heard
 
-BAR = 20
+#: Characters of a bar at score 1, and in a terminal that is narrow.
+BAR, SHORT_BAR = 20, 8
 
 
 def predict(
@@ -57,7 +65,8 @@ def predict(
     """Tell which instruments sound in recordings, and when.
 
     A recording is cut into windows as long as the clips that the model has learnt from. A class
-    is present where its score reaches the run's threshold, which was chosen on *select*.
+    is present where its score reaches the run's threshold, which was chosen on training
+    clips that were held out.
     """
     files = _files(path)
     _check(files, fmt, per, out, timeline, figure)
@@ -98,7 +107,8 @@ def _check(
     timeline: Path | None,
     figure: Path | None,
 ) -> None:
-    """Refuse what can't be written before anything is computed."""
+    """Refuse what can't be read or written before a model is loaded."""
+    from benchmark.audio.files import open_recording
     from reports.hearing.text import FORMATS
 
     check_name("format", fmt, FORMATS)
@@ -109,13 +119,36 @@ def _check(
         raise ProtocolError("--timeline and --figure show one recording: name one file with them")
     if len(files) > 1 and fmt == "audacity" and (out is None or out.is_file()):
         raise ProtocolError("each file has a label track of its own: name a folder with --out")
-    for target in filter(None, (out, timeline, figure)):
-        if not target.absolute().parent.is_dir():
-            raise DataError(f"{target} can't be written: there is no folder {target.parent}")
+    tracks = fmt == "audacity" and (len(files) > 1 or bool(out and out.is_dir()))
+    if out and tracks:
+        _check_tracks(files, out)
+    for target in filter(None, (None if tracks else out, timeline, figure)):
+        check_output(target, *files)
+    if len(files) == 1:  # of several, those that can't be read are named at the end
+        open_recording(files[0])
     if figure:
         from reports.hearing.figure import check
 
         check(figure)
+
+
+def _check_tracks(files: Sequence[Path], folder: Path) -> None:
+    """Refuse a folder that can't be made, and two files whose label tracks are called alike."""
+    if not folder.absolute().parent.is_dir():
+        raise DataError(f"{folder} can't be written: there is no folder {folder.parent}")
+    track_of: dict[Path, Path] = {}
+    for file in files:
+        target = _track(folder, file)
+        if target in track_of:
+            raise DataError(
+                f"{track_of[target]} and {file} would both be written to {target}: name them one"
+                " by one"
+            )
+        track_of[target] = file
+
+
+def _track(folder: Path, file: Path) -> Path:
+    return folder / f"{file.stem}.txt"
 
 
 def _hear(
@@ -159,8 +192,7 @@ def _write(
     if fmt == "audacity" and out is not None and (out.is_dir() or len(results) > 1):
         out.mkdir(exist_ok=True)
         for heard in results:
-            target = out / f"{heard.file.stem}.txt"
-            target.write_text(text.as_labels(run, heard), encoding="utf-8")
+            _put(_track(out, heard.file), text.as_labels(run, heard))
         return
     if fmt == "audacity":
         content = "".join(text.as_labels(run, heard) for heard in results)
@@ -173,7 +205,7 @@ def _write(
     if out is None:
         sys.stdout.write(content)
     else:
-        out.write_text(content, encoding="utf-8")
+        _put(out, content)
 
 
 def _draw(
@@ -183,11 +215,18 @@ def _draw(
         if timeline:
             from reports.hearing.timeline import page
 
-            timeline.write_text(page(run, heard), encoding="utf-8")
+            _put(timeline, page(run, heard))
         if figure:
-            from reports.hearing.figure import write
+            from reports.hearing.figure import content
 
-            write(run, heard, figure)
+            _put(figure, content(run, heard, figure.suffix))
+
+
+def _put(target: Path, content: str | bytes) -> None:
+    from benchmark.runs.files import put
+
+    with writing(target):
+        put(target, content.encode() if isinstance(content, str) else content)
 
 
 def _table_text(run: "HearingRun", results: "Sequence[Heard]") -> str:
@@ -200,7 +239,7 @@ def _table_text(run: "HearingRun", results: "Sequence[Heard]") -> str:
     screen = Console(file=out, width=120, highlight=False)
     for heard in results:
         screen.print(_title(heard))
-        screen.print(_table(run, heard))
+        screen.print(_table(run, heard, screen.width))
     return out.getvalue()
 
 
@@ -211,8 +250,9 @@ def _print_head(run: "HearingRun") -> None:
 def _print_table(run: "HearingRun", heard: "Heard") -> None:
     from benchmark.cli.screen import console
 
+    out = console()
     print(f"\n{_title(heard)}")
-    console().print(_table(run, heard))
+    out.print(_table(run, heard, out.width))
 
 
 def _title(heard: "Heard") -> str:
@@ -221,15 +261,17 @@ def _title(heard: "Heard") -> str:
     return f"{heard.file} ({clock(heard.seconds)})"
 
 
-def _table(run: "HearingRun", heard: "Heard") -> object:
+def _table(run: "HearingRun", heard: "Heard", width: int) -> object:
     """Return the classes by score, with a bar, when they sound, and how well the run knows them."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from benchmark.cli.screen import WIDE
     from reports.hearing.text import clock
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("instrument", "score", "", "when", "AP", "chance", ""):
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    length = BAR if width >= WIDE else SHORT_BAR
+    for name in ("instrument", "score", "", "AP", "chance", "when", ""):
         side = "right" if name in ("score", "AP", "chance") else "left"
         table.add_column(name, justify=side, no_wrap=name != "when")
     known = run.knowledge
@@ -241,14 +283,14 @@ def _table(run: "HearingRun", heard: "Heard") -> object:
             for value in (known.average_precision[c], known.prior[c])
         )
         style = "dim" if not known.known[c] else "bold" if stretches else None
-        bar = "█" * round(BAR * float(heard.clip[c]))
+        bar = "█" * round(length * float(heard.clip[c]))
         row = (
             run.classes[c],
             f"{heard.clip[c]:.2f}",
-            f"{bar:<{BAR}}",
-            when,
+            f"{bar:<{length}}",
             ap,
             prior,
+            when,
             known.why_not(c),
         )
         table.add_row(*row, style=style)

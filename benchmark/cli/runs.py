@@ -288,10 +288,13 @@ def info(store: StoreOption = None) -> None:
 
 
 def _list_plugins(registry: Any, describe: Any) -> None:
-    for name in registry.names():
-        print(f"{name:<22} {describe(registry.get(name))}")
+    from benchmark.cli.screen import wrapped
+
+    told = {name: describe(registry.get(name)) for name in registry.names()}
     for where, trace in registry.failures.items():
-        print(f"{where:<22} FAILED: {trace.strip().splitlines()[-1]}")
+        told[where] = f"FAILED: {trace.strip().splitlines()[-1]}"
+    for name, sentence in told.items():
+        print(wrapped(f"{name:<22} {sentence}", 23))
 
 
 @list_app.command("models")

@@ -1,6 +1,7 @@
 """What the terminal shows while runs are computed."""
 
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from benchmark.runs.suite import Unit
 from benchmark.tuning.studies import Study
 from benchmark.workers.jobs import Event
 
+#: Characters of a terminal that has room for a bar beside what is said of a run.
+WIDE = 100
 MARKS = {
     "done": "[green]✔[/]",
     "cached": "[cyan]=[/]",
@@ -45,6 +48,14 @@ def console(*, stderr: bool = False) -> Console:
     return out if out.is_terminal else Screen(file=file, highlight=False, width=160)
 
 
+def wrapped(text: str, indent: int) -> str:
+    """Break a line at words where a terminal would break it, further lines indented."""
+    out = console()
+    if not out.is_terminal:
+        return text
+    return textwrap.fill(text, out.width, subsequent_indent=" " * indent)
+
+
 def line(kind: str, label: str, detail: str = "") -> str:
     """Return the line that says what became of a run or a trial."""
     return f"{MARKS[kind]} {label:<32} {kind:<7} {detail}".rstrip()
@@ -57,9 +68,10 @@ def show_plan(units: Sequence[Unit], out: Console) -> None:
 
 
 def _progress(out: Console) -> Progress:
+    wide = out.width >= WIDE
     columns = (
-        TextColumn("{task.description:<34}"),
-        BarColumn(bar_width=24),
+        TextColumn("{task.description:<34}" if wide else "{task.description:<29}"),
+        *([BarColumn(bar_width=24)] if wide else []),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[detail]}"),

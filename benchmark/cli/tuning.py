@@ -41,16 +41,21 @@ TrialsOption = Annotated[
 ]
 TimeoutOption = Annotated[
     float | None,
-    typer.Option("--timeout", min=1, help="Seconds a study after which no trial starts."),
+    typer.Option(
+        "--timeout", metavar="SECONDS", min=1, help="Of a study, after which no trial starts."
+    ),
 ]
 TrialSecondsOption = Annotated[
-    float, typer.Option(min=0.1, help="Processor seconds after which a fit is asked to stop.")
+    float,
+    typer.Option(
+        metavar="SECONDS", min=0.1, help="Of processor time, after which a fit is asked to stop."
+    ),
 ]
 MaxParametersOption = Annotated[
     int, typer.Option(min=1, help="Networks with more weights are not tried.")
 ]
 SamplerSeedOption = Annotated[
-    int, typer.Option(min=0, max=LARGEST_SEED, help="Of the sampler and of every fit.")
+    int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the sampler and of every fit.")
 ]
 
 

@@ -418,4 +418,7 @@ class DatasetPlugin(ABC):
 
     def download(self, root: Path) -> Path:
         """Download into `root` and return the path to pass as ``--data-root``."""
-        raise DataError(f"data set {self.name!r} can't be downloaded; {self.description}")
+        instead = "name the folder of its files with --data-root"
+        if not self.needs_root:
+            instead = "it comes along, and is used as it is"
+        raise DataError(f"data set {self.name!r} can't be downloaded: {instead}")

@@ -35,6 +35,7 @@ from benchmark.features.logmel import LogMel
 from benchmark.features.pretrained.files import folder as cache_folder
 from benchmark.protocol import stratify_clips
 from benchmark.reading.files import open_text
+from benchmark.reading.spreadsheets import describe
 from benchmark.scoring.metrics import POSITIVE_RELEVANCE
 
 LABELS = "labels.csv"
@@ -126,7 +127,9 @@ def _read(path: Path) -> dict[str, list[str]]:
         raise DataError(f"{path} needs a heading and a row a clip; {_ADVICE}")
     heads = [head.strip() for head in rows[0]]
     if "key" not in heads:
-        raise DataError(f"{path} has no column 'key', the clips' names; {_ADVICE}")
+        raise DataError(
+            f"{path} has no column 'key', the clips' names; {describe(heads)}; {_ADVICE}"
+        )
     if unnamed := {"", "@"} & {*heads}:
         raise DataError(f"{path} has a column {min(unnamed)!r}, which needs a name")
     if twice := [name for name in heads if heads.count(name) > 1]:
@@ -199,6 +202,10 @@ def _divided(groups: np.ndarray, y_true: np.ndarray, y_mask: np.ndarray) -> np.n
 def _check_positives(
     path: Path, classes: tuple[str, ...], y_true: np.ndarray, train: np.ndarray
 ) -> None:
+    if not train.any():
+        raise DataError(
+            f"{path}: no clip is in partition 'train'; write it beside the clips to be learnt from"
+        )
     lacking = np.flatnonzero(~(y_true[train] >= POSITIVE_RELEVANCE).any(axis=0))
     if len(lacking):
         raise DataError(

@@ -259,12 +259,13 @@ class _Rules(Rules):
         """A fit takes the least and the most that each parameter is declared to be."""
         limits = {name: [*a.limits()] for name, a in declared(self.cls).items()}
         limits = {name: values for name, values in limits.items() if values}
-        for end in (0, -1):
+        least, most = ({name: v[end] for name, v in limits.items()} for end in (0, -1))
+        for params in [least] + [most] * (most != least):  # many have no largest value
             try:  # all at once, and one by one only where that fails
-                self._fit_stage({name: values[end] for name, values in limits.items()})
+                self._fit_stage(params)
             except (Exception, SystemExit):
-                for name, values in limits.items():
-                    self._fit_limit(name, values[end])
+                for name, value in params.items():
+                    self._fit_limit(name, value)
 
     def _fit_stage(self, params: dict[str, Any]) -> None:
         model = self.cls.from_params(**params)

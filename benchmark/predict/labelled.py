@@ -11,6 +11,7 @@ from benchmark.audio.files import find_recordings
 from benchmark.contracts.dataset import Labels
 from benchmark.errors import DataError
 from benchmark.reading.files import open_text
+from benchmark.reading.spreadsheets import describe
 
 #: Names of the column that says which file a row is about.
 KEYS = ("clip", "file", "key", "name")
@@ -57,26 +58,23 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
         For a table that can't be read, lacks what it needs, or names no, or an unknown, file.
     """
     with open_text(path, LARGEST, ADVICE) as stream:
-        rows = csv.DictReader(stream)
-        columns = list(rows.fieldnames or ())
-        key = next((name for name in KEYS if name in columns), None)
-        if key is None:
-            raise DataError(f"{path} has no column `clip`; {ADVICE}")
-        if not set(classes) & set(columns):
-            raise DataError(
-                f"{path} has no column that is called like a class: {', '.join(classes)}"
-            )
         try:
+            rows = csv.DictReader(stream, strict=True)
+            columns = list(rows.fieldnames or ())
             table = list(rows)
         except csv.Error as error:
             raise DataError(f"{path} is no CSV file ({error}); {ADVICE}") from error
+    key = next((name for name in KEYS if name in columns), None)
+    if key is None:
+        raise DataError(f"{path} has no column `clip`; {describe(columns)}; {ADVICE}")
+    if not set(classes) & set(columns):
+        raise DataError(f"{path} has no column that is called like a class: {', '.join(classes)}")
     if not table:
         raise DataError(f"{path} holds no row; {ADVICE}")
-    known: dict[str, Path] = {}
-    for file in find_recordings(folder):
-        known.setdefault(file.stem, file)
-        known.setdefault(file.name, file)
-        known.setdefault(str(file.relative_to(folder)) if folder.is_dir() else file.name, file)
+    for number, row in enumerate(table, 1):  # csv's way to say: more cells, or fewer
+        if None in row or None in row.values():
+            raise DataError(f"{path}: row {number} has another number of cells than the heading")
+    known = _by_name(folder)
     y_true = np.zeros((len(table), len(classes)), dtype=np.float32)
     y_mask = np.zeros(y_true.shape, dtype=bool)
     files = []
@@ -84,7 +82,12 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
         name = (row[key] or "").strip()
         if name not in known:
             raise DataError(f"{path} names {name!r}, and {folder} holds no audio of that name")
-        files.append(known[name])
+        if len(known[name]) > 1:
+            one, other = (file.relative_to(folder).as_posix() for file in known[name][:2])
+            raise DataError(
+                f"{path} names {name!r}, which may be {one} or {other} in {folder}: write that"
+            )
+        files.append(known[name][0])
         for c, text in _cells(row, classes):
             y_true[i, c], y_mask[i, c] = _relevance(path, name, classes[c], text), True
     if len(set(files)) < len(files):
@@ -92,6 +95,18 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
         raise DataError(f"{path} names {twice.name} twice")
     ignored = [name for name in columns if name not in (*classes, key)]
     return Recordings(files, Labels(y_true, y_mask, classes=tuple(classes)), ignored)
+
+
+def _by_name(folder: Path) -> dict[str, list[Path]]:
+    """Return the recordings that a name may mean: a path in the folder, or a name alone."""
+    known: dict[str, list[Path]] = {}
+    files = find_recordings(folder)
+    for file in files:
+        for name in {file.stem, file.name}:
+            known.setdefault(name, []).append(file)
+    if folder.is_dir():
+        known |= {file.relative_to(folder).as_posix(): [file] for file in files}
+    return known
 
 
 def _cells(row: dict[str, str | None], classes: Sequence[str]) -> Iterable[tuple[int, str]]:

@@ -110,7 +110,12 @@ def open_text(path: Path, limit: int, advice: str, errors: str = "strict") -> It
     with io.TextIOWrapper(binary, encoding="utf-8-sig", errors=errors, newline="") as stream:
         try:
             yield stream
-        except (OSError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}): save it as"
+                f" that; {advice}"
+            ) from error
+        except OSError as error:
             raise DataError(f"{path} can't be read ({error}); {advice}") from error
 
 

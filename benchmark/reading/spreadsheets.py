@@ -1,9 +1,13 @@
 """What a spreadsheet makes of a CSV file: text that begins like a formula would be computed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 #: How a formula begins, in one spreadsheet or another.
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+
+#: Columns that are named where one is missing.
+MOST_NAMES = 8
 
 
 def inert(value: Any) -> Any:
@@ -15,3 +19,18 @@ def inert(value: Any) -> Any:
     ("'=1+1", 'cnn', -1.5)
     """
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
+
+
+def describe(heads: Sequence[str]) -> str:
+    """Say of a heading that lacks a column what it has: another separator, or other names.
+
+    Examples
+    --------
+    >>> describe(["clip;cello"])
+    'its cells are separated by semicolons: save it with commas'
+    """
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(heads) == 1 and mark in heads[0]:
+            return f"its cells are separated by {name}: save it with commas"
+    more = f" and {len(heads) - MOST_NAMES} more" if len(heads) > MOST_NAMES else ""
+    return f"its columns are {', '.join(repr(head[:40]) for head in heads[:MOST_NAMES])}{more}"

@@ -7,6 +7,8 @@ more than it can hold.
 
 import hashlib
 import io
+import os
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -46,6 +48,31 @@ def is_inside(name: str) -> bool:
     """Whether a file's recorded name stays inside the folder that it is relative to."""
     path = PurePosixPath(name)
     return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
+
+
+def put(target: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there: what stood there stays until it is whole.
+
+    Raises
+    ------
+    OSError
+        Where it can't be written; nothing is left then.
+    """
+    place = target.resolve()
+    if place.exists() and not place.is_file():  # a device or a FIFO, as /dev/stdout
+        place.write_bytes(content)
+        return
+    handle, name = tempfile.mkstemp(prefix=f".{place.name[:100]}-", dir=place.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        umask = os.umask(0)
+        os.umask(umask)
+        beside.chmod(place.stat().st_mode if place.exists() else 0o666 & ~umask)
+        beside.replace(place)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read_arrays(content: bytes) -> dict[str, np.ndarray]:

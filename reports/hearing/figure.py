@@ -56,18 +56,16 @@ def check(path: Path) -> None:
         raise DataError(f"a figure can't be written to {path}: name a {', '.join(SUFFIXES)}")
 
 
-def write(run: HearingRun, heard: Heard, path: Path) -> None:
-    """Draw into a file, whose suffix says how."""
-    kind = path.suffix.lower()[1:]
+def content(run: HearingRun, heard: Heard, suffix: str) -> bytes:
+    """Return the figure as the content of a file, whose suffix says how."""
+    kind, out = suffix.lower()[1:], io.BytesIO()
     with style.applied():
-        draw(run, heard).savefig(path, format=kind, metadata=style.FORMATS[kind])
+        draw(run, heard).savefig(out, format=kind, metadata=style.FORMATS[kind])
+    return out.getvalue()
 
 
 def html(run: HearingRun, heard: Heard) -> str:
     """Return the figure as an image in a page."""
-    out = io.BytesIO()
-    with style.applied():
-        draw(run, heard).savefig(out, format="svg", metadata=style.FORMATS["svg"])
     alt = f"Scores of {len(run.classes)} classes over {heard.seconds:.0f} s of {heard.file.name}"
-    source = b64encode(out.getvalue()).decode()
+    source = b64encode(content(run, heard, ".svg")).decode()
     return f'<img src="data:image/svg+xml;base64,{source}" alt="{escape(alt)}">'

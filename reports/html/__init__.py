@@ -122,7 +122,8 @@ def _can_be_drawn(model: str) -> bool:
 def _staging(target: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and any(target.iterdir()) and not (target / "index.html").is_file():
+        ours = all((target / name).is_file() for name in ("index.html", *pages.FILES))
+        if target.exists() and any(target.iterdir()) and not ours:
             raise StoreError(
                 f"{target} holds something that is no report. Name an empty or new folder with "
                 "--out"

@@ -13,6 +13,8 @@ from reports.html.notebooks import NOTEBOOKS, Executed
 from reports.tables.text import csv
 
 HERE = Path(__file__).parent
+#: Files that every page loads.
+FILES = ("report.css", "report.js")
 
 #: What a page may load and run, whatever is written in it: this report's own script and style,
 #: images beside it or within it. Styles may stand in it, as those of the bars of intervals do.
@@ -67,7 +69,7 @@ def write(
     executed : sequence of Executed
         The notebooks.
     """
-    for name in ("report.css", "report.js"):
+    for name in FILES:
         shutil.copyfile(HERE / name, folder / name)
     described = [content.dataset(one) for one in sets.values()]
     described.sort(key=lambda one: one["headline"] is None)  # comparisons before audits of labels

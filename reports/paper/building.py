@@ -167,8 +167,9 @@ def _text(source: Path) -> str:
         with source.open(encoding="utf-8", newline="") as file:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
+        said = (error.strerror if isinstance(error, OSError) else "") or str(error)
         raise PolytimbreError(
-            f"the paper's source {source} can't be read ({error}). Run this in the repository, "
+            f"the paper's source {source} can't be read ({said}). Run this in the repository, "
             "where paper/paper.typ lies"
         ) from error
 

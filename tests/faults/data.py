@@ -308,6 +308,8 @@ AUDIO = [
     audio("text as mp4", lambda p: p.write("a.mp4", "no audio"), "is not audio", name="a.mp4"),
 ]  # fmt: skip
 
+OVER = "{place}/a.wav would be written over, and is what is read"
+STILL_SOUND = ">>>import soundfile\nassert soundfile.info('a.wav').frames == 60_000"
 PREDICT = "predict {place}/a.wav --run {guess0}"
 HEARD = [
     Row(32, "a run on features that no audio has", PREDICT, ("can't be computed from audio",),
@@ -315,6 +317,20 @@ HEARD = [
     Row(32, "a folder without recordings", HEAR.replace("import read", "import find_recordings")
         .replace("read(Path('{place}/NAME'), 16000)", "find_recordings(Path('{place}/none'))"),
         ("none holds no audio file",), lambda p: (p.path / "none").mkdir()),
+    *(
+        Row(6, f"what was heard, {option} into {what}", f"predict {{place}}/a.wav {option} {name}",
+            says, tone("a.wav"), then=STILL_SOUND, kind=FAULT)
+        for option in ("--out", "--timeline", "--figure")
+        for what, name, says in (
+            ("the recording", "{place}/a.wav", (OVER,)),
+            ("a folder", "{place}/store", ("it is a folder",)),
+            ("a folder that isn't there", "{place}/no/b", ("there is no folder {place}/no",)),
+        )
+    ),
+    Row(6, "label tracks of two files that are called alike",
+        "predict {place}/a.wav {place}/b/a.wav --format audacity --out {place}/tracks",
+        ("a.wav and", "would both be written to {place}/tracks/a.txt"),
+        lambda p: (tone("a.wav")(p), (p.path / "b").mkdir(), tone("b/a.wav")(p))),
     Row(31, "an unknown run to hear with", "predict {place}/a.wav --run zzz", ("unknown run",)),
     Row(1, "a failed run to hear with", "predict {place}/a.wav --run {raises0}", ("failed",)),
 ]  # fmt: skip

@@ -9,6 +9,8 @@ from row import FAULT, Place, Row
 RUN = "run --dataset tiny --model guess --seed 5 --workers 0"
 LOOK = "compare --resamples 100"
 FULL = {"full": 300}
+GONE = ">>>import os, sys\nfrom benchmark.cli import main\nos.environ.pop('POLYTIMBRE_STORE')\n"
+GONE += "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); "
 #: Whoever owns the files, where root looks.
 NOBODY = 65534
 
@@ -78,6 +80,22 @@ DISKS = [
          "new model " + "x" * 300 + " --package {place}/package", "File name too long", limits={}),
     disk("publish into a file", "publish --dataset tiny --results {place}/ids.json",
          "ids.json", limits={}),
+    disk("publish over a folder that holds something else",
+         "publish --dataset tiny --results {place}/mine", "{place}/mine/tiny holds something",
+         "name another folder", arrange=lambda p: p.write("mine/tiny/thesis", "x"), limits={},
+         then=">>>open('mine/tiny/thesis')"),
+    disk("a report over a web site of one's own", "report --results {sets} --out {place}/web",
+         "{place}/web holds something that is no report", "Name an empty or new folder",
+         arrange=lambda p: p.write("web/index.html", "x"), limits={},
+         then=">>>open('web/index.html')"),
+    disk("a working folder that is gone", GONE + "sys.argv[1:] = ['info']; main()",
+         "the working folder can't be used: No such file", limits={}),
+    disk("clips rendered into a folder that isn't there", "data render --out {place}/no/a.npz",
+         "there is no folder {place}/no", limits={}),
+    disk("clips rendered over the embedded ones",
+         ">>>import sys\nfrom benchmark.cli import main\nfrom benchmark.datasets.rendered import "
+         "FILE\nsys.argv[1:] = ['data', 'render', '--out', str(FILE)]; main()",
+         "rendered.npz would be written over", limits={}),
     disk("a report into a file", "report --results {sets} --out {place}/ids.json", "ids.json",
          limits={}),
     disk("a store below a file", f"{RUN} --store {{place}}/ids.json/store",

@@ -141,6 +141,8 @@ NAMES = [
     Row(18, "10^9 strengths of shrinking", "thresholds --trials 1000000000", ("'--trials'",)),
     Row(18, "10^9 workers", "run --workers 1000000000 --model guess --dataset tiny --seed 0",
         ("'--workers'",)),
+    Row(19, "a download of what comes along", "data download rendered",
+        ("data set 'rendered' can't be downloaded: it comes along",)),
     Row(19, "nothing to audit", "audit", ("say what to audit",)),
     Row(19, "nothing to publish", "publish", ("say what to publish",)),
     Row(19, "nothing to forget", "forget", ("say what to remove",)),

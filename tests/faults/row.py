@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from forked import Server
+from conftest import server
 
 from benchmark.runs.files import sha256
 from benchmark.runs.record import digest
@@ -72,10 +72,10 @@ class Place:
         Ids of the runs, by what they are.
     """
 
-    def __init__(self, path: Path, server: Server) -> None:
+    def __init__(self, path: Path, plugins: Path) -> None:
         self.path = path
         self.store, self.sets, self.site = path / "store", path / "sets", path / "site"
-        self._server = server
+        self._plugins = str(plugins)
         known = path / "ids.json"
         self.ids: dict[str, str] = json.loads(known.read_text()) if known.exists() else {}
         self.words = {"place": path, "store": self.store, "sets": self.sets, **self.ids}
@@ -83,15 +83,17 @@ class Place:
 
     def run(self, command: str, **limits: Any):
         """Run a command here; see :class:`Row` for what it may be."""
-        variables = {"POLYTIMBRE_STORE": str(self.store), **limits.pop("variables", {})}
+        own = {"POLYTIMBRE_STORE": str(self.store), "PYTHONPATH": self._plugins}
+        variables = {**own, **limits.pop("variables", {})}
         variables = {name: self._filled(value) for name, value in variables.items()}
-        request: dict[str, Any] = {"folder": str(self.path), "site": str(self.site), **limits}
+        request: dict[str, Any] = {"folder": str(self.path), **limits}
+        request["sites"] = [str(self.site), self._plugins]
         command = self._filled(command)
         if command.startswith(">>>"):
             request["python"] = "import polytimbre as pt\n" + command[3:].lstrip()
         else:
             request["argv"] = shlex.split(command)
-        outcome = self._server(variables=variables, **request)
+        outcome = server()(variables=variables, **request)
         self.cpu += outcome.seconds
         return outcome
 

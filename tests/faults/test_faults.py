@@ -3,12 +3,10 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import install
-from forked import Server
 from row import BAD, FAULT, Place, Row
 from table import CAUSES, ROWS
 
@@ -39,19 +37,18 @@ MEMORY = 200
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(install(tmp_path_factory.mktemp("plugins")).site)
-    yield made
-    made.close()
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny plugins."""
+    return install(tmp_path_factory.mktemp("plugins")).site
 
 
 @pytest.fixture(scope="module")
-def first(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store of some runs, a study, and what is published of them."""
     path = tmp_path_factory.mktemp("first") / "first"
     path.mkdir()
     path.parent.chmod(0o755)
-    place = Place(path, server)
+    place = Place(path, plugins)
     for command in (
         "run --dataset tiny --model guess --seeds 2 --workers 0",
         "run --dataset tiny --model dial --model constant --seed 0 --workers 0",
@@ -75,16 +72,16 @@ def first(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(first: Path, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(first: Path, plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A copy of it."""
     folder = tmp_path_factory.mktemp("place")
     folder.chmod(0o755)
     shutil.copytree(first, folder / "place")
-    return Place(folder / "place", server)
+    return Place(folder / "place", plugins)
 
 
 def marked(number: int, row: Row):
-    """One of two groups of rows: each has a server and a store, wherever it runs."""
+    """One of two groups of rows: each has a store, wherever it runs."""
     marks = [pytest.mark.xdist_group(f"faults {number % 2}")]
     marks += [pytest.mark.slow] if row.slow else []
     return pytest.param(row, id=re.sub(r"\W+", "-", f"{row.cause} {row.done}"), marks=marks)

@@ -2,9 +2,11 @@
 
 A server imports the engine once and forks for every command: that costs milliseconds where a new
 Python costs a second, and the child has a folder, an environment, limits and, where the tests run
-as root, a user of its own. It reads one JSON request a line and answers with one.
+as root, a user of its own. The server reads one JSON request a line and answers with one.
 """
 
+import atexit
+import gc
 import json
 import os
 import resource
@@ -12,6 +14,7 @@ import signal
 import subprocess
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +35,10 @@ class Outcome:
 class Server:
     """A process that forks for each command."""
 
-    def __init__(self, site: Path) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(site), "COLUMNS": "200"}
-        # a command on a full disk would leave half of what it compiled beside the libraries
-        environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    def __init__(self, environment: dict[str, str]) -> None:
+        environment = {**environment}
         environment.pop("POLYTIMBRE_STORE", None)
+        self.environment = environment
         self._process = subprocess.Popen(
             [sys.executable, __file__], env=environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -55,10 +57,10 @@ class Server:
 
 def _child(
     folder: str,
-    argv: list[str] | None = None,
+    argv: list[str] | tuple[str, ...] = (),
     python: str | None = None,
-    variables: dict[str, str] = {},  # noqa: B006
-    site: str | None = None,
+    variables: dict[str, str | None] = {},  # noqa: B006
+    sites: list[str] | tuple[str, ...] = (),
     user: str | None = None,
     full: int | None = None,
     to: str | None = None,
@@ -69,8 +71,12 @@ def _child(
     ----------
     folder : str
         Where it runs.
-    site : str, optional
-        Holds more plugins.
+    argv : list of str
+        Of the command, or what the code finds in :data:`sys.argv`.
+    variables : dict
+        Of the environment, in which it lacks those that are None.
+    sites : list of str
+        Folders with plugins.
     user : str, optional
         "another": who may not read and write what isn't theirs, unless everybody may.
     full : int, optional
@@ -79,32 +85,36 @@ def _child(
         Where its output goes.
     """
     os.chdir(folder)
-    os.environ.update(variables)
-    if site:
-        sys.path.insert(0, site)
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        os.environ |= {} if value is None else {name: value}
+    sys.path[:0] = sites
     if to:
         os.dup2(os.open(to, os.O_WRONLY), 1)
-    encoding = variables.get("PYTHONIOENCODING", "utf-8")
+    encoding = variables.get("PYTHONIOENCODING") or "utf-8"
     sys.stdout, sys.stderr = (os.fdopen(n, "w", encoding=encoding, closefd=False) for n in (1, 2))
     if full is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (full, full))
+        # it would leave half of what it compiles beside the libraries
+        sys.dont_write_bytecode = True
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     if user:
         _give_up_rights()
     from benchmark.cli import main
     from benchmark.errors import PolytimbreError
 
     try:
+        sys.argv = ["polytimbre" if python is None else "-c", *argv]
         if python is None:
-            sys.argv = ["polytimbre", *argv]
             main()
         else:
-            exec(compile(python, "<row>", "exec"), {"__name__": "row"})
+            exec(compile(python, "<row>", "exec"), {"__name__": "__main__"})
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
-    except PolytimbreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except BaseException:
+    except BaseException as error:
+        if python is not None and isinstance(error, PolytimbreError):
+            print(f"error: {error}", file=sys.stderr)
+            return 2
         traceback.print_exc()
         return 1
     return 0
@@ -138,6 +148,10 @@ def _answer(request: dict, base: int) -> dict:
             sys.stdout.flush()
         finally:
             sys.stderr.flush()
+            with suppress(ValueError):  # absl's log closes the stream that it found
+                atexit._run_exitfuncs()
+                sys.stdout.flush()
+                sys.stderr.flush()
             os._exit(code)
     os.close(writer)
     with os.fdopen(reader, "rb") as output:
@@ -151,19 +165,41 @@ def _answer(request: dict, base: int) -> dict:
     }
 
 
-def _serve() -> None:
+def _preload() -> None:
+    """Import what commands import, but look for no plugin: a child may have more of them."""
     import importlib
+    import pkgutil
 
-    sys.path.remove(str(Path(__file__).parent))
-    for name in (
-        "optuna", "pandas", "matplotlib.pyplot", "rich.progress", "sklearn.linear_model", "scipy",
-        "soundfile", "tfrecord", "google.protobuf", "benchmark.cli",
+    import typer.main
+
+    names = [
+        "filelock", "google.protobuf", "matplotlib.pyplot", "multiprocessing.popen_spawn_posix",
+        "optuna", "packaging.requirements", "packaging.tags", "pandas", "pyarrow.pandas_compat",
+        "rich.progress", "rich.status", "scipy", "sklearn.ensemble", "sklearn.isotonic",
+        "sklearn.linear_model", "skops.io", "soundfile", "sqlalchemy.orm", "tfrecord",
+        "benchmark.cli",
         "benchmark.predict", "benchmark.api.comparing", "benchmark.api.stored",
         "benchmark.plugins.checks", "benchmark.runs.suite", "benchmark.tuning.trials",
-        "benchmark.tuning.history", "benchmark.workers.in_process", "reports.publish",
-        "reports.tables.results", "reports.html.content", "reports.paper",
-    ):  # fmt: skip
+        "benchmark.tuning.history", "benchmark.workers.connect", "benchmark.workers.in_process",
+        "reports.publish", "reports.html.content", "reports.paper",
+    ]  # fmt: skip
+    for package in map(importlib.import_module, ("models", "benchmark.datasets", "reports.tables")):
+        names += [
+            f"{package.__name__}.{one.name}" for one in pkgutil.iter_modules(package.__path__)
+        ]
+    for name in names:
         importlib.import_module(name)
+    from benchmark.cli import app
+
+    # typer imports a library for values when it first reads some
+    typer.main.get_command(app).commands["compare"].make_context("compare", ["--resamples", "200"])
+
+
+def _serve() -> None:
+    sys.path.remove(str(Path(__file__).parent))
+    _preload()
+    gc.collect()
+    gc.freeze()  # a child that looked through all objects would have to copy them
     # not ru_maxrss, which a child doesn't begin with
     base = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() >> 10
     out = os.fdopen(os.dup(1), "w")
