@@ -2,7 +2,8 @@
 
 ``POLYTIMBRE_STORE=FOLDER pytest tests/simulations/test_windows.py -s -o addopts=`` takes the runs
 of a model that a store keeps, on musicnn's features of ``rendered-full``. A window that is shorter
-than the clips that a model learnt from is repeated to their length, as `predict --window` does.
+than the clips that a model learnt from is repeated to their length, as `predict --window` does. A
+frame of musicnn's hears a patch of three seconds, whatever the window.
 """
 
 import os
