@@ -517,7 +517,7 @@ def test_rows_are_found_by_what_models_are(published):
     assert named("cnn + best trees", "difference", "pairs") == -0.3
     with pytest.raises(PolytimbreError, match="no model of tiny is a 'best linear'"):
         named("best linear")
-    with pytest.raises(PolytimbreError, match="'best of all' is no choice"):
+    with pytest.raises(PolytimbreError, match="'best of all' can't be chosen"):
         named("best of all")
     with pytest.raises(PolytimbreError, match="may be 'mean of 3 models"):
         named("*", "F1", "thresholds")
