@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import jobs
 import numpy as np
 import pytest
-from conftest import ENTRY_POINTS, TINY, Command
+from conftest import ENTRY_POINTS, NETWORK, TINY, Command
 from test_features import EXTRACT, SUNG_PLUGIN
 
 from benchmark.protocol import PARTS
@@ -121,13 +122,13 @@ def busy_worker(client, store):
     return None
 
 
-def test_a_suite_survives_a_killed_worker_with_the_same_bits(polytimbre, address, tmp_path):
+def test_a_suite_survives_a_killed_worker_with_the_same_bits(
+    polytimbre, network, address, tmp_path
+):
     slow = ("--model", "guess", "--seeds", 4, "--param", "pause=0.8", "--param", "stages=4")
-    cnn = ("--model", "cnn", "--seeds", 1, "--param", "epochs=2")
     command = ("run", "--dataset", "tiny")
-    serial = ("--workers", 0, "--store", tmp_path / "serial")
-    polytimbre(*command, *slow, *serial)
-    polytimbre(*command, *cnn, *serial)
+    shutil.copytree(network, tmp_path / "serial")
+    polytimbre(*command, *slow, "--workers", 0, "--store", tmp_path / "serial")
     there = tmp_path / "cluster"
     # a relative store is made absolute before it is sent to the workers
     relative = os.path.relpath(there, HERE.parent)
@@ -141,7 +142,7 @@ def test_a_suite_survives_a_killed_worker_with_the_same_bits(polytimbre, address
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, out + err
     assert out.count("done") == 4
-    polytimbre(*command, *cnn, *cluster)
+    polytimbre(*NETWORK, *cluster)
     assert same_scores(Store(tmp_path / "serial"), Store(there)) == 5
     assert not list((there / "aside").iterdir())  # nothing was written twice
     assert not list((there / "tmp").iterdir())

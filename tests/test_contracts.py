@@ -21,7 +21,10 @@ ROOTS = {"audioset20": "audioset", "audioset-world": "audioset"}
 
 
 #: Defaults that say how long a fit lasts: no rule of the contract needs them larger.
-QUICK = {"epochs": 4, "pretraining_epochs": 2, "n_estimators": 6, "max_iter": 4, "n_rounds": 4}
+QUICK = {
+    "epochs": 4, "pretraining_epochs": 2, "n_estimators": 6, "max_iter": 4, "n_rounds": 4,
+    "embedding": 1, "units": 8, "filters": (8,), "dense": 8, "hidden": (8,),
+}  # fmt: skip
 
 
 def quicken(cls, monkeypatch):

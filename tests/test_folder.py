@@ -151,7 +151,7 @@ def test_missing_files_are_sentences(tmp_path):
         Folder().load(root)
     (root / "clip00.flac").unlink()
     (root / "labels.csv").write_bytes("cl\u00e9,cello".encode("latin-1"))
-    with pytest.raises(DataError, match=r"labels.csv can't be read"):
+    with pytest.raises(DataError, match=r"labels.csv is no text in UTF-8"):
         Folder().load(root)
 
 

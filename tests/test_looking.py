@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import SEVERAL, install
+from conftest import QUICKLY, SEVERAL, install
 from test_store import swap_labels, tree
 
 from benchmark.runs.store import Store
@@ -70,7 +70,7 @@ def test_a_store_on_a_read_only_disk_is_looked_at(first):
     before = tree(first.store)
     arguments = json.dumps([[*map(str, look)] for look in (*looks, (*RUN, "--model", "guess"))])
     done = subprocess.run(
-        [*isolated, sys.executable, "-c", SEVERAL, arguments],
+        [*isolated, sys.executable, "-c", QUICKLY + SEVERAL, arguments],
         env=first.environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

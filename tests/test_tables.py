@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import reports.figures
 import reports.tables
-from benchmark.analysis import comparison
+from benchmark.analysis import comparison, threshold_gains, threshold_policies
 from benchmark.analysis.derivation import Analysis
 from benchmark.cli import app
 from benchmark.contracts.model import Model
@@ -34,6 +34,15 @@ from reports.tables.declaration import Result, facts_of, table, tables
 
 CLASSES = ("cello", "flute", "voice")
 MODELS = ("cnn", "random_forest", "constant")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_draws():
+    """Choose thresholds on few draws of the clips, which is quick."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threshold_policies, "N_REPEATS", 1)
+        patch.setattr(threshold_gains, "N_REFITS", 3)
+        yield
 
 
 @pytest.fixture(scope="module")

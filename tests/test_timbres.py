@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import os
 import tarfile
 
 import numpy as np
@@ -95,6 +96,20 @@ def test_missing_sources_are_told_together_with_what_fetches_them(own_folder, mo
 def test_another_version_of_a_source_is_refused(own_folder):
     (own_folder / "FluidR3_GM.sf2").write_bytes(b"RIFF")
     with pytest.raises(DataError, match=r"another version.*74594e8f4250680a.*fluid-soundfont-gm"):
+        sources.locate("fluid")
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (os.mkfifo, "it is a FIFO, not a file; fetch it again"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a device"),
+        (lambda path: (path.touch(), os.truncate(path, 1 << 40)), "that such a file can have"),
+    ],
+)
+def test_what_is_no_source_is_refused_and_not_waited_for(own_folder, make, told):
+    make(own_folder / "FluidR3_GM.sf2")
+    with pytest.raises(DataError, match=told):
         sources.locate("fluid")
 
 

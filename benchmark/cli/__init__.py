@@ -165,7 +165,9 @@ def main() -> None:
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):  # not every encoding has a check mark
             stream.reconfigure(errors="replace")
-    sys.stdout, sys.stderr = map(Visible, streams)
+    # None is a stream that is closed, as a daemon's may be: there is nobody to tell
+    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stdout, sys.stderr = (Visible(stream or nowhere) for stream in streams)
     try:
         try:
             app()
@@ -188,3 +190,4 @@ def main() -> None:
         sys.exit(2)
     finally:
         sys.stdout, sys.stderr = streams
+        nowhere.close()

@@ -331,8 +331,10 @@ HEARD = [
         "predict {place}/a.wav {place}/b/a.wav --format audacity --out {place}/tracks",
         ("a.wav and", "would both be written to {place}/tracks/a.txt"),
         lambda p: (tone("a.wav")(p), (p.path / "b").mkdir(), tone("b/a.wav")(p))),
-    Row(31, "an unknown run to hear with", "predict {place}/a.wav --run zzz", ("unknown run",)),
-    Row(1, "a failed run to hear with", "predict {place}/a.wav --run {raises0}", ("failed",)),
+    Row(31, "an unknown run to hear with", "predict {place}/x.wav --run zzz", ("unknown run",),
+        Place.sound),
+    Row(1, "a failed run to hear with", "predict {place}/x.wav --run {raises0}", ("failed",),
+        Place.sound),
 ]  # fmt: skip
 
 ROWS = [*BOUNDED, *SPECIAL, *FILES, *SHARDS, *EMBEDDINGS, *AUDIO, *HEARD]

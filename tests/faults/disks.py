@@ -9,6 +9,7 @@ from row import FAULT, Place, Row
 RUN = "run --dataset tiny --model guess --seed 5 --workers 0"
 LOOK = "compare --resamples 100"
 FULL = {"full": 300}
+CLOSED = ">>>import sys\nfrom benchmark.cli import main\nsys.stdout = None\n"
 GONE = ">>>import os, sys\nfrom benchmark.cli import main\nos.environ.pop('POLYTIMBRE_STORE')\n"
 GONE += "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); "
 #: Whoever owns the files, where root looks.
@@ -160,6 +161,10 @@ ENCODINGS = [
         limits=ASCII),
     Row(26, "output that can only be ASCII, for a comparison", LOOK, ("guess",), code=0,
         limits=ASCII),
+    Row(26, "output that is closed, for a run", CLOSED + f"sys.argv[1:] = {RUN.split()}; main()",
+        ("",), code=0, then="show {guess0}"),
+    Row(26, "output that is closed, and an error", CLOSED + "sys.argv[1:] = ['show', 'zz']; main()",
+        ("unknown run 'zz'",)),
     Row(29, "an empty POLYTIMBRE_STORE", LOOK, ("there is no store {place}/polytimbre-store",),
         limits={"variables": {"POLYTIMBRE_STORE": ""}}),
     Row(29, "an empty POLYTIMBRE_RESULTS", ">>>print(pt.published_sets())", ("rendered",), code=0,

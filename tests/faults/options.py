@@ -1,6 +1,6 @@
 """Rows: what is typed, names, numbers and options."""
 
-from row import Row
+from row import Place, Row
 
 RUN = "run --dataset tiny --workers 0"
 NO_STORE = "there is no store {place}/nowhere. Run `polytimbre run` first"
@@ -169,6 +169,7 @@ NO_STORES = [
         f"no store for {look.split()[0]}: {look}",
         f"{look} --store {{place}}/nowhere",
         (NO_STORE,),
+        Place.sound,
     )
     for look in LOOKS
 ]

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import wave
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,6 +127,12 @@ class Place:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
+
+    def sound(self, name: str = "x.wav") -> None:
+        """Write a second of silence."""
+        with wave.open(str(self.path / name), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(bytes(16_000))
 
     def plugin(self, name: str, source: str, cls: str = "Own", group: str = "models") -> None:
         """Install one more plugin."""

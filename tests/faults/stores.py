@@ -166,7 +166,7 @@ DAMAGED = [
     Row(1, "a damaged run, then shown", "show {guess0}", ("run {guess0} is damaged",),
         lambda p: half(record(p)), kind=FAULT),
     Row(1, "a damaged run, then predicted with", "predict {place}/x.wav --run {guess0}",
-        ("run {guess0} is damaged",), lambda p: half(scores(p)), kind=FAULT),
+        ("run {guess0} is damaged",), lambda p: (p.sound(), half(scores(p))), kind=FAULT),
     Row(1, "a damaged run, then reproduced", "reproduce {guess0} --store {store}",
         ("run {guess0} is damaged",), lambda p: half(record(p)), kind=FAULT),
     Row(1, "a damaged run, then published", "publish {guess0} --results {place}/new",

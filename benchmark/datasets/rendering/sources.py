@@ -20,6 +20,10 @@ from pathlib import Path
 from benchmark.datasets.rendering.soundfonts import Bank, imported
 from benchmark.errors import DataError
 from benchmark.features.pretrained import files
+from benchmark.reading.files import open_binary
+
+#: Bytes of the largest file of sampled instruments that is read.
+LARGEST = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,9 @@ def _digest(path: Path) -> str:
     """Return the SHA-256 of a file, or of the FLAC files of a folder in a row."""
     digest = hashlib.sha256()
     for file in sorted(path.glob("*.flac")) if path.is_dir() else [path]:
-        digest.update(file.read_bytes())
+        with open_binary(file, LARGEST, f"fetch it again, into {folder()}") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
 
 
