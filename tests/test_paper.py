@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from benchmark.runs.files import sha256
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import Record, RunSpec, digest, run_id
 from reports import paper
-from reports.paper import claims, formats
+from reports.paper import claims, formats, values
 from reports.paper.source import Source
 from reports.tables import results
 from reports.tables.declaration import Result, Results, facts_of
@@ -29,7 +30,7 @@ UNBOUND = '""'
 
 SAMPLE = """\
 #import "template.typ": paper
-#import "bindings.typ": claim, figure-of, findings, given, num, table-of
+#import "bindings.typ": claim, figure-of, findings, given, num, published, table-of
 #show: paper.with(
   title: [A small paper],
   authors: ((name: "A. Author", place: "Somewhere"),),
@@ -245,6 +246,19 @@ def test_a_bound_paper_is_built_twice_to_the_same_bytes(desk):
     assert len(rows) == 2 and shown[0] in rows[0][0] and "[" in rows[0][0]
     told = PublishedSet(desk.sets / "tiny").results()["comparison"]["notes"]
     assert numbers["findings"] == {"tiny/comparison": told, "tiny/transfer": []} and told
+
+
+def test_blocks_stand_where_what_they_are_about_is_published(desk):
+    text = '#published("tiny/{}")[About #num("tiny/{}", "").]\n'
+    there = text.format("comparison/net", "comparison/net/F1")
+    gone = text.format("comparison/tree", "comparison/tree/F1")
+    gone += text.format("gap", "gap/net/optimism")
+    desk.source.write_text(desk.text + gone + there)
+    changes, problems = paper.bind(desk.sets, desk.source)
+    assert len(changes) == 1 and not problems and desk.text.count(gone) == 1
+    assert desk.build().startswith(b"%PDF")
+    desk.write('"tiny/gap"', '"tiny/gaps"')
+    assert any("unknown table 'gaps'" in problem for problem in desk.fails())
 
 
 def test_a_changed_digit_in_a_record_names_the_sentences_that_rest_on_it(desk):
@@ -467,6 +481,46 @@ def test_the_check_lists_every_place_and_every_problem(desk, capsys):
         command(desk.sets, desk.source, desk.target, check=True)
     assert len(caught.value.problems) == 2
     assert "bound places" in capsys.readouterr().out
+
+
+def test_rows_are_found_by_what_models_are(published):
+    specs, rows = {}, []
+    for name, model, features, study, select in (
+        ("cnn on own", "cnn", None, None, 0.4),
+        ("cnn tuned on own", "cnn", None, "s", 0.5),
+        ("cnn on musicnn", "cnn", "musicnn", None, 0.6),
+        ("xgboost on musicnn", "xgboost", "musicnn", None, 0.7),
+    ):
+        run = name.replace(" ", "")
+        spec = replace(make_record(model, 0).spec, features=features, study=study)
+        specs[run] = spec
+        rows.append({"model": name, "select mAP": select, "mAP": select, "run": run, "seed": 0})
+    frame = pd.DataFrame(rows)
+    mean = pd.DataFrame({"model": ["mean of 3 models", "cnn on own"], "policy": ["half", "half"]})
+    found = {name: Result(name, frame) for name in ("runs", "gap", "comparison")}
+    found["thresholds"] = Result("thresholds", mean.assign(F1=0.5))
+    found["pairs"] = Result("pairs", pd.DataFrame([
+        {"model": "xgboost on musicnn", "against": "cnn on own", **interval("difference", 0.3)}
+    ]))  # fmt: skip
+    tiny = values.Tables(PublishedSet(published / "tiny"), found, specs)
+
+    def named(row, column="model", table="comparison"):
+        return values.value({"tiny": tiny}, f"tiny/{table}/{row}/{column}").content
+
+    assert named("cnn") == "cnn on own" and named("cnn tuned") == "cnn tuned on own"
+    assert named("best") == named("best trees") == "xgboost on musicnn"
+    assert named("best network") == named("best cnn") == "cnn on musicnn"
+    assert named("best network tuned") == named("best on own") == "cnn tuned on own"
+    assert named("best cnn default on own") == "cnn on own"
+    assert named("mean of * models + half", "F1", "thresholds") == 0.5
+    assert named("best trees + cnn", "difference", "pairs") == 0.3
+    assert named("cnn + best trees", "difference", "pairs") == -0.3
+    with pytest.raises(PolytimbreError, match="no model of tiny is a 'best linear'"):
+        named("best linear")
+    with pytest.raises(PolytimbreError, match="'best of all' can't be chosen"):
+        named("best of all")
+    with pytest.raises(PolytimbreError, match="may be 'mean of 3 models"):
+        named("*", "F1", "thresholds")
 
 
 def test_pairs_read_in_either_order_and_ensembles_rest_on_all_runs(desk):

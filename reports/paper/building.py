@@ -120,6 +120,7 @@ def build(sets: Path, source: Path, target: Path) -> Checked:
             shutil.copyfile(path, folder / path.name)
     if checked.reading.figures:
         _draw(checked, folder, source.name)
+    (folder / source.name).write_text(checked.reading.text, encoding="utf-8", newline="")
     numbers = json.dumps(checked.reading.printed, indent=1, sort_keys=True, ensure_ascii=False)
     (folder / NUMBERS).write_text(numbers + "\n", encoding="utf-8")
     target.write_bytes(typeset(folder / source.name))

@@ -8,7 +8,7 @@ from benchmark.errors import PolytimbreError, UnknownNameError
 from reports.paper import claims
 from reports.paper.evidence import Evidence
 from reports.paper.formats import FORMS, printed
-from reports.paper.source import GIVEN, Call, Source, Text
+from reports.paper.source import GIVEN, Call, Source, Text, without
 from reports.paper.values import Value, bound, value
 from reports.tables.declaration import tables
 
@@ -73,6 +73,8 @@ class Reading:
         Content of ``numbers.json``.
     figures : list of str
         Names of the figures to be drawn.
+    text : str
+        The source without the blocks on what is not published.
     """
 
     places: list[Place] = field(default_factory=list)
@@ -83,11 +85,19 @@ class Reading:
         }
     )
     figures: list[str] = field(default_factory=list)
+    text: str = ""
 
 
 def read(source: Source, evidence: Evidence) -> Reading:
-    """Resolve every call of the source; what fails becomes a problem, all of them at once."""
-    reading = Reading()
+    """Resolve every call of the source; what fails becomes a problem, all of them at once.
+
+    Blocks on tables or rows that no set holds are left out first.
+    """
+    blocks = [call for call in source.calls if call.function == "published"]
+    left_out = [call for call in blocks if not _is_published(call, evidence)]
+    if left_out:
+        source = Source(source.name, without(source.text, left_out))
+    reading = Reading(text=source.text)
     reader = _Reader(source, evidence, reading)
     for call in source.calls:
         try:
@@ -106,6 +116,25 @@ def read(source: Source, evidence: Evidence) -> Reading:
     return reading
 
 
+def _is_published(call: Call, evidence: Evidence) -> bool:
+    """Whether a set holds what a block is about: a table, or one of its rows.
+
+    True for what can't be read, such as the name of a table that is none: reading it says so.
+    """
+    path = call.positional[0] if call.positional else None
+    dataset, _, rest = path.content.partition("/") if isinstance(path, Text) else ("", "", "")
+    table, _, row = rest.partition("/")
+    if table not in tables() or dataset in evidence.missing():
+        return True
+    one = evidence.tables.get(dataset)
+    if one is None or table not in one.results:
+        return False
+    try:
+        return not row or bool(one.row(table, row))
+    except PolytimbreError:
+        return False
+
+
 class _Reader:
     """Resolves calls; each function of ``bindings.typ`` has a method here."""
 
@@ -116,7 +145,7 @@ class _Reader:
         kinds: dict[str, Callable[[Call], None]] = {
             "num": self._number, "claim": self._claim,
             "table-of": self._table, "figure-of": self._figure, "findings": self._findings,
-            GIVEN: self._given,
+            "published": self._published, GIVEN: self._given,
         }  # fmt: skip
         kinds[call.function](call)
 
@@ -250,6 +279,15 @@ class _Reader:
             raise UnknownNameError("table", name, tables())
         found = self.evidence.results.get(dataset, {}).get(name)
         self.reading.printed["findings"][path.content] = list(found.notes) if found else []
+
+    def _published(self, call: Call) -> None:
+        """Check a block that stands because what it is about is published."""
+        (path,) = _texts(call, "set and table")
+        name = path.content.split("/")[1] if "/" in path.content else ""
+        if name not in tables():
+            raise UnknownNameError("table", name, tables())
+        if call.body is None:
+            raise PolytimbreError("#published needs its text in square brackets behind it")
 
     def _given(self, call: Call) -> None:
         _, origin = _texts(call, "figure", "source")

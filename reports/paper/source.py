@@ -13,7 +13,7 @@ from typing import Any
 from benchmark.errors import PolytimbreError
 
 #: Functions of ``bindings.typ`` whose calls are bound.
-BOUND = ("num", "claim", "table-of", "figure-of", "findings")
+BOUND = ("num", "claim", "table-of", "figure-of", "findings", "published")
 #: A figure that the text takes from elsewhere, and says from where.
 GIVEN = "given"
 #: Their arguments are names, not prose.
@@ -132,6 +132,14 @@ class Source:
             pieces += [self.text[at : call.start], "" if call.body else shown]
             at = head
         return "".join((*pieces, self.text[at:end]))
+
+
+def without(text: str, calls: list[Call]) -> str:
+    """Return a text with blanks in the place of calls; everything else stays where it is."""
+    for call in calls:
+        gone = re.sub(r"[^\n]", " ", text[call.start : call.end])
+        text = text[: call.start] + gone + text[call.end :]
+    return text
 
 
 class _Scanner:

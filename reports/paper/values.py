@@ -1,17 +1,26 @@
 """Every cell of the published tables by name, and the runs that it rests on.
 
 A name reads ``SET/TABLE/ROW/COLUMN``, as in ``rendered/per_class/violin + cnn tuned/AP``: the
-row is called after the key columns that its table declares, joined by ``+``.
+row is called after the key columns that its table declares, joined by ``+``. In a row
+
+- ``cnn`` is the model on the features that its data set is loaded with, where a set holds several;
+- ``best``, ``best network``, ``best cnn tuned`` or ``best trees on musicnn`` is the model with the
+  highest mAP on *select* of that family or name, fitted so and on these features;
+- ``mean of * models`` is the one row of which all but the star is written.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import PolytimbreError, UnknownNameError
+from benchmark.plugins import registry
+from benchmark.runs.features import features_of, own_features
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.record import RunSpec, digest
 from reports.tables.declaration import Results, tables
@@ -130,6 +139,66 @@ class Tables:
             ids += runs
         return tuple(ids) or None
 
+    def row(self, table: str, name: str) -> tuple[str, bool]:
+        """Find the row that is written as the module says.
+
+        Returns
+        -------
+        str
+            What the table calls it.
+        bool
+            Whether it is a pair that the table has the other way round.
+
+        Raises
+        ------
+        UnknownNameError
+            With the nearest row.
+        PolytimbreError
+            If no model is of a family, or a star stands for several.
+        """
+        known = self.index[table]
+        if name in known:
+            return name, False
+        words = [*map(self._model, name.split(" + "))]
+        meant, turned = " + ".join(words), " + ".join(reversed(words))
+        if table == "pairs" and meant not in known and turned in known:
+            return turned, True
+        if "*" in meant:
+            found = [row for row in known if fnmatchcase(row, meant)]
+            if len(found) > 1:
+                raise PolytimbreError(f"{name!r} may be {' or '.join(map(repr, found))}: say which")
+            meant = found[0] if found else meant
+        return _known(f"row of {self.source.name}/{table}", meant, known), False
+
+    def _model(self, word: str) -> str:
+        """Return the model that a part of a row's name means; any other part as it is."""
+        if re.match(r"best\b", word):
+            return self._best(word)
+        on = f"{word} on {own_features(self.source.name)}"
+        return on if word not in self.runs_of and on in self.runs_of else word
+
+    def _best(self, word: str) -> str:
+        """Return the model with the highest mAP on *select* among those that a word is about."""
+        asked = re.fullmatch(r"best(?: (\w+?))??( tuned| default)?(?: on (\S+))?", word)
+        gap, found = self.results.get("gap"), {}
+        if asked is None or gap is None:
+            raise PolytimbreError(
+                f"{word!r} can't be chosen: write it as 'best cnn tuned on musicnn'"
+            )
+        kind, how, features = asked.groups()
+        for label, value in zip(gap.frame["model"], gap.frame["select mAP"], strict=True):
+            spec = self.specs[self.runs_of[label][0]]
+            plugin = registry.models().plugins.get(spec.model)
+            if (
+                kind in (None, spec.model, getattr(plugin, "family", None))
+                and how in (None, " tuned" if spec.study else " default")
+                and features in (None, features_of(spec))
+            ):
+                found[label] = value
+        if not found:
+            raise PolytimbreError(f"no model of {self.source.name} is a {word!r}")
+        return max(found, key=lambda label: found[label])
+
 
 def _word(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -149,7 +218,8 @@ def value(sets: dict[str, Tables], name: str) -> Value:
     UnknownNameError
         With the nearest name of a set, table, row or column.
     PolytimbreError
-        If several rows bear the name, or the runs it rests on are not published.
+        If several rows bear the name, no model is what it says, or the runs it rests on are not
+        published.
     """
     parts = [part.strip() for part in name.split("/", 3)]
     if len(parts) < 4:
@@ -157,12 +227,8 @@ def value(sets: dict[str, Tables], name: str) -> Value:
     dataset, table, row, column = parts
     one = sets[_known("published set", dataset, sets)]
     result = one.results[_known(f"table of {dataset}", table, one.results)]
-    turned = table == "pairs" and row not in one.index[table]
-    if turned:
-        row = " + ".join(reversed(row.split(" + ")))
-        row = row if row in one.index[table] else parts[2]
-    rows = one.index[table]
-    numbers = rows[_known(f"row of {dataset}/{table}", row, rows)]
+    row, turned = one.row(table, row)
+    numbers = one.index[table][row]
     if len(numbers) > 1:
         raise PolytimbreError(f"{name!r} names {len(numbers)} rows of that table, not one")
     cells = dict(zip(result.frame.columns, _cells(result.frame, numbers[0]), strict=True))
