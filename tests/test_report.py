@@ -300,6 +300,19 @@ def test_recordings_come_first():
     assert all(not one.sentences for one in answers.answers([]))
 
 
+def test_a_best_model_that_is_told_tags_is_named_beside_the_best_that_only_hears():
+    stored = tables()
+    frame = stored["comparison"].frame
+    frame = frame.assign(model=[f"{frame['model'][0]} on vggish+tags", *frame["model"][1:]])
+    stored["comparison"] = replace(stored["comparison"], frame=frame)
+    source = answers.Source("audioset20", stored, True, ["vggish", "vggish+tags"])
+    (said, *_) = answers.best([source])
+    told, heard = said.text.split("Its tags are written beside a clip, not heard; ")
+    assert "cnn on vggish+tags has the highest mAP" in told
+    second = frame.iloc[1]
+    assert heard.startswith(f"on sound alone {second['model']} is best, {second['mAP']:.3f}")
+
+
 def test_models_and_instruments_have_pages_that_tables_link_to(browser, report):
     browser.click("tbody[data-model='cnn tuned'] th a")
     browser.go(f"{report.as_uri()}/model-cnn.html")

@@ -108,7 +108,23 @@ def _leader(one: Source) -> str:
     on = f", on {one.features[0]} as all models there," if len(one.features) == 1 else ""
     span = with_interval(first["mAP"], first["mAP low"], first["mAP high"])
     text = f"On {one.name}, {first['model']}{on} has the highest mAP, {span}"
-    return f"{text}; not significantly worse: {listed(others)}." if others else f"{text}."
+    text = f"{text}; not significantly worse: {listed(others)}." if others else f"{text}."
+    return text + _heard_alone(one)
+
+
+def _heard_alone(one: Source) -> str:
+    """Say which model is best on sound alone, where the best is told something beside it."""
+    frame = one.frame("comparison")
+    added = split(frame["model"].iloc[0])[1].partition("+")[2]
+    if not added:
+        return ""
+    text = f" Its {added} are written beside a clip, not heard"
+    heard = frame[["+" not in split(label)[1] for label in frame["model"]]]
+    if not len(heard):
+        return f"{text}."
+    first = heard.iloc[0]
+    span = with_interval(first["mAP"], first["mAP low"], first["mAP high"])
+    return f"{text}; on sound alone {first['model']} is best, {span}."
 
 
 def _front_ends(one: Source) -> list[Sentence]:
