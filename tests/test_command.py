@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import NETWORK
 from openmic_replica import write_folder
 from rich.console import Console
 from rich.file_proxy import FileProxy
@@ -21,7 +19,6 @@ from benchmark.cli.visible import Visible
 from benchmark.contracts.dataset import CLASSES
 from benchmark.plugins import registry
 from benchmark.plugins.checks import make_part
-from benchmark.protocol import PARTS
 from benchmark.runs.store import Store
 
 TINY = ("--dataset", "tiny")
@@ -154,29 +151,6 @@ def test_runs_of_several_data_sets_are_not_mixed(polytimbre):
     polytimbre("run", "--dataset", "rendered", *HERE, "--model", "constant")
     assert "their dataset differs: rendered, tiny" in polytimbre("compare", code=2)
     assert "rendered" in polytimbre("compare", "--dataset", "rendered")
-
-
-@pytest.mark.xdist_group("cluster")
-def test_two_empty_stores_give_the_same_bits(polytimbre, network, tmp_path):
-    commands = (
-        ("--model=guess", "--model=constant", "--model=logistic_regression"),
-        ("--model=random_forest", "--param=n_estimators=10"),
-        ("--model=xgboost", "--param=n_rounds=20"),
-    )
-    shutil.copytree(network, tmp_path / "one")
-    polytimbre(*NETWORK, "--workers=2", "--store", tmp_path / "two")
-    both = []
-    for name in ("one", "two"):
-        where = ("--seeds=1", "--workers=2", "--store", tmp_path / name)
-        for models in commands:
-            polytimbre("run", *TINY, *models, *where)
-        store = Store(tmp_path / name)
-        both.append({r.run_id: store.scores(r) for r in store.records()})
-    assert both[0].keys() == both[1].keys()
-    assert len(both[0]) == 6
-    for run_id, scores in both[0].items():
-        for part in PARTS:
-            np.testing.assert_array_equal(scores[part], both[1][run_id][part])
 
 
 def wait_for(condition, seconds=180):

@@ -41,7 +41,7 @@ def quicken(cls, monkeypatch):
         monkeypatch.setattr(init, "__defaults__", tuple(defaults.values()))
 
 
-@pytest.mark.usefixtures("compile_cache")
+@pytest.mark.usefixtures("quick_compiler")
 @pytest.mark.parametrize("name", registry.models().names())
 def test_model_contract(name, monkeypatch):
     cls = registry.models().get(name)

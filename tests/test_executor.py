@@ -190,18 +190,24 @@ def test_a_cluster_without_the_extra_is_refused(monkeypatch):
 
 
 @pytest.mark.xdist_group("cluster")
-def test_runs_in_process_are_those_of_a_worker_bit_for_bit(polytimbre, network, tmp_path):
+def test_two_empty_stores_hold_the_same_bits_from_workers_and_in_process(
+    polytimbre, network, tmp_path
+):
     shutil.copytree(network, polytimbre.store)
     polytimbre(*NETWORK, "--workers", 0, "--store", tmp_path / "in process")
     tiny = ("run", "--dataset", "tiny", "--seeds", 1)
-    xgboost = ("--model", "xgboost", "--param", "n_rounds=30")
-    for models in (xgboost, ("--model", "logistic_regression")):
+    commands = (
+        ("--model=guess", "--model=constant", "--model=logistic_regression"),
+        ("--model=random_forest", "--param=n_estimators=10"),
+        ("--model=xgboost", "--param=n_rounds=20"),
+    )
+    for models in commands:
         polytimbre(*tiny, *models, "--workers", 2)
         polytimbre(*tiny, *models, "--workers", 0, "--store", tmp_path / "in process")
     one, two = Store(polytimbre.store), Store(tmp_path / "in process")
     records = one.records()
     assert {r.run_id for r in records} == {r.run_id for r in two.records()}
-    assert len(records) == 3
+    assert len(records) == 6
     for record in records:
         ours, theirs = one.scores(record), two.scores(two.get(record.run_id))
         for part in PARTS:

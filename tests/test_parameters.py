@@ -181,7 +181,7 @@ QUICK = {
 }
 
 
-@pytest.mark.usefixtures("compile_cache")
+@pytest.mark.usefixtures("quick_compiler")
 @pytest.mark.parametrize("name", registry.models().names())
 def test_hundreds_of_classes_survive_saving(name, tmp_path):
     """What `check` tries with 1, 2, 5 and 120 classes; of 527, few are observed, to be quick."""
