@@ -311,6 +311,13 @@ def test_a_best_model_that_is_told_tags_is_named_beside_the_best_that_only_hears
     assert "cnn on vggish+tags has the highest mAP" in told
     second = frame.iloc[1]
     assert heard.startswith(f"on sound alone {second['model']} is best, {second['mAP']:.3f}")
+    rendered = tables()
+    pair = {"model": "cnn on musicnn", "against": "cnn on logmel"}
+    frame = rendered["pairs"].frame.head(1).assign(**pair)
+    rendered["pairs"] = replace(rendered["pairs"], frame=frame)
+    of_rendered = answers.Source("rendered", rendered, False, ["logmel", "musicnn"])
+    (_, front_ends) = answers.best([source, of_rendered])
+    assert "on rendered, cnn on musicnn is" in front_ends.text
 
 
 def test_models_and_instruments_have_pages_that_tables_link_to(browser, report):

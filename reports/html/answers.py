@@ -90,7 +90,8 @@ def best(sources: Sequence[Source]) -> list[Sentence]:
     for one in sources:
         if one.recorded and len(one.frame("comparison")):
             said.append(one.said(_leader(one), "models"))
-    if any(split(label)[1] for one in sources if one.recorded for label in _models(one)):
+    heard = {split(x)[1].split("+")[0] for one in sources if one.recorded for x in _models(one)}
+    if len(heard - {""}) > 1:
         return said
     return said + [s for one in sources if not one.recorded for s in _front_ends(one)] * bool(said)
 
