@@ -83,8 +83,7 @@ def publish(
             " folder of published sets with --results"
         )
     with _aside(target, spec.dataset) as folder:
-        for record in (*runs, *audit):
-            verify.copy_run(record, store, folder, record.run_id in with_models)
+        verify.copy_runs(runs, audit, store, folder, with_models)
         ids = [[record.run_id for record in some] for some in (runs, audit)]
         made = verify.seal(folder, *ids, complete=True)
         # before minutes are spent on deriving; what follows are tables alone

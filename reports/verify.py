@@ -7,16 +7,18 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmark.analysis import reproduction
+from benchmark.analysis.audits import mask_audit
 from benchmark.analysis.audits.protocol_audit import asked_for
 from benchmark.analysis.derivation import Analysis
 from benchmark.errors import DataError, PolytimbreError, ProtocolError, StoreError
+from benchmark.plugins import registry
 from benchmark.protocol import PROTOCOLS, Division
 from benchmark.runs import record as records
 from benchmark.runs.files import sha256
@@ -244,8 +246,7 @@ def _against_data(
         if store is not None and set(one.ids()) <= set(store.ids()):
             whole = Path(name) / one.name
             runs, audit = (list(map(store.get, ids)) for ids in (one.runs, one.audit))
-            for record in (*runs, *audit):
-                copy_run(record, store, whole)
+            copy_runs(runs, audit, store, whole)
             made = seal(whole, one.runs, one.audit, complete=True)
             derived = results.derive(Analysis(made, one.name), follow)
         else:
@@ -256,21 +257,45 @@ def _against_data(
         return results.different(derived, stored)
 
 
-def copy_run(record: Record, store: Runs, folder: Path, with_model: bool = False) -> None:
-    """Copy what is published of a run: record, scores, and its division's labels and attributes.
+def copy_runs(
+    runs: Sequence[Record],
+    audit: Sequence[Record],
+    store: Runs,
+    folder: Path,
+    with_models: Collection[str] = (),
+) -> None:
+    """Copy what is published of runs: records, scores, and their division's labels and attributes.
 
-    `with_model` copies what its model saved, too, so that it can be pointed at recordings.
+    Of runs in `with_models`, by id, what the model saved is copied, too, so that they can be
+    pointed at recordings.
     """
+    plugin = registry.datasets().plugins.get(runs[0].spec.dataset)
+    held_against_all = plugin is not None and plugin.complete is not None
+    compared = [record for record in runs if _is_compared(record)]
+    first = mask_audit.first_seed(compared) if compared and held_against_all else None
+    for record in (*runs, *audit):
+        whole_test = _is_compared(record) and record.spec.seed == first
+        _copy_run(record, store, folder, record.run_id in with_models, whole_test)
+
+
+def _is_compared(record: Record) -> bool:
+    """Whether a run stands in the comparison, and a training gap is derived from it."""
+    return record.spec.whole and record.spec.protocol_id == PROTOCOLS["default"].id
+
+
+def _copy_run(
+    record: Record, store: Runs, folder: Path, with_model: bool, whole_test: bool
+) -> None:
     run = folder / "runs" / record.run_id
     run.mkdir(parents=True)
     (run / "record.json").write_text(record.to_json(), encoding="utf-8")
-    whole = record.spec.whole and record.spec.protocol_id == PROTOCOLS["default"].id
     scores = store.scores(record)
     kept = _copy_labels(record.spec.division_id, store, folder / "labels")
-    np.savez_compressed(
-        run / "scores.npz",
-        **{name: scores[name][kept[name]] for name in (PARTS if whole else FEWER_PARTS)},
-    )
+    parts = PARTS if _is_compared(record) else FEWER_PARTS
+    packed = {name: scores[name][kept[name]] for name in parts}
+    if whole_test:
+        packed["test"] = scores["test"]
+    np.savez_compressed(run / "scores.npz", **packed)
     if with_model:
         shutil.copytree(store.model_folder(record), run / MODEL)
 

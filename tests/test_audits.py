@@ -71,7 +71,7 @@ class Stage:
     def entry(self, label, skill, seeds=1, division="here"):
         model, records, evaluations = label.split()[0], [], []
         for seed in range(seeds):
-            spec = SimpleNamespace(model=model, division_id=division)
+            spec = SimpleNamespace(model=model, division_id=division, seed=seed)
             record = SimpleNamespace(run_id=f"{label} {skill} {seed}", spec=spec)
             self.store.runs[record.run_id] = {
                 part: make_scores(known, skill, derive_seed(seed, label, part))
@@ -446,6 +446,17 @@ def test_a_given_mask_is_matched_by_key():
     assert level.share is None and np.isnan(level.spread()).all()
     text = " ".join(mask_tables.mask_sentences(found))
     assert "on the observed ones" in text and "OpenMIC's rates" not in text
+
+
+def test_scores_that_were_not_published_are_refused():
+    stage = Stage({"a": 2.0, "b": 0.5}, n=60)
+    full = stage.labels["test"]
+    models = mask_audit.scored_models(stage.comparison.entries, stage.store)
+    (scores,) = models[1].scores
+    scores = np.where(masks.openmic_like_mask(full.y_positive, seed=1), scores, np.nan)
+    models[1] = replace(models[1], scores=(scores,))
+    with pytest.raises(ProtocolError, match=f"scores of {models[1].label} .* are not here"):
+        mask_audit.audit_given_mask(full, full, models)
 
 
 def test_masks_of_other_clips_or_labels_are_refused():

@@ -4,8 +4,11 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
+from benchmark.analysis.audits import mask_audit
+from benchmark.analysis.derivation import Analysis
 from benchmark.runs.published import DEFAULT, sets
 from reports import documents, paper, publish
 from reports.tables import results, text
@@ -35,6 +38,15 @@ def test_published_runs_are_of_clean_commits_and_one_code_a_model(name):
     publish.check([r for r in records if r.run_id in one.runs], [])
     sources = {(record.spec.model, record.spec.source) for record in records}
     assert len(sources) == len(dict(sources))
+
+
+def test_one_seed_of_a_partly_observed_set_is_scored_on_all_its_labels():
+    one = sets(DEFAULT)["rendered"]
+    metrics = results.read(one)["mask_audit"].frame[["all labels", "observed"]]
+    assert metrics.notna().all(axis=None) and metrics.stack().between(0, 1).all()
+    models = mask_audit.scored_models(Analysis(one, "rendered").comparison.entries, one, 0)
+    assert len(models) == len(results.read(one)["comparison"].frame)
+    assert not any(np.isnan(scores).any() for model in models for scores in model.scores)
 
 
 def test_every_number_and_claim_of_the_paper_holds():

@@ -307,14 +307,16 @@ class Analysis:
         None for a single model, which has no rank, where labels are known in part only, and for
         other classes than OpenMIC-2018's, whose rates the masks have.
         """
-        models = mask_audit.scored_models(self.comparison.entries, self.store)
-        if len(models) < 2:
-            return None
-        known = self.labels[self.part]
-        if self.completely_labelled and known.classes != CLASSES:
-            return None
+        known, entries = self.labels[self.part], self.comparison.entries
         if self.completely_labelled:
+            models = mask_audit.scored_models(entries, self.store)
+            if len(models) < 2 or known.classes != CLASSES:
+                return None
             return mask_audit.audit_masks(known, models)
         if self.complete_labels is None:
+            return None
+        seed = mask_audit.first_seed(record for entry in entries for record in entry.records)
+        models = mask_audit.scored_models(entries, self.store, seed)
+        if len(models) < 2:
             return None
         return mask_audit.audit_given_mask(self.complete_labels, known, models)

@@ -162,7 +162,8 @@ class PublishedSet(Runs):
         """Return a run's published scores by part, float32, (n_clips, n_classes).
 
         A score that no table rests on is not published, and is NaN: that of a label that was not
-        observed, but for the clips of *select* and *test* that the protocol audit keeps.
+        observed, but for the clips of *select* and *test* that the protocol audit keeps, and for
+        those runs' *test* that a data set's complete labels are held against.
         """
         self._check_complete()
         file = f"runs/{record.run_id}/{SCORES}"

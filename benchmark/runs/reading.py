@@ -428,7 +428,8 @@ def checked_scores(
     expected : str or None
         The file's SHA-256.
     kept : mapping of str to ndarray of bool, shape (n_clips, n_classes), optional
-        By part, whose scores the file holds, row by row; all others are NaN.
+        By part, whose scores the file holds, row by row; all others are NaN. A file may hold all
+        scores of a part, as the model gave them.
 
     Raises
     ------
@@ -445,7 +446,7 @@ def checked_scores(
         if name not in PARTS:
             raise ValueError(f"holds {name!r}, which is no part")
         stored, clips = scores, record.clips.get(name)
-        if kept is not None and scores.dtype == np.float32:
+        if kept is not None and scores.dtype == np.float32 and scores.ndim != 2:
             scores = arrays[name] = _spread(name, scores, kept)
         if scores.ndim != 2 or scores.dtype != np.float32 or len(scores) != clips:
             raise ValueError(

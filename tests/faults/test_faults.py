@@ -22,8 +22,7 @@ from reports.tables.declaration import facts_of, table
 
 runs, folder = Runs(Path("{store}")), Path("{sets}") / "tiny"
 chosen = [runs.get(one) for one in ("{guess0}", "{guess1}", "{constant0}")]
-for record in chosen:
-    verify.copy_run(record, runs, folder)
+verify.copy_runs(chosen, [], runs, folder)
 ids = [record.run_id for record in chosen]
 analysis = Analysis(verify.seal(folder, ids, [], complete=True), "tiny", n_resamples=100)
 facts = facts_of(analysis)

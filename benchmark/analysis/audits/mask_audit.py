@@ -10,7 +10,7 @@ M. G. Kendall, "A new measure of rank correlation", *Biometrika* 30, 1938.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,6 +29,7 @@ from benchmark.analysis.comparison import Entry
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.runs.reading import Runs, StoredLabels
+from benchmark.runs.record import Record
 from benchmark.scoring.metrics import Ranking, decisions, macro
 from benchmark.scoring.thresholds import decide
 
@@ -61,17 +62,32 @@ class ScoredModel:
     predictions: tuple[np.ndarray, ...]
 
 
-def scored_models(entries: Sequence[Entry], store: Runs) -> list[ScoredModel]:
-    """Return the stored scores of a comparison's entries on test, and what they decide."""
+def scored_models(
+    entries: Sequence[Entry], store: Runs, seed: int | None = None
+) -> list[ScoredModel]:
+    """Return the stored scores of a comparison's entries on test, and what they decide.
+
+    With a `seed`, those of runs of this seed alone; an entry without one is left out.
+    """
     models = []
     for entry in entries:
-        scores = tuple(store.scores(record)["test"] for record in entry.records)
-        predictions = tuple(
-            decide(y_score, evaluation.thresholds["global"])
-            for y_score, evaluation in zip(scores, entry.evaluations, strict=True)
-        )
-        models.append(ScoredModel(entry.label, scores, predictions))
+        scores, predictions = [], []
+        for record, evaluation in zip(entry.records, entry.evaluations, strict=True):
+            if seed is None or record.spec.seed == seed:
+                scores.append(store.scores(record)["test"])
+                predictions.append(decide(scores[-1], evaluation.thresholds["global"]))
+        if scores:
+            models.append(ScoredModel(entry.label, tuple(scores), tuple(predictions)))
     return models
+
+
+def first_seed(records: Iterable[Record]) -> int:
+    """Return the seed of the runs that :func:`audit_given_mask` is made of.
+
+    One seed is enough to say what a mask does to a metric; a published set holds these runs'
+    scores of all test labels, and of other runs those of observed labels.
+    """
+    return min(record.spec.seed for record in records)
 
 
 @dataclass(frozen=True, eq=False)
@@ -343,6 +359,12 @@ def _full_values(full: StoredLabels, models: Sequence[ScoredModel]) -> np.ndarra
         raise ProtocolError(
             f"a ranking needs at least two models, got {len(models)}. Run more models first"
         )
+    for model in models:
+        if any(np.isnan(scores[full.y_mask]).any() for scores in model.scores):
+            raise ProtocolError(
+                f"scores of {model.label} on labels that were not observed are not here: "
+                "published sets leave some out. Name a store that holds its runs with --store"
+            )
     return _values(full.y_positive, full.y_mask, models)
 
 
