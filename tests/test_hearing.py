@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,6 +126,8 @@ def test_a_run_says_what_it_knows_and_what_to_be_careful_of(heard_by, store, mon
     assert not constant.knowledge.known.any()
     assert constant.knowledge.why_not(CLASSES.index("drums")) == "no better than chance"
     assert heard_by.cautions == (LogMel.caveat,)
+    recordings_run = replace(heard_by.record, spec=replace(heard_by.record.spec, dataset="folder"))
+    assert not choosing._cautions(recordings_run, heard_by.record.spec.source)
     monkeypatch.setattr(choosing, "source_hash", lambda cls: "another")
     source, record = choosing.choose_run([Runs(store)], model="constant")
     assert "was changed since run" in choosing.load_run(source, record).cautions[-1]
@@ -274,6 +277,9 @@ def test_a_name_that_two_recordings_have_is_refused(labelled):
     with pytest.raises(DataError, match=r"'clip1', which may be clip1.wav or deep/clip1.wav"):
         read_labels(table, folder, CLASSES)
     rows[2][0] = "deep/clip1.wav"
+    write(table, rows)
+    assert read_labels(table, folder, CLASSES).files[1] == folder / "deep" / "clip1.wav"
+    rows[2][0] = "deep/clip1"  # as a folder's table says it
     write(table, rows)
     assert read_labels(table, folder, CLASSES).files[1] == folder / "deep" / "clip1.wav"
 
