@@ -250,7 +250,7 @@ def test_a_run_is_scored_on_labelled_recordings(labelled, store, heard_by, capsy
     folder, table, _ = labelled
     evaluate(folder, table, model="logistic_regression", store=store, fmt="json", resamples=99)
     out, err = capsys.readouterr()
-    assert "columns that are no class: source" in err
+    assert "columns that are no class of this run: source" in err
     told = json.loads(out)
     rows = {row["class"]: row for row in told["rows"]}
     scores = [heard_by.recogniser.hear(file).clip for file in sorted(folder.iterdir())]
@@ -262,6 +262,7 @@ def test_a_run_is_scored_on_labelled_recordings(labelled, store, heard_by, capsy
     known = heard_by.knowledge.average_precision[CLASSES.index("drums")]
     assert rows["drums"]["AP on test"] == pytest.approx(known)
     assert "violin" in told["notes"][-2]
+    assert told["notes"][-3].endswith("may be far too short: drums")
 
 
 def test_nothing_to_score_is_said(heard_by):
