@@ -11,6 +11,7 @@ from test_store import make_record
 
 from benchmark.analysis.comparison import (
     Entry,
+    _features_note,
     check_comparable,
     newest,
     on_newest_data,
@@ -97,6 +98,20 @@ def test_runs_on_other_features_are_no_older_versions_and_name_them():
     assert found == [("guess on own", [own]), ("guess on mert", [changed])]
     assert newest([before, own], lambda record: record.created) == [("guess", [own])]
     assert before.spec.config_id != own.spec.config_id
+
+
+def test_features_that_are_not_the_data_sets_own_are_told():
+    first = make_record()
+
+    def told(dataset, features):
+        spec = replace(first.spec, dataset=dataset, features=features)
+        return _features_note([("guess", [replace(first, spec=spec)])])
+
+    assert told("rendered", "musicnn") == [
+        "features: musicnn, in place of those that rendered is loaded with"
+    ]
+    assert told("rendered", "logmel") == told("folder", "own") == []
+    assert told("folder", "logmel") == ["features: logmel"]  # which may be the folder's own
 
 
 def test_a_tuned_model_is_tested_against_its_own_default():

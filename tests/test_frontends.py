@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import Command
+from test_documents import plugin
 
 from benchmark.contracts.frontend import FrontEnd, Weights
 from benchmark.errors import DataError, PluginError
@@ -156,31 +157,11 @@ def test_what_is_published_is_part_of_the_contract():
         list(check_frontend(NotAsPublished))
 
 
-OWN = '''
-"""A front end in a package of its own."""
-
-import numpy as np
-
-from benchmark.contracts.frontend import FrontEnd
-
-
-class Level(FrontEnd):
-    """The level of each frame."""
-
-    name, description, citation, licence = "level", "the level of each frame", "none", "none"
-    sample_rate, n_features, dtype = 8_000, 1, np.float32
-
-    def extract(self, signal):
-        n_frames = self.check_signal(signal)
-        frames = signal[: self.n_samples(n_frames)].reshape(n_frames, -1)
-        return frames.std(axis=1, keepdims=True)
-'''
-
-
 def test_a_front_end_of_another_package_is_listed_and_checked(polytimbre: Command):
-    polytimbre.add_plugin("own_level", OWN, "polytimbre.frontends", "level", "Level")
-    results = polytimbre.several(["list", "frontends"], ["check", "level"], ["check", "levle"])
+    source = plugin("CONTRIBUTING.md", "octaves")
+    polytimbre.add_plugin("own_octaves", source, "polytimbre.frontends", "octaves", "Octaves")
+    results = polytimbre.several(["list", "frontends"], ["check", "octaves"], ["check", "octave"])
     (_, listed), (code, checked), (wrong, advice) = results
-    assert "level                  the level of each frame" in listed and "logmel" in listed
-    assert code == 0 and "front end 'level' holds to the contract" in checked
-    assert wrong == 2 and "levle" in advice
+    assert "octaves                levels of eight octaves" in listed and "logmel" in listed
+    assert code == 0 and "front end 'octaves' holds to the contract" in checked
+    assert wrong == 2 and "'octaves'" in advice

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -126,6 +127,8 @@ def test_a_run_says_what_it_knows_and_what_to_be_careful_of(heard_by, store, mon
     assert not constant.knowledge.known.any()
     assert constant.knowledge.why_not(CLASSES.index("drums")) == "no better than chance"
     assert heard_by.cautions == (LogMel.caveat,)
+    recordings_run = replace(heard_by.record, spec=replace(heard_by.record.spec, dataset="folder"))
+    assert not choosing._cautions(recordings_run, heard_by.record.spec.source)
     monkeypatch.setattr(choosing, "source_hash", lambda cls: "another")
     source, record = choosing.choose_run([Runs(store)], model="constant")
     assert "was changed since run" in choosing.load_run(source, record).cautions[-1]
@@ -248,7 +251,7 @@ def test_a_run_is_scored_on_labelled_recordings(labelled, store, heard_by, capsy
     folder, table, _ = labelled
     evaluate(folder, table, model="logistic_regression", store=store, fmt="json", resamples=99)
     out, err = capsys.readouterr()
-    assert "columns that are no class: source" in err
+    assert "columns that are no class of this run: source" in err
     told = json.loads(out)
     rows = {row["class"]: row for row in told["rows"]}
     scores = [heard_by.recogniser.hear(file).clip for file in sorted(folder.iterdir())]
@@ -260,6 +263,7 @@ def test_a_run_is_scored_on_labelled_recordings(labelled, store, heard_by, capsy
     known = heard_by.knowledge.average_precision[CLASSES.index("drums")]
     assert rows["drums"]["AP on test"] == pytest.approx(known)
     assert "violin" in told["notes"][-2]
+    assert told["notes"][-3].endswith("may be far too short: drums")
 
 
 def test_nothing_to_score_is_said(heard_by):
@@ -275,6 +279,9 @@ def test_a_name_that_two_recordings_have_is_refused(labelled):
     with pytest.raises(DataError, match=r"'clip1', which may be clip1.wav or deep/clip1.wav"):
         read_labels(table, folder, CLASSES)
     rows[2][0] = "deep/clip1.wav"
+    write(table, rows)
+    assert read_labels(table, folder, CLASSES).files[1] == folder / "deep" / "clip1.wav"
+    rows[2][0] = "deep/clip1"  # as a folder's table says it
     write(table, rows)
     assert read_labels(table, folder, CLASSES).files[1] == folder / "deep" / "clip1.wav"
 

@@ -126,6 +126,7 @@ from tiny_plugins import Tiny
 
 class Heard(Tiny):
     name = "heard"
+    rendered = True  # so that the caution about log-mel is told
     features = "logmel"
 
     def load(self, root, split):

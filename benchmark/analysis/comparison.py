@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.contracts.dataset import OWN
 from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs.features import features_of, own_features
@@ -215,11 +216,14 @@ def _versions(
 
 def _features_note(groups: Sequence[tuple[str, list[Record]]]) -> list[str]:
     """Say which features the runs are on, unless the data set is loaded with them."""
-    spec = groups[0][1][0].spec
+    dataset = groups[0][1][0].spec.dataset
     shown = {features_of(group[0].spec) for _, group in groups}
-    if len(shown) > 1 or shown == {own_features(spec.dataset)}:
+    own = own_features(dataset)
+    if len(shown) > 1 or shown == {own}:
         return []
-    return [f"features: {shown.pop()}, in place of those that {spec.dataset} is loaded with"]
+    # what a folder is loaded with stands in the folder, and may be what is shown
+    instead = "" if own == OWN else f", in place of those that {dataset} is loaded with"
+    return [f"features: {shown.pop()}{instead}"]
 
 
 def _on(records: Sequence[Record], features: str) -> list[Record]:

@@ -56,13 +56,15 @@ def data_verify(
 
     data = load(DataRequest(name, data_root, split))
     division = divide(data)
-    print(f"{data.name} ({data.split}) holds to its contract")
+    marked = "" if data.official else ", NOT OFFICIAL"
+    print(f"{data.name}, split {data.split}{marked}, holds to its contract")
     print(f"fingerprint  {data.fingerprint}\ndivision     {division.id}")
     shape = f"{data.X.shape[1]} frames x {data.X.shape[2]}"
     print(f"features     {data.features}, {shape}, {data.X.dtype}")
     print(f"observed     {data.y_mask.mean():.1%} of the labels")
     for attribute, values in data.attributes.items():
-        print(f"attribute    {attribute}: {len(set(values.tolist()) - {''})} values")
+        n_values = len(set(values.tolist()) - {""})
+        print(f"attribute    {attribute}: {n_values} value{'s' * (n_values != 1)}")
     for line in _identical(data, division.rows):
         print(line)
     for part in PARTS:

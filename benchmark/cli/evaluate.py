@@ -28,7 +28,7 @@ from benchmark.errors import DataError
 def evaluate(
     audio: Annotated[Path, typer.Option(help="Folder of the recordings.")],
     labels: Annotated[
-        Path, typer.Option(help="CSV: a column `clip`, one a class; empty: not observed.")
+        Path, typer.Option(help="CSV: a column `clip` or `key`, one a class; empty: not observed.")
     ],
     run: RunOption = None,
     model: ModelOption = None,
@@ -55,7 +55,8 @@ def evaluate(
     heard_by = open_run(run, model, dataset, features, store, results)
     found = read_labels(labels, audio, heard_by.classes)
     if found.ignored:
-        print(f"columns that are no class: {', '.join(found.ignored)}", file=sys.stderr)
+        ignored = ", ".join(found.ignored)
+        print(f"columns that are no class of this run: {ignored}", file=sys.stderr)
     screen = console(stderr=True)
     shown = track(
         found.files, "files", console=screen, transient=True, disable=not screen.is_terminal

@@ -70,7 +70,8 @@ def features_download(
     if not cls.weights:
         raise DataError(f"the front end {name!r} needs no weights")
     for weights in cls.weights:
-        print(f"{weights.source}, {weights.size / 1e6:.1f} MB; licence: {weights.licence}")
+        size = f"{weights.size / 1e6:.1f} MB to download"
+        print(f"weights of {weights.source}, {size}; licence: {weights.licence}")
     files.install(name, cls.weights, file)
     for path in files.installed(name, cls.weights):
         print(f"checked and kept: {path}")

@@ -77,7 +77,7 @@ def predict(
     unreadable: list[str] = []
     told = fmt == "table" and out is None
     if told:
-        _print_head(heard_by)
+        print(_head(heard_by))
     heard = []
     for one in _hear(heard_by, files, hop, unreadable, bar=not told):
         heard.append(one)
@@ -227,6 +227,7 @@ def _put(target: Path, content: str | bytes) -> None:
 
     with writing(target):
         put(target, content.encode() if isinstance(content, str) else content)
+    print(f"wrote {target}", file=sys.stderr)
 
 
 def _table_text(run: "HearingRun", results: "Sequence[Heard]") -> str:
@@ -237,14 +238,18 @@ def _table_text(run: "HearingRun", results: "Sequence[Heard]") -> str:
 
     out = io.StringIO()
     screen = Console(file=out, width=120, highlight=False)
+    out.write(f"{_head(run)}\n")
     for heard in results:
-        screen.print(_title(heard))
+        out.write(f"\n{_title(heard)}\n")
         screen.print(_table(run, heard, screen.width))
     return out.getvalue()
 
 
-def _print_head(run: "HearingRun") -> None:
-    print(f"run {run.record.run_id}: {run.title}; threshold {run.thresholds.min():.2f}")
+def _head(run: "HearingRun") -> str:
+    return (
+        f"run {run.record.run_id}: {run.title}; threshold {run.thresholds.min():.2f}\n"
+        "AP: the run's average precision on its own test part; chance: that of guessing"
+    )
 
 
 def _print_table(run: "HearingRun", heard: "Heard") -> None:

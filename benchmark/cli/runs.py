@@ -99,9 +99,9 @@ def run(
         show_plan(units, console())
         return
     compute(units, chosen, workers, scheduler, force)
-    if all(unit.cached for unit in units):
-        runs = "the run is" if len(units) == 1 else f"all {len(units)} runs are"
-        print(f"{runs} cached in {chosen.path}")
+    runs = "the run is" if len(units) == 1 else f"all {len(units)} runs are"
+    how = "cached" if all(unit.cached for unit in units) else "stored"
+    print(f"{runs} {how} in {chosen.path}")
 
 
 def _stored(store: Path | None) -> "Runs | None":

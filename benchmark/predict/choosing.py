@@ -196,7 +196,18 @@ def _is_candidate(source: Runs, record: Record, wanted: dict[str, str]) -> bool:
     found = _described(record)
     if wanted:
         return all(name in found[what] for what, name in wanted.items())
-    return not any(front_end.caveat for front_end in front_ends(features))
+    return not _caveats(record)
+
+
+def _caveats(record: Record) -> list[str]:
+    """Return what front ends say of scores on recordings, if the clips learnt from were rendered.
+
+    A data set that is not installed may be rendered, too.
+    """
+    plugin = registry.datasets().plugins.get(record.spec.dataset)
+    if plugin is not None and not plugin.rendered:
+        return []
+    return [end.caveat for end in front_ends(features_of(record.spec)) if end.caveat]
 
 
 def are_heard(features: str) -> bool:
@@ -256,7 +267,7 @@ def load_run(source: Runs, record: Record) -> HearingRun:
         labels["select"].classes,
         _thresholds(labels["select"], scores["select"]),
         known,
-        tuple(_cautions(record, source_hash(cls), [end.caveat for end in ends])),
+        tuple(_cautions(record, source_hash(cls))),
     )
 
 
@@ -266,8 +277,8 @@ def _thresholds(select: StoredLabels, scores: np.ndarray) -> np.ndarray:
     return np.full(scores.shape[1], choose(ranking)["global"], dtype=scores.dtype)
 
 
-def _cautions(record: Record, source: str, caveats: Iterable[str]) -> list[str]:
-    cautions = [caveat for caveat in caveats if caveat]
+def _cautions(record: Record, source: str) -> list[str]:
+    cautions = _caveats(record)
     if source != record.spec.source:
         cautions.append(
             f"the code of model {record.spec.model!r} was changed since run {record.run_id}: its"

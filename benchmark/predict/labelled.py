@@ -45,9 +45,9 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
     Parameters
     ----------
     path : Path
-        A CSV file: one column is called ``clip`` or ``file`` and holds a file's name, with or
-        without its suffix; a column that is called like a class holds relevances in [0, 1], and
-        is empty where nobody observed.
+        A CSV file: one column is called ``clip``, ``file``, ``key`` or ``name`` and holds a
+        file's name or its path in `folder`, with or without its suffix; a column that is called
+        like a class holds relevances in [0, 1], and is empty where nobody observed.
     folder : Path
         Of the audio, which may lie deeper.
     classes : sequence of str
@@ -101,12 +101,12 @@ def _by_name(folder: Path) -> dict[str, list[Path]]:
     """Return the recordings that a name may mean: a path in the folder, or a name alone."""
     known: dict[str, list[Path]] = {}
     files = find_recordings(folder)
+    inside = {file: file.relative_to(folder) for file in files} if folder.is_dir() else {}
     for file in files:
-        for name in {file.stem, file.name}:
+        key = inside.get(file, Path(file.name)).with_suffix("").as_posix()
+        for name in {file.stem, file.name, key}:
             known.setdefault(name, []).append(file)
-    if folder.is_dir():
-        known |= {file.relative_to(folder).as_posix(): [file] for file in files}
-    return known
+    return known | {path.as_posix(): [file] for file, path in inside.items()}
 
 
 def _cells(row: dict[str, str | None], classes: Sequence[str]) -> Iterable[tuple[int, str]]:

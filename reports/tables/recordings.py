@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from benchmark.analysis.slices import LEAST_A_CLASS
 from benchmark.contracts.dataset import Labels
 from benchmark.predict.choosing import HearingRun
 from benchmark.predict.knowledge import resampled
@@ -44,12 +45,18 @@ def result(
     )  # fmt: skip
     frame["chance on test"] = test.prior
     scored = frame["AP"].notna()
-    left_out = [name for name, is_scored in zip(run.classes, scored, strict=True) if not is_scored]
+    left_out = frame["class"][~scored]
+    few = frame["class"][scored & (frame["positives"] < LEAST_A_CLASS)]
     notes = [
         f"{len(labels)} recordings, scored by run {run.record.run_id}: {run.title}",
         "intervals of 95 % from resampled recordings, and of the test part from its groups",
     ]
-    if left_out:
+    if len(few):
+        notes.append(
+            f"fewer than {LEAST_A_CLASS} positives, so that the interval may be far too short: "
+            + ", ".join(few)
+        )
+    if len(left_out):
         notes.append(
             "without an observed positive and an observed negative, and in no mean: "
             + ", ".join(left_out)

@@ -6,6 +6,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,8 +52,8 @@ class MyDataset(pt.DatasetPlugin):
             **arrays,
         )
 
-    def _read(self, root: Path | None) -> Mapping[str, np.ndarray]:
-        """Return features, labels, keys and groups; the same bits each time."""
+    def _read(self, root: Path | None) -> Mapping[str, Any]:
+        """Return features, labels, keys, groups and attributes; the same bits each time."""
         rng = np.random.default_rng(pt.derive_seed(0, self.name))
         n_clips, n_frames, n_features = 240, 10, 16
         y_true = (rng.random((n_clips, len(self.classes))) < 0.4).astype(np.float32)
@@ -70,6 +71,9 @@ class MyDataset(pt.DatasetPlugin):
             "keys": np.array([f"clip{i:03d}" for i in range(n_clips)]),
             # Artist, work or video: clips of one group never stand on both sides of a split.
             "groups": np.array([f"work{i // 3:02d}" for i in range(n_clips)]),
+            # What else is known of a clip, for `polytimbre slices --by genre`; no model sees it.
+            "attributes": {"genre": np.where(np.arange(n_clips) // 3 % 2, "folk", "jazz")},
+            # benchmark/datasets/README.md names the other fields, such as where the audio is.
         }
 
     # A data set that can be downloaded brings
