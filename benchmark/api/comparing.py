@@ -78,11 +78,11 @@ def compare(
     --------
     >>> import numpy as np
     >>> import polytimbre as pt
-    >>> runs = [run for run in pt.published("rendered") if run.label in ("cnn", "constant")]
+    >>> runs = [run for run in pt.published("rendered") if run.label == "xgboost tuned"]
     >>> labels = runs[0].labels
     >>> mine = {part: np.full(labels[part].y_true.shape, 0.5) for part in ("select", "test")}
     >>> pt.compare(runs, extra={"mine": mine}).frame["model"].tolist()
-    ['cnn', 'constant', 'mine']
+    ['xgboost tuned', 'mine']
     """
     if part not in PARTS:
         raise UnknownNameError("part", str(part), PARTS)
@@ -244,11 +244,11 @@ class Result:
     Examples
     --------
     >>> import polytimbre as pt
-    >>> networks = [r for r in pt.published("rendered") if r.label in ("cnn", "attention")]
-    >>> result = pt.compare(networks)
+    >>> tuned = ("xgboost tuned", "logistic_regression tuned")
+    >>> result = pt.compare([r for r in pt.published("rendered") if r.label in tuned])
     >>> result.pairs[["model", "against"]].values.tolist()
-    [['attention', 'cnn']]
-    >>> result.plot().savefig("networks.pdf")  # doctest: +SKIP
+    [['xgboost tuned', 'logistic_regression tuned']]
+    >>> result.plot().savefig("tuned.pdf")  # doctest: +SKIP
     """
 
     def __init__(self, analysis: Analysis) -> None:

@@ -53,8 +53,8 @@ class StoredRuns:
     --------
     >>> import polytimbre as pt
     >>> runs = pt.published("rendered")
-    >>> sorted(run.record.spec.seed for run in runs if run.label == "cnn tuned")
-    [0, 1, 2]
+    >>> sorted(run.record.spec.seed for run in runs if run.label == "xgboost tuned")
+    [0, 1, 2, 3, 4]
     """
 
     def __init__(self, source: Runs) -> None:
@@ -115,7 +115,7 @@ class PublishedRuns(StoredRuns):
         >>> import polytimbre as pt
         >>> table = pt.published("audioset20").tables["comparison"]
         >>> table.frame["model"][0]
-        'cnn tuned refit'
+        'attention on vggish+tags'
         """
         return {
             name: ShownTable(one.title, one.frame, tuple(one.notes))
@@ -161,7 +161,7 @@ def published_sets(results: str | Path | None = None) -> list[str]:
     --------
     >>> import polytimbre as pt
     >>> pt.published_sets()
-    ['audioset20', 'openmic2018', 'rendered', 'rendered-full']
+    ['audioset-world', 'audioset20', 'openmic2018', 'rendered', 'rendered-full']
     """
     return list(published_runs.sets(_results_folder(results)))
 
