@@ -310,7 +310,7 @@ def misplaced(figure, texts):
 
 CASES = {
     "few": {"rendered": made(FEW, CLASSES[:6]), "openmic2018": labelled()},
-    "many": {"audioset20": made(MANY)},
+    "many": {"audioset20": made([f"{model} on vggish" for model in MANY])},
 }
 
 
@@ -331,10 +331,10 @@ def named(name, tables):
     found = tables[dataset].get("comparison")
     models = [] if found is None else list(found.frame["model"])
     shown = {
-        "cost": [m for m in models if m != "constant"],
+        "cost": [m for m in models if not m.startswith("constant")],
         "curves": [m for m in models if not m.startswith(SINGLE_STAGE)],
-        "reliability": [m for m in models if m != "constant"],
-        "per-class-pair": ["cnn", "random_forest"],
+        "reliability": [m for m in models if not m.startswith("constant")],
+        "per-class-pair": [m for m in models if m.split(" on ")[0] in ("cnn", "random_forest")],
     }
     everyone = ("comparison", "critical-difference", "per-class", "gap", "protocol-audit",
                 "mask-audit", "ensembles")  # fmt: skip

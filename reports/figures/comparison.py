@@ -1,5 +1,7 @@
 """Models against each other: mAP and F1, ranks, what tuning gained, what it costs."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -111,9 +113,11 @@ def critical_difference(tables: Results) -> Drawing:
 
 def _scale(ax: Axes, n: int, critical: float, ranks_a_centimetre: float) -> None:
     ax.plot([1, n], [0, 0], color=style.DARK, linewidth=0.8)
+    step = math.ceil(0.4 * ranks_a_centimetre)  # two digits take that many centimetres
     for rank in range(1, n + 1):
         ax.plot([rank, rank], [0, -0.14], color=style.DARK, linewidth=0.8)
-        ax.text(rank, -0.2, str(rank), ha="center", va="bottom", fontsize=6.5)
+        if (rank - 1) % step == 0:
+            ax.text(rank, -0.2, str(rank), ha="center", va="bottom", fontsize=6.5)
     ax.plot([1, 1 + critical], [-1.0, -1.0], color=style.DARK, linewidth=1.2)
     for end in (1, 1 + critical):
         ax.plot([end, end], [-1.1, -0.9], color=style.DARK, linewidth=1.2)

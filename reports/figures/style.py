@@ -310,8 +310,14 @@ def beside(ax: Axes, texts: Iterable[str], heading: str, end: float = 30) -> Non
 
 
 def legend(drawn: figure.Figure, handles: Sequence[Line2D], columns: int, **keywords: Any) -> None:
-    """Put a legend below all panels."""
-    drawn.legend(handles=list(handles), loc="outside lower center", ncols=columns, **keywords)
+    """Put a legend below all panels, in as many columns as fit, at most `columns`."""
+    entries, room = list(handles), drawn.bbox.width
+    while True:
+        made = drawn.legend(handles=entries, loc="outside lower center", ncols=columns, **keywords)
+        if columns == 1 or made.get_window_extent(drawn.canvas.get_renderer()).width <= room:
+            return
+        made.remove()
+        columns -= 1
 
 
 def handles(labels: Iterable[str]) -> list[Line2D]:
