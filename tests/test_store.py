@@ -464,7 +464,7 @@ def test_runs_are_only_opened_where_there_are_some(store, tmp_path):
     for path in (tmp_path / "nowhere", tmp_path, tmp_path / ("x" * 300)):
         with pytest.raises(StoreError, match="there is no store|can't be read"):
             open_runs(path)
-    with pytest.raises(StoreError, match="name one of them, audioset20, openmic2018, rendered"):
+    with pytest.raises(StoreError, match="name one of them, .*audioset20, openmic2018, rendered"):
         open_runs(DEFAULT)
     assert tree(tmp_path) == shown
     assert not hasattr(open_runs(DEFAULT / "rendered"), "add")
