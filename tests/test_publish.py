@@ -99,6 +99,23 @@ def test_a_set_holds_what_its_tables_are_derived_from(polytimbre, runs, made):
     assert "tiny: as published" in publish(polytimbre, "--check")
 
 
+def test_no_table_rests_on_scores_that_are_left_out(polytimbre, runs, made):
+    code = f"""{QUICKLY}
+import sys
+from pathlib import Path
+from benchmark.runs.published import PublishedSet
+from benchmark.runs.reading import Runs
+from reports.tables import results
+
+store, made = map(Path, sys.argv[1:])
+derived = results.derive(Analysis(Runs(store), "tiny"))
+print(results.different(derived, results.read(PublishedSet(made))), sorted(derived))
+"""
+    differ, names = polytimbre.python(code, runs.path, made.path).strip().split("] ")
+    assert differ == "[" and "ensembles" in names
+    assert "no member, all clips score the same: constant" in results.read(made)["ensembles"].notes
+
+
 def test_every_change_is_noticed(polytimbre, made):
     for path in sorted(p for p in made.path.rglob("*") if p.is_file()):
         original = path.read_bytes()

@@ -25,13 +25,18 @@ def stack(runs: list[Run], part: str) -> np.ndarray:
     return np.stack([run.scores[part] for run in runs])
 
 
+def _is_flat(scores: np.ndarray) -> bool:
+    """Whether all clips score the same in each class; scores that are not published are NaN."""
+    return not (np.fmin.reduce(scores) < np.fmax.reduce(scores)).any()
+
+
 def collect(result: Comparison, store: Runs) -> tuple[dict[str, list[Run]], list[str]]:
     """Return the runs to combine by model, and who was left out."""
     bases = {record.base for entry in result.entries for record in entry.records}
     pool, flat, refitted = {}, [], []
     for entry in result.entries:
         runs = [Run(entry.label, record, store.scores(record)) for record in entry.records]
-        if all((run.scores["select"] == run.scores["select"][0]).all() for run in runs):
+        if all(_is_flat(run.scores["select"]) for run in runs):
             flat.append(entry.label)
         elif all(record.run_id in bases for record in entry.records):
             refitted.append(entry.label)
