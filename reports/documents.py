@@ -16,12 +16,13 @@ from matplotlib import style as matplotlib_style
 from benchmark.runs.published import DEFAULT, PublishedSet, sets
 from reports.figures import comparison, style
 from reports.html import content
+from reports.html.content import FRONT
 from reports.tables import results
 from reports.tables.declaration import Results, table
 from reports.tables.text import cells
 
-#: The set whose comparison stands on the front page, and how many of its models.
-FRONT, FRONT_ROWS = "audioset20", 5
+#: How many models of :data:`reports.html.content.FRONT` stand on the front page.
+FRONT_ROWS = 5
 FRONT_COLUMNS = ("rank", "model", "seeds", "mAP", "behind", "p", "F1")
 #: Of a comparison's columns, left to ``results.json``.
 LEFT_OUT = ("model (bytes)",)
@@ -62,7 +63,7 @@ def made(folder: Path) -> dict[Path, str]:
     """
     published = sets(folder)
     tables_of = {name: results.read(one) for name, one in published.items()}
-    order = sorted(published, key=lambda name: ("comparison" not in tables_of[name], name))
+    order = sorted(published, key=lambda n: ("comparison" not in tables_of[n], n != FRONT, n))
     paragraphs = [HEAD]
     for name in order:
         paragraphs += _section(published[name], tables_of[name])

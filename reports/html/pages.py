@@ -72,7 +72,8 @@ def write(
     for name in FILES:
         shutil.copyfile(HERE / name, folder / name)
     described = [content.dataset(one) for one in sets.values()]
-    described.sort(key=lambda one: one["headline"] is None)  # comparisons before audits of labels
+    # comparisons before audits of labels, and before all that of the front page
+    described.sort(key=lambda one: (one["headline"] is None, one["name"] != content.FRONT))
     compared = {one["name"]: one["tables"] for one in described if one["headline"]}
     about = subjects.subjects(compared)
     answered = answers([one["source"] for one in described])
