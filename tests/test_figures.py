@@ -401,7 +401,7 @@ def test_what_tables_do_not_hold_is_left_out(tmp_path):
 
 
 def test_numbers_are_those_of_the_tables():
-    tables = {name: CASES["many"]["audioset20"][name] for name in ("comparison", "pairs")}
+    tables = {name: made(MANY)[name] for name in ("comparison", "pairs")}
     with style.applied():
         drawn = dict(figures.compose({"audioset20": tables}))
     comparison = drawn["audioset20-comparison"]
