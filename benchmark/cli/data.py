@@ -53,6 +53,7 @@ def data_verify(
     """Load a data set, check it, print what it holds, and name clips with the same features."""
     from benchmark.protocol import PARTS, divide
     from benchmark.runs.request import DataRequest, load
+    from reports.tables.words import count
 
     data = load(DataRequest(name, data_root, split))
     division = divide(data)
@@ -63,8 +64,7 @@ def data_verify(
     print(f"features     {data.features}, {shape}, {data.X.dtype}")
     print(f"observed     {data.y_mask.mean():.1%} of the labels")
     for attribute, values in data.attributes.items():
-        n_values = len(set(values.tolist()) - {""})
-        print(f"attribute    {attribute}: {n_values} value{'s' * (n_values != 1)}")
+        print(f"attribute    {attribute}: {count(len(set(values.tolist()) - {''}), 'value')}")
     for line in _identical(data, division.rows):
         print(line)
     for part in PARTS:
