@@ -24,6 +24,8 @@ class Attention(NeuralNetwork):
         Share of units dropped in training.
     heads : int
         Attentions and scores a class, averaged; 1 as published.
+    weight_decay : float
+        Far more than networks usually get; chosen, like `heads`, on folds of training clips.
 
     See Also
     --------
@@ -35,15 +37,17 @@ class Attention(NeuralNetwork):
         "published": {
             "units": 128, "dropout": 0.6, "heads": 1, "learning_rate": 5e-4, "epochs": 200,
             "stop_on": "loss", "patience": 20, "mixup": 0.0, "averaging": 0.0,
-            "feature_masking": 0.0, "noise": 0.0,
+            "feature_masking": 0.0, "noise": 0.0, "weight_decay": 0.0,
         }
     }  # fmt: skip
+    default_point = {"weight_decay": 0.05}
 
     embedding: Count = 3
     units: Count = 256
-    dropout: Share = 0.4
-    heads: Count = 4
+    dropout: Share = 0.3
+    heads: Count = 1
     learning_rate: Positive = 2e-3
+    weight_decay: NotNegative = 0.25
     batch_size: Count = 128
     epochs: Count = 60
     mixup: NotNegative = 0.5
@@ -71,10 +75,12 @@ class Attention(NeuralNetwork):
     def search_space(trial: Any) -> dict[str, Any]:
         """Suggest architecture and training."""
         pick = trial.suggest_categorical
+        training = NeuralNetwork.search_training(trial)
         return {
             "embedding": trial.suggest_int("embedding", 1, 3),
             "units": pick("units", [128, 256, 384]),
             "dropout": trial.suggest_float("dropout", 0.2, 0.7),
             "heads": pick("heads", [1, 2, 4, 8]),
-            **NeuralNetwork.search_training(trial),
+            **training,
+            "weight_decay": 5 * training["weight_decay"],
         }

@@ -87,9 +87,10 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
         n, level = len(result.entries), f"{1 - inferred.level:.0%}"
         notes.append(
             f"rank and among best rest on tests of differences in mAP, at {level} after Holm's "
-            f"correction: rank on those of all {count(n * (n - 1) // 2, 'pair')} of models, among "
-            f"best on the {count(n - 1, 'test')} of the best model alone. As fewer tests show "
-            "more, a model of rank 1 need not be among the best"
+            f"correction: rank on {count(n * (n - 1) // 2, 'test')}, one of every pair of models, "
+            f"among best on {count(n - 1, 'test')}, of the best model against each other one. The "
+            "correction is milder where there are fewer tests, so a model of rank 1 need not be "
+            "among the best"
         )
         notes += _inversions(result, inferred.pairs)
     if result.unscored:

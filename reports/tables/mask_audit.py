@@ -179,6 +179,7 @@ def mask_sentences(audit: MaskAudit) -> list[str]:
         f"{audit.labels:.0f} labels a class) and {_kind(audit)} ({level.present:.0f} among "
         f"{level.labels:.0f}): positives are {percent(audit.prevalence)} of all labels and "
         f"{percent(level.prevalence)} of the observed ones.",
+        *(["Scored is one run a model, that of the first seed."] if level.share is None else []),
         *(_level_sentence(audit, level, i) for i in range(len(METRICS))),
         f"With {count(n, 'model')} there are {count(pairs, 'pair')}: one swapped pair gives a "
         f"tau of {1 - 2 / pairs:.2f}.",

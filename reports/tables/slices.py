@@ -36,8 +36,9 @@ def _slices(analysis: Analysis) -> Content | None:
     n_resamples = measured[0].slices[0].measured.values.shape[1]
     notes += [
         "mAP is over the classes with at least "
-        f"{LEAST_A_CLASS} positives and negatives both in the slice and in the other clips, where "
-        f"these are {LEAST_CLASSES} classes or all that there are; ROC-AUC is pooled over all "
+        f"{LEAST_A_CLASS} positives and negatives both in the slice and in the other clips, and "
+        f"left out where these are fewer than {LEAST_CLASSES} classes and not all of the data "
+        "set's; ROC-AUC is pooled over all "
         "classes, mean over the slice's positives",
         "differences: the slice minus all other clips whose attribute is known, on the same "
         "classes; of mAP at equal shares of positives, of ROC-AUC with the slice's own mixture of "
