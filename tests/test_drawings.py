@@ -52,8 +52,8 @@ def test_captions_tell_the_network(drawn):
     assert "convolution 10×128×64" in published.alt and "dense 256" in published.alt
     attention = drawn[1][0]
     assert "weighted sum over frames" in attention.caption
-    assert "attention (softmax, product) 10×80" in attention.alt  # 20 classes, four heads
-    assert "reshape 4×20" in attention.alt
+    assert "attention (softmax, product) 10×20" in attention.alt
+    assert "reshape 1×20" in attention.alt
 
 
 def test_bytes_repeat_and_keras_is_left_as_it_was(drawn, tmp_path):
