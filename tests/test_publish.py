@@ -319,3 +319,11 @@ def test_what_can_not_be_shipped_or_is_too_much_is_refused_before_it_is_derived(
     assert "none of these runs keeps its model and has features that carry over" in nothing_hears
     assert "would take 50.0 MB, more than 45: 50.0 of other sets. Publish fewer runs" in too_much
     assert (made.path / "set.json").read_bytes() == before
+
+
+def test_deriving_says_in_a_pipe_how_far_it_is(monkeypatch, capsys):
+    from benchmark.cli import publishing
+
+    monkeypatch.setattr(publishing, "SECONDS_BETWEEN_LINES", -1.0)
+    assert list(publishing._follow("tables")(["one", "two"])) == ["one", "two"]
+    assert capsys.readouterr().err == "tables: 0 of 2\ntables: 1 of 2\n"

@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from benchmark.runs.reading import Runs
     from benchmark.runs.record import Record
 
+#: How often a line says how far the tables are, where there is no terminal.
+SECONDS_BETWEEN_LINES = 30.0
 
 IdsArgument = Annotated[
     list[str] | None, typer.Argument(help="Runs to publish; an id may be shortened.")
@@ -250,6 +254,16 @@ def _follow(what: str) -> Any:
     from benchmark.cli.screen import console
 
     screen = console(stderr=True)
-    return lambda steps: track(
-        steps, what, console=screen, transient=True, disable=not screen.is_terminal
-    )
+    if not screen.is_terminal:
+        return lambda steps: _told_at_times(steps, what)
+    return lambda steps: track(steps, what, console=screen, transient=True)
+
+
+def _told_at_times(steps: "Sequence[Any]", what: str) -> "Iterator[Any]":
+    """Say in lines how far long work is, where no bar can be drawn."""
+    told = time.monotonic()
+    for done, step in enumerate(steps):
+        if time.monotonic() > told + SECONDS_BETWEEN_LINES:
+            print(f"{what}: {done} of {len(steps)}", file=sys.stderr, flush=True)
+            told = time.monotonic()
+        yield step
