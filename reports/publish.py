@@ -77,11 +77,6 @@ def publish(
     if ours or data_root is not None:
         verify.division_of(runs[0], None if ours else data_root)
     place = target / spec.dataset
-    if place.is_dir() and any(place.iterdir()) and not (place / LIST).is_file():
-        raise StoreError(
-            f"{place} holds something that is no published set, and would be replaced: name another"
-            " folder of published sets with --results"
-        )
     with _aside(target, spec.dataset) as folder:
         verify.copy_runs(runs, audit, store, folder, with_models)
         ids = [[record.run_id for record in some] for some in (runs, audit)]
@@ -99,8 +94,16 @@ def publish(
 
 @contextmanager
 def _aside(target: Path, name: str) -> Iterator[Path]:
-    """Give an empty folder to make a set in; it is gone afterwards, put into its place or not."""
-    folder = target / f".{name}"
+    """Give an empty folder to make a set in; it is gone afterwards, put into its place or not.
+
+    Refused where something else than a set is in that place.
+    """
+    folder, place = target / f".{name}", target / name
+    if place.is_dir() and any(place.iterdir()) and not (place / LIST).is_file():
+        raise StoreError(
+            f"{place} holds something that is no published set, and would be replaced: name another"
+            " folder of published sets with --results"
+        )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:

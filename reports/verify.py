@@ -22,7 +22,14 @@ from benchmark.plugins import registry
 from benchmark.protocol import PROTOCOLS, Division
 from benchmark.runs import record as records
 from benchmark.runs.files import sha256
-from benchmark.runs.published import FORMAT, DamagedError, PublishedSet, scored_file, sets
+from benchmark.runs.published import (
+    FORMAT,
+    LEAST_PARTS,
+    DamagedError,
+    PublishedSet,
+    scored_file,
+    sets,
+)
 from benchmark.runs.reading import MODEL, Runs
 from benchmark.runs.record import Record
 from benchmark.runs.request import check_data, divide_for
@@ -32,9 +39,7 @@ from reports.tables.declaration import Results, facts_of
 from reports.tables.runs import RUNS
 
 #: Parts whose scores are published; *stop* ends training, and nothing is derived from it.
-PARTS = ("fit", "select", "test")
-#: Of runs that no training gap is derived from.
-FEWER_PARTS = ("select", "test")
+PARTS = ("fit", *LEAST_PARTS)
 
 Follow = Callable[[list], Iterable]
 
@@ -291,7 +296,8 @@ def _copy_run(
     (run / "record.json").write_text(record.to_json(), encoding="utf-8")
     scores = store.scores(record)
     kept = _copy_labels(record.spec.division_id, store, folder / "labels")
-    parts = PARTS if _is_compared(record) else FEWER_PARTS
+    # from runs that are compared beside no others, no training gap is derived
+    parts = PARTS if _is_compared(record) else LEAST_PARTS
     packed = {name: scores[name][kept[name]] for name in parts}
     if whole_test:
         packed["test"] = scores["test"]

@@ -222,6 +222,20 @@ def test_what_can_not_be_written_is_refused_first(tmp_path, asked, sentence):
         _check(files, **{**given, **asked, **paths})
 
 
+def test_a_folder_of_label_tracks_stays_one_where_a_file_is_unreadable(tmp_path, store):
+    import typer
+
+    from benchmark.cli.predict import predict
+
+    files = [song(tmp_path / "song.wav", seconds=1, channels=1), tmp_path / "noise.wav"]
+    files[1].write_bytes(b"no audio")
+    with pytest.raises(typer.Exit):
+        predict(
+            files, model="logistic_regression", store=store, fmt="audacity", out=tmp_path / "out"
+        )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["song.txt"]
+
+
 # --- recordings with labels
 
 
@@ -301,6 +315,8 @@ def test_a_name_that_two_recordings_have_is_refused(labelled):
         (lambda rows: rows[2].pop(), "row 2 has another number of cells"),
         (lambda rows: rows[3].append("1"), "row 3 has another number of cells"),
         (lambda rows: rows[0].__setitem__(0, "x" * 200_000), "is no CSV file"),
+        (lambda rows: rows[0].__setitem__(1, "drums"), "has two columns 'drums'"),
+        (lambda rows: rows.clear(), "no column `clip`; its first line is empty"),
     ],
 )  # fmt: skip
 def test_a_table_that_can_not_be_used_is_refused(labelled, change, sentence):

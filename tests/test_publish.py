@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import QUICKLY, Command, install
 
-from benchmark.errors import UnknownNameError
+from benchmark.errors import StoreError, UnknownNameError
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs.files import sha256
 from benchmark.runs.published import DamagedError, PublishedSet, find, sets
@@ -319,6 +319,17 @@ def test_what_can_not_be_shipped_or_is_too_much_is_refused_before_it_is_derived(
     assert "none of these runs keeps its model and has features that carry over" in nothing_hears
     assert "would take 50.0 MB, more than 45: 50.0 of other sets. Publish fewer runs" in too_much
     assert (made.path / "set.json").read_bytes() == before
+
+
+def test_no_set_takes_the_place_of_somebody_elses_folder(tmp_path):
+    from reports import publish
+
+    thesis = tmp_path / "openmic2018" / "thesis.tex"
+    thesis.parent.mkdir()
+    thesis.write_text("mine")
+    with pytest.raises(StoreError, match="no published set, and would be replaced"):
+        publish.publish_labels(None, tmp_path)
+    assert thesis.read_text() == "mine" and not (tmp_path / ".openmic2018").exists()
 
 
 def test_deriving_says_in_a_pipe_how_far_it_is(monkeypatch, capsys):

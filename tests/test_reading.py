@@ -370,3 +370,19 @@ def test_a_class_map_that_is_no_json(tmp_path):
     (folder / "class-map.json").write_text(json.dumps({"a": 1})[:-2])
     with pytest.raises(DataError, match=r"class-map\.json is no JSON"):
         OpenMIC2018().load(folder)
+
+
+def test_a_file_is_put_into_a_pipe_and_under_any_name(tmp_path):
+    from benchmark.runs.files import put
+
+    source, target = os.pipe()
+    put(Path(f"/dev/fd/{target}"), b"whole")
+    os.close(target)
+    with os.fdopen(source, "rb") as pipe:
+        assert pipe.read() == b"whole"
+    named = tmp_path / ("音" * 84)
+    put(named, b"whole")
+    assert named.read_bytes() == b"whole" and [*tmp_path.iterdir()] == [named]
+    with pytest.raises(OSError, match="nowhere") as failed:
+        put(tmp_path / "nowhere" / "file", b"whole")
+    assert failed.value.filename == str(tmp_path / "nowhere" / "file")

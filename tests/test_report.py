@@ -320,6 +320,15 @@ def test_a_best_model_that_is_told_tags_is_named_beside_the_best_that_only_hears
     assert "on rendered, cnn on musicnn is" in front_ends.text
 
 
+def test_front_ends_that_are_joined_are_heard():
+    stored = tables()
+    frame = stored["comparison"].frame
+    frame = frame.assign(model=[f"{frame['model'][0]} on logmel+musicnn", *frame["model"][1:]])
+    stored["comparison"] = replace(stored["comparison"], frame=frame)
+    (said, *_) = answers.best([answers.Source("audioset20", stored, True, ["logmel+musicnn"])])
+    assert "not heard" not in said.text
+
+
 def test_models_and_instruments_have_pages_that_tables_link_to(browser, report):
     browser.click("tbody[data-model='cnn tuned'] th a")
     browser.go(f"{report.as_uri()}/model-cnn.html")

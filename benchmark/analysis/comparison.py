@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.contracts.dataset import OWN
-from benchmark.errors import ProtocolError, UnknownNameError
+from benchmark.errors import ProtocolError, StoreError, UnknownNameError
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs.features import features_of, own_features
 from benchmark.runs.reading import Runs, StoredLabels
@@ -250,6 +250,11 @@ def _entry(
     runs: Runs, label: str, group: list[Record], labels: dict[str, StoredLabels], part: str
 ) -> Entry:
     scores = [runs.scores(record) for record in group]
+    if part not in scores[0]:
+        raise StoreError(
+            f"{runs.path} is a published set, and holds scores of {' and '.join(scores[0])} alone:"
+            f" none of {part}. Name another part, or with --store the folder that the runs are in"
+        )
     evaluations = [evaluate(one, labels, part) for one in scores]
     return Entry(label, group, evaluations, np.stack([one[part] for one in scores]))
 

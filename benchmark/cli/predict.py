@@ -70,6 +70,7 @@ def predict(
     """
     files = _files(path)
     _check(files, fmt, per, out, timeline, figure)
+    tracks = _are_tracks(files, fmt, out)  # before anything is written
     heard_by = open_run(run, model, dataset, features, store, results)
     if window is not None:
         changed = heard_by.recogniser.with_window(window)
@@ -84,7 +85,7 @@ def predict(
         if told:
             _print_table(heard_by, one)
     if not told:
-        _write(heard_by, heard, fmt, per, out)
+        _write(heard_by, heard, fmt, per, out, tracks)
     _draw(heard_by, heard, timeline, figure)
     if unreadable:
         warn(f"{len(unreadable)} of {len(files)} files can't be read:")
@@ -119,7 +120,7 @@ def _check(
         raise ProtocolError("--timeline and --figure show one recording: name one file with them")
     if len(files) > 1 and fmt == "audacity" and (out is None or out.is_file()):
         raise ProtocolError("each file has a label track of its own: name a folder with --out")
-    tracks = fmt == "audacity" and (len(files) > 1 or bool(out and out.is_dir()))
+    tracks = _are_tracks(files, fmt, out)
     if out and tracks:
         _check_tracks(files, out)
     for target in filter(None, (None if tracks else out, timeline, figure)):
@@ -130,6 +131,11 @@ def _check(
         from reports.hearing.figure import check
 
         check(figure)
+
+
+def _are_tracks(files: Sequence[Path], fmt: str, out: Path | None) -> bool:
+    """Whether `out` is a folder, in which each file gets a label track of its own."""
+    return fmt == "audacity" and out is not None and (len(files) > 1 or out.is_dir())
 
 
 def _check_tracks(files: Sequence[Path], folder: Path) -> None:
@@ -183,13 +189,18 @@ def _hear(
 
 
 def _write(
-    run: "HearingRun", results: "Sequence[Heard]", fmt: str, per: str, out: Path | None
+    run: "HearingRun",
+    results: "Sequence[Heard]",
+    fmt: str,
+    per: str,
+    out: Path | None,
+    tracks: bool,
 ) -> None:
-    """Print, or write into a file, what a program reads."""
+    """Print, or write into a file, what a program reads; label tracks, each into one of its own."""
     from reports.hearing import text
 
     windows = per == "window"
-    if fmt == "audacity" and out is not None and (out.is_dir() or len(results) > 1):
+    if out and tracks:
         out.mkdir(exist_ok=True)
         for heard in results:
             _put(_track(out, heard.file), text.as_labels(run, heard))

@@ -64,6 +64,8 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
             table = list(rows)
         except csv.Error as error:
             raise DataError(f"{path} is no CSV file ({error}); {ADVICE}") from error
+    if twice := [name for name in columns if name and columns.count(name) > 1]:
+        raise DataError(f"{path} has two columns {twice[0]!r}: leave one out")
     key = next((name for name in KEYS if name in columns), None)
     if key is None:
         raise DataError(f"{path} has no column `clip`; {describe(columns)}; {ADVICE}")
@@ -93,7 +95,7 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
     if len(set(files)) < len(files):
         twice = next(file for file in files if files.count(file) > 1)
         raise DataError(f"{path} names {twice.name} twice")
-    ignored = [name for name in columns if name not in (*classes, key)]
+    ignored = [name for name in columns if name not in (*classes, key, "")]
     return Recordings(files, Labels(y_true, y_mask, classes=tuple(classes)), ignored)
 
 

@@ -29,6 +29,8 @@ def describe(heads: Sequence[str]) -> str:
     >>> describe(["clip;cello"])
     'its cells are separated by semicolons: save it with commas'
     """
+    if not any(heads):
+        return "its first line is empty"
     for mark, name in ((";", "semicolons"), ("\t", "tabs")):
         if len(heads) == 1 and mark in heads[0]:
             return f"its cells are separated by {name}: save it with commas"

@@ -58,11 +58,15 @@ def put(target: Path, content: bytes) -> None:
     OSError
         Where it can't be written; nothing is left then.
     """
-    place = target.resolve()
-    if place.exists() and not place.is_file():  # a device or a FIFO, as /dev/stdout
-        place.write_bytes(content)
+    if target.exists() and not target.is_file():  # a device or a pipe, as /dev/stdout may be
+        target.write_bytes(content)
         return
-    handle, name = tempfile.mkstemp(prefix=f".{place.name[:100]}-", dir=place.parent)
+    place = target.resolve()
+    try:
+        handle, name = tempfile.mkstemp(prefix=".polytimbre-", dir=place.parent)
+    except OSError as error:
+        error.filename = str(target)
+        raise
     beside = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -29,6 +29,9 @@ READABLE = (1, FORMAT)
 #: The file that lists a set's files.
 LIST = "set.json"
 
+#: Parts that each run of a set has scores of.
+LEAST_PARTS = ("select", "test")
+
 #: Where the published sets lie in a checkout.
 DEFAULT = Path(__file__).resolve().parents[2] / "paper" / "results"
 
@@ -173,6 +176,8 @@ class PublishedSet(Runs):
             arrays = checked_scores(content, record, self.files[file], kept)
         except ValueError as error:
             raise DamagedError(self.path, file, str(error)) from error
+        if missing := [part for part in LEAST_PARTS if part not in arrays]:
+            raise DamagedError(self.path, file, f"holds no scores of {missing[0]}")
         if problem := self._other_classes(record, arrays):
             raise DamagedError(self.path, file, problem)
         return arrays
@@ -189,6 +194,12 @@ class PublishedSet(Runs):
                 raise DamagedError(self.path, file, f"can't be read ({error})") from error
             if any(one.dtype != bool or one.ndim != 2 for one in arrays.values()):
                 raise DamagedError(self.path, file, "does not say yes or no by clip and class")
+            for part, labels in self.labels(division_id).items():
+                if part in arrays and (
+                    arrays[part].shape != labels.y_mask.shape
+                    or (labels.y_mask & ~arrays[part]).any()
+                ):
+                    raise DamagedError(self.path, file, f"leaves out observed labels of {part}")
             self._kept[division_id] = arrays
         return self._kept[division_id]
 

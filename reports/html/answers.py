@@ -17,6 +17,8 @@ from reports.tables.words import count, listed, percent
 
 #: Level of p-values, as in the tables.
 ALPHA = 0.05 + 1e-12
+#: Features that are known of a clip, and not heard in it.
+TAGS = "tags"
 #: How many classes, or slices, are named at the end of a ranking.
 NAMED = 3
 
@@ -116,11 +118,11 @@ def _leader(one: Source) -> str:
 def _heard_alone(one: Source) -> str:
     """Say which model is best on sound alone, where the best is told something beside it."""
     frame = one.frame("comparison")
-    added = split(frame["model"].iloc[0])[1].partition("+")[2]
-    if not added:
+    beside = [TAGS in split(label)[1].split("+") for label in frame["model"]]
+    if not beside[0]:
         return ""
-    text = f" Its {added} are written beside a clip, not heard"
-    heard = frame[["+" not in split(label)[1] for label in frame["model"]]]
+    text = f" Its {TAGS} are written beside a clip, not heard"
+    heard = frame[~np.array(beside)]
     if not len(heard):
         return f"{text}."
     first = heard.iloc[0]

@@ -131,8 +131,10 @@ def _is_published(call: Call, evidence: Evidence) -> bool:
         return False
     try:
         return not row or bool(one.row(table, row))
-    except PolytimbreError:
+    except UnknownNameError:
         return False
+    except PolytimbreError:  # told when the block is read
+        return True
 
 
 class _Reader:
@@ -283,9 +285,12 @@ class _Reader:
     def _published(self, call: Call) -> None:
         """Check a block that stands because what it is about is published."""
         (path,) = _texts(call, "set and table")
-        name = path.content.split("/")[1] if "/" in path.content else ""
+        dataset, _, rest = path.content.partition("/")
+        name, _, row = rest.partition("/")
         if name not in tables():
             raise UnknownNameError("table", name, tables())
+        if row and dataset in self.evidence.tables:
+            self.evidence.tables[dataset].row(name, row)
         if call.body is None:
             raise PolytimbreError("#published needs its text in square brackets behind it")
 

@@ -196,7 +196,7 @@ class Tables:
             ):
                 found[label] = value
         if not found:
-            raise PolytimbreError(f"no model of {self.source.name} is a {word!r}")
+            raise UnknownNameError(f"model of {self.source.name}", word, gap.frame["model"])
         return max(found, key=lambda label: found[label])
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 from row import FAULT, Place, Row
 from stores import flip, folder, half, huge, link, pipe, zeros
 
@@ -99,7 +100,35 @@ def formula(place: Place) -> None:
     place.reseal_set()
 
 
+def packed(change):
+    """Change the arrays of a file, by name."""
+
+    def arrange(path) -> None:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        change(arrays)
+        np.savez_compressed(path, **arrays)
+
+    return arrange
+
+
+def scored(place: Place):
+    return next(file(place, "labels").glob("*-scored.npz"))
+
+
 SETS = [
+    Row(2, "a part whose scores are not published",
+        "compare --store {sets}/tiny --part stop --resamples 100",
+        ("is a published set", "none of stop", "Name another part")),
+    refused("published scores without a part", LOOK,
+            swapped(scores, packed(lambda arrays: arrays.pop("select"))),
+            "holds no scores of select", kind="bad input", cause=15),
+    refused("published scores of nothing", LOOK,
+            swapped(scores, packed(lambda arrays: arrays.clear())),
+            "holds no scores of select", kind="bad input", cause=15),
+    refused("observed labels whose scores are not published", LOOK,
+            swapped(scored, packed(lambda arrays: arrays["test"].fill(False))),
+            "leaves out observed labels of test", kind="bad input", cause=15),
     refused("a bit of published scores changed", LOOK, lambda p: flip(scores(p)),
             "does not match its SHA-256", "Restore it with git"),
     refused("published scores cut in half", LOOK, lambda p: half(scores(p)), "does not match"),
