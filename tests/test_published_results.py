@@ -81,6 +81,7 @@ def test_documents_are_as_the_published_sets_make_them():
 def test_the_front_page_shows_the_best_models_on_real_recordings():
     page = documents.FRONT_PAGE.read_text(encoding="utf-8")
     table = page.split("<!-- published table -->\n")[1].split("\n<!-- end -->")[0]
+    table = table.replace(r"\<", "<")  # in Markdown it would begin a tag
     heads, _, *rows = (line.strip("| ").split(" | ") for line in table.splitlines())
     frame = results.read(sets(DEFAULT)["audioset20"])["comparison"].frame
     published = text.joined(frame, " ({})").head(5)[heads]
