@@ -143,10 +143,11 @@ def test_a_table_that_does_not_follow_from_the_scores_is_named(polytimbre, made)
     ("change", "sentence"),
     [
         (lambda kept: kept.astype(int), "does not say yes or no by clip and class"),
-        (lambda kept: ~kept, "are kept"),
-        (lambda kept: kept[:-1], "are kept"),
+        (lambda kept: ~kept, "leaves out observed labels"),
+        (lambda kept: kept[:-1], "leaves out observed labels"),
+        (np.ones_like, "are kept"),
     ],
-    ids=["numbers", "others", "fewer"],
+    ids=["numbers", "others", "fewer", "all"],
 )
 def test_scores_that_do_not_fit_the_list_of_those_published_are_refused(
     polytimbre, made, change, sentence
