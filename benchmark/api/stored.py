@@ -115,7 +115,7 @@ class PublishedRuns(StoredRuns):
         >>> import polytimbre as pt
         >>> table = pt.published("audioset20").tables["comparison"]
         >>> table.frame["model"][0]
-        'attention on vggish+tags'
+        'attention refit on vggish+tags'
         """
         return {
             name: ShownTable(one.title, one.frame, tuple(one.notes))
