@@ -296,7 +296,7 @@ def _copy_run(
     (run / "record.json").write_text(record.to_json(), encoding="utf-8")
     scores = store.scores(record)
     kept = _copy_labels(record.spec.division_id, store, folder / "labels")
-    # from runs that are compared beside no others, no training gap is derived
+    # a run outside the comparison has no training gap: its fit scores are not needed
     parts = PARTS if _is_compared(record) else LEAST_PARTS
     packed = {name: scores[name][kept[name]] for name in parts}
     if whole_test:
