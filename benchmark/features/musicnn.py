@@ -5,7 +5,8 @@ of 0.96 s is described by the three seconds around it, which is how long a stret
 has learnt from: their layers are pooled by maximum and mean, and go through a dense layer.
 """
 
-from functools import cache, lru_cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache, partial
 from typing import ClassVar
 
 import numpy as np
@@ -216,7 +217,8 @@ class Network:
         ndarray, shape (n, 753), float32
         """
         x = self._norm(spectra, 0)
-        front = np.concatenate([self._over_bands(x, i) for i in range(5)], axis=1)
+        with ThreadPoolExecutor() as pool:  # NumPy's products let other threads run
+            front = np.concatenate(list(pool.map(partial(self._over_bands, x), range(5))), axis=1)
         first = self._over_channels(front, 5)
         second = first + self._over_channels(first, 6)
         third = second + self._over_channels(second, 7)
