@@ -4,8 +4,9 @@
 ``$POLYTIMBRE_SEEDS`` says of how many seeds.
 
 Plain is what a library's documentation shows: one estimator a class, fitted once on the class's
-observed clips. Both sides get the same clips, pooling, hyper-parameters and seeds, in one process.
-What ours does beyond, its history and its early stopping, may cost neither mAP nor time.
+observed clips. Both sides get the same clips, pooling, hyper-parameters and seeds, one a class, in
+one process: what is left is what ours does beyond, its history and its early stopping, which may
+cost neither mAP nor time.
 """
 
 import os
@@ -17,6 +18,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from benchmark.bases.per_class import pool
+from benchmark.contracts.seeds import derive_seed
 from benchmark.plugins import registry
 from benchmark.protocol import divide
 from benchmark.runs.request import DataRequest, load
@@ -74,7 +76,7 @@ def fit_plainly(make, ours, seed, train, X):
         present = train.y_positive[rows, c]
         if present.all() or not present.any():  # nothing to tell apart, and no mAP either
             continue
-        estimator = make(ours, seed).fit(pooled[rows], present)
+        estimator = make(ours, derive_seed(seed, train.classes[c])).fit(pooled[rows], present)
         scores[:, c] = estimator.predict_proba(pooled_X)[:, 1]
     return scores
 
