@@ -257,6 +257,8 @@ def test_blocks_stand_where_what_they_are_about_is_published(desk):
     changes, problems = paper.bind(desk.sets, desk.source)
     assert len(changes) == 1 and not problems and desk.text.count(gone) == 1
     assert desk.build().startswith(b"%PDF")
+    left_out = paper.check(desk.sets, desk.source).left_out
+    assert [one.partition(": ")[2] for one in left_out] == ["tiny/comparison/tree", "tiny/gap"]
     desk.source.write_text(desk.text + '#published("tiny/comparison/best of all")[Gone.]\n')
     assert any("can't be chosen" in problem for problem in desk.fails())
     desk.source.write_text(desk.text.replace("comparison/best of all", "comparison/net"))

@@ -11,6 +11,8 @@ from benchmark.errors import PolytimbreError
 if TYPE_CHECKING:
     from reports.paper import Checked
 
+#: What is said of blocks on tables and rows that no set holds.
+LEFT_OUT = "blocks of the paper left out, as no published set holds what they are about"
 PAPER = Path(__file__).resolve().parent.parent.parent / "paper"
 
 
@@ -51,6 +53,8 @@ def paper(
         with writing(out):
             checked = papers.build(sets, source, out)
         print(f"{out}: {len(checked.places)} places are bound to published runs")
+        if checked.left_out:
+            print(f"{len(checked.left_out)} {LEFT_OUT}: `polytimbre paper --check` names them")
 
 
 def _list(checked: "Checked", word: str) -> None:
@@ -78,5 +82,7 @@ def _list(checked: "Checked", word: str) -> None:
     for row in rows:
         table.add_row(*map(escape, row))
     console().print(table)
+    if checked.left_out and not word:
+        print(f"{len(checked.left_out)} {LEFT_OUT}:", *checked.left_out, sep="\n  ")
     if checked.problems:
         raise PaperError(checked.problems)

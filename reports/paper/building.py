@@ -54,6 +54,11 @@ class Checked:
         """Every bound place, in the order of the text."""
         return self.reading.places
 
+    @property
+    def left_out(self) -> list[str]:
+        """Say which blocks are not printed, as no published set holds what they are about."""
+        return [f"line {line}: {about}" for line, about in self.reading.left_out]
+
     def origin(self, place: Place) -> str:
         """Say which files and data a place comes from."""
         told = []

@@ -73,6 +73,8 @@ class Reading:
         Content of ``numbers.json``.
     figures : list of str
         Names of the figures to be drawn.
+    left_out : list of (int, str)
+        Line of each block on what no set holds, and the table or row that it is about.
     text : str
         The source without the blocks on what is not published.
     """
@@ -85,6 +87,7 @@ class Reading:
         }
     )
     figures: list[str] = field(default_factory=list)
+    left_out: list[tuple[int, str]] = field(default_factory=list)
     text: str = ""
 
 
@@ -94,10 +97,11 @@ def read(source: Source, evidence: Evidence) -> Reading:
     Blocks on tables or rows that no set holds are left out first.
     """
     blocks = [call for call in source.calls if call.function == "published"]
-    left_out = [call for call in blocks if not _is_published(call, evidence)]
-    if left_out:
-        source = Source(source.name, without(source.text, left_out))
-    reading = Reading(text=source.text)
+    gone = [call for call in blocks if not _is_published(call, evidence)]
+    left_out = [(source.line(call.start), call.positional[0].content) for call in gone]
+    if gone:
+        source = Source(source.name, without(source.text, gone))
+    reading = Reading(left_out=left_out, text=source.text)
     reader = _Reader(source, evidence, reading)
     for call in source.calls:
         try:
