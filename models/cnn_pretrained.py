@@ -7,9 +7,9 @@ from benchmark.bases.pretraining import PretrainedNetwork
 from benchmark.contracts.parameters import Count, NotNegative, Positive, Share
 from models.cnn import CNN
 
-#: For few positives a class: training ends after a fixed number of epochs, 20 altogether, as a stop
-#: part would hold more positives than there are to learn from.
-FEW = {"filters": (128,), "dense": 128, "pretraining_epochs": 8, "epochs": 12, "averaging": 0.5}
+#: For few positives a class, each seen once an epoch: small batches and a high rate, and a fixed
+#: number of epochs, as a stop part would hold more positives than there are to learn from.
+FEW = {"filters": (128,), "dense": 128, "epochs": 20, "batch_size": 16, "learning_rate": 3e-3}
 
 
 class PretrainedCNN(PretrainedNetwork, CNN):
@@ -25,7 +25,7 @@ class PretrainedCNN(PretrainedNetwork, CNN):
     """
 
     name = "cnn_pretrained"
-    presets = {"few": FEW, "untaught": {**FEW, "pretraining_epochs": 0, "epochs": 20}}
+    presets = {"few": FEW, "untaught": {**FEW, "pretraining_epochs": 0}}
     default_point = {"width": 384}
 
     filters: Sequence[Count] = (384,)
