@@ -248,6 +248,11 @@ def test_of_data_that_may_not_be_shipped_the_tables_remain(polytimbre, tmp_path)
     assert not made.complete and not list(made.path.rglob("*.npz"))
     tables = results.read(made)
     assert {"comparison", "per_class", "curves", "reliability", "runs"} <= set(tables)
+    table = ("table", "parts", "--store", made.path, "--format", "csv")
+    shown = polytimbre(*table)
+    observed = tables["parts"].frame["observed"]
+    assert len(observed) and all(str(number) in shown for number in observed)
+    assert "`polytimbre table NAME`" in polytimbre(*table, "--model", "dial", code=2)
     out = publish(polytimbre, "--check", "--data-root", root)
     assert "distant: as published" in out
     for table, column in (("comparison", "mAP"), ("parts", "observed")):

@@ -40,6 +40,7 @@ from benchmark.errors import ProtocolError
 
 if TYPE_CHECKING:
     from benchmark.analysis.derivation import Analysis
+    from benchmark.runs.published import PublishedSet
 
 PerClass = Annotated[bool, typer.Option("--per-class", help="One row a class.")]
 
@@ -67,6 +68,17 @@ def _show(analysis: "Analysis", name: str, fmt: str) -> None:
     print_result(one, result, fmt)
 
 
+def _show_published(source: "PublishedSet", name: str, fmt: str) -> None:
+    """Print one table of a set whose scores may not be shipped, as it was derived from them."""
+    from reports.tables.declaration import table
+    from reports.tables.results import read
+
+    one, results = table(name), read(source)
+    if name not in results:
+        raise ProtocolError(f"the published set {source.name!r} holds no table {name!r}")
+    print_result(one, results[name], fmt)
+
+
 def _check_one(first: str, is_first: bool, second: str, is_second: bool) -> None:
     if is_first and is_second:
         raise ProtocolError(f"{first} and {second} ask for two tables: leave out one of them")
@@ -89,6 +101,7 @@ def table(
     """
     import pandas as pd
 
+    from benchmark.runs.published import PublishedSet
     from reports.tables.declaration import tables
 
     if name is None:
@@ -97,6 +110,11 @@ def table(
             for one in tables().values()
         ]
         print_table(pd.DataFrame(rows, columns=["name", "shows", "command"]), fmt, "tables")
+        return
+    runs = read_runs(store)
+    derived_only = isinstance(runs, PublishedSet) and not runs.complete
+    if derived_only and dataset in (None, runs.name) and not (model or features):
+        _show_published(runs, name, fmt)
     else:
         settings = {"n_resamples": resamples, "features": features}
         _show(_analysis(store, dataset, model, **settings), name, fmt)

@@ -246,7 +246,8 @@ class PublishedSet(Runs):
         if not self.complete:
             raise StoreError(
                 f"scores and labels of {self.name!r} are not published: they may not be shipped. "
-                "What was derived from them is: `polytimbre report` shows it"
+                "What was derived from them is: `polytimbre table NAME` and `polytimbre report` "
+                "show it"
             )
 
     def results(self) -> dict[str, Any]:
