@@ -17,7 +17,9 @@ class UnknownNameError(PolytimbreError):
         if near:
             advice = f"Did you mean {near[0]!r}?"
         elif known:
-            advice = f"Known: {', '.join(known[:30])}."
+            shown = known if len(known) <= 30 else known[:10]
+            more = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""
+            advice = f"Known: {', '.join(shown)}{more}."
         else:
             advice = "There is none."
         super().__init__(f"unknown {kind} {name!r}. {advice}")

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 import polytimbre as pt
 
@@ -313,7 +314,7 @@ def test_data_that_is_none_is_refused():
         pt.load("audioset20")
 
 
-def test_runs_are_compared(runs):
+def test_runs_are_compared(runs, tmp_path):
     result = pt.compare(runs)
     assert result.frame["model"].tolist() == ["slope", "constant"]
     assert {"mAP", "mAP low", "mAP high", "F1"} <= set(result.frame)
@@ -322,6 +323,8 @@ def test_runs_are_compared(runs):
     assert any("resamples" in note for note in result.notes)
     figure = result.plot()
     assert isinstance(figure, Figure) and figure._repr_html_().startswith("<figure>")
+    figure.savefig(tmp_path / "comparison.png")  # in the report's style, whose dots are finer
+    assert Image.open(tmp_path / "comparison.png").width == int(figure.get_figwidth() * 200)
     assert "<caption>" in result._repr_html_() and "slope" in repr(result)
     with pytest.raises(pt.UnknownNameError, match="unknown figure 'comparisn'"):
         result.plot("comparisn")

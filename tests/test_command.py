@@ -276,6 +276,10 @@ def test_a_run_that_fails_is_named_and_stops_nothing(polytimbre, model, message)
         (("compare", "--format", "markdow"), "Did you mean 'markdown'?"),
         (("compare", "--part", "tset"), "Did you mean 'test'?"),
         (("show", "0123456789abcdef"), "there is no store"),
+        (
+            ("transfer", "--dataset", "rendered"),
+            "has no auxiliary clips, from which cnn_pretrained",
+        ),
         (("check", "peeks"), "unobserved labels reach the model"),
         (("run", "--store", "/proc/nowhere"), "the store /proc/nowhere can't be used"),
         (("data", "verify", "openmic"), "Did you mean 'openmic2018'?"),
@@ -284,6 +288,15 @@ def test_a_run_that_fails_is_named_and_stops_nothing(polytimbre, model, message)
 )
 def test_bad_input_is_one_clear_sentence(polytimbre, arguments, message):
     assert message in polytimbre(*arguments, code=2)
+
+
+def test_a_published_run_is_shown_where_no_store_holds_it(polytimbre):
+    from benchmark.runs.published import DEFAULT, PublishedSet
+
+    published = PublishedSet(DEFAULT / "audioset-world")
+    record = published.records()[0]
+    shown = polytimbre("show", record.run_id)
+    assert record.run_id in shown and record.spec.model in shown and "mAP on test" not in shown
 
 
 def test_no_class_that_can_be_scored(polytimbre):

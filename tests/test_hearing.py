@@ -280,6 +280,18 @@ def test_a_run_is_scored_on_labelled_recordings(labelled, store, heard_by, capsy
     assert told["notes"][-3].endswith("may be far too short: drums")
 
 
+def test_a_column_that_is_nearly_called_like_a_class_is_asked_about(labelled, store, capsys):
+    from benchmark.cli.evaluate import evaluate
+
+    folder, table, rows = labelled
+    rows[0][1] = "Voice"
+    write(table, rows)
+    evaluate(folder, table, model="logistic_regression", store=store, fmt="json", resamples=99)
+    assert "no class of this run: Voice (did you mean 'voice'?)" in capsys.readouterr().err
+    with pytest.raises(DataError, match=r"there is no folder .*audios: name the one"):
+        read_labels(table, folder.with_name("audios"), CLASSES)
+
+
 def test_nothing_to_score_is_said(heard_by):
     none = Labels(np.zeros((2, 20), np.float32), np.zeros((2, 20), bool))
     frame, notes = recordings.result(heard_by, none, np.zeros((2, 20), np.float32), 99)
@@ -317,6 +329,8 @@ def test_a_name_that_two_recordings_have_is_refused(labelled):
         (lambda rows: rows[0].__setitem__(0, "x" * 200_000), "is no CSV file"),
         (lambda rows: rows[0].__setitem__(1, "drums"), "has two columns 'drums'"),
         (lambda rows: rows.clear(), "no column `clip`; its first line is empty"),
+        (lambda rows: [row.__setitem__(slice(2, 4), ["", ""]) for row in rows[1:]],
+         "observes no label"),
     ],
 )  # fmt: skip
 def test_a_table_that_can_not_be_used_is_refused(labelled, change, sentence):

@@ -476,6 +476,8 @@ def test_the_check_lists_every_place_and_every_problem(desk, capsys):
     out = capsys.readouterr().out
     assert "7 bound places" in out and desk.records[0].parent.name[:8] in out
     command(desk.sets, desk.source, desk.target, check=True, word=desk.records[0].parent.name)
+    with pytest.raises(PolytimbreError, match="no bound place of the paper holds 'nonsense'"):
+        command(desk.sets, desk.source, desk.target, check=True, word="nonsense")
     chosen = capsys.readouterr().out
     assert "of 7 bound places" in chosen and len(chosen) < len(out)
     with pytest.raises(PolytimbreError, match="add --check"):

@@ -264,6 +264,8 @@ def _nothing(runs: Runs, dataset: str | None, failures: Sequence[str]) -> str:
         return f"no run has finished. {failures[-1]}"
     stored = sorted({r.spec.dataset for r in runs})
     where = f"the store {runs.path} holds no such run"
+    if not stored and hasattr(runs, "complete"):  # a published set, read once or not
+        return f"the published set {runs.name!r} holds no runs: `polytimbre table NAME` prints it"
     if not stored:
         return f"{where}: it is empty. Run `polytimbre run` first"
     wanted = f" of data set {dataset!r}" if dataset else ""

@@ -13,11 +13,12 @@ import numpy as np
 
 from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.analysis.learning_curve import in_orders, one_an_order, setting_key
+from benchmark.contracts.dataset import Dataset
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
-from benchmark.runs.request import RunRequest
+from benchmark.runs.request import RunRequest, make_model
 from benchmark.scoring.bootstrap import basic_interval, bootstrap
 from benchmark.scoring.ranking import Family, paired, resamples_needed
 
@@ -77,6 +78,22 @@ def requests(whole: Sequence[RunRequest]) -> list[RunRequest]:
     """Return the runs that are shown fewer positives, from those of models that know all."""
     shown = [[replace(one, positives=number) for one in whole] for number in POSITIVES]
     return [one for number in shown for one in in_orders(number)]
+
+
+def check_taught(dataset: Dataset, whole: Sequence[RunRequest]) -> None:
+    """Refuse models that learn from auxiliary clips first where a data set has none.
+
+    Raises
+    ------
+    ProtocolError
+        Naming the model.
+    """
+    taught = [one for one in whole if make_model(one).uses_auxiliary]
+    if taught and dataset.auxiliary is None:
+        raise ProtocolError(
+            f"data set {dataset.name!r} has no auxiliary clips, from which {taught[0].model} would "
+            "learn first: name other models with --model, or a data set that has some"
+        )
 
 
 def measure(

@@ -188,11 +188,14 @@ def _on_less(name: str, dataset: str, told: str, *without: str) -> Callable[...,
         fmt: FormatOption = "table",
     ) -> None:
         from benchmark.runs import suite
+        from benchmark.runs.request import load
 
         how = import_module(f"benchmark.analysis.{name}")
         chosen, names = open_store(store), model or how.MODELS
         data = data_of(dataset, data_root, split, features, layer)
         whole = suite.requests(data, names, seeds_of(seed, seeds), parse_params(param))
+        if name == "transfer":
+            how.check_taught(load(data), whole)
         compute(suite.plan(how.requests(whole), chosen), chosen, workers, scheduler, force=False)
         settings = {"n_resamples": resamples, "features": features}
         _show(_analysis(chosen.path, dataset, names, part, **settings), name, fmt)

@@ -100,7 +100,7 @@ FeaturesOption = Annotated[
 ]
 LayerOption = Annotated[
     int | None,
-    typer.Option("--layer", help="Which layer of a file of embeddings with several, from 0."),
+    typer.Option("--layer", min=0, help="Layer of a file of embeddings with several, from 0."),
 ]
 OnFeaturesOption = Annotated[
     str | None,

@@ -1,6 +1,8 @@
 """The command that scores a run on labelled recordings."""
 
 import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -50,12 +52,14 @@ def evaluate(
     from benchmark.cli.screen import console
     from benchmark.contracts.dataset import Labels
     from benchmark.predict.labelled import read_labels
+    from benchmark.predict.recogniser import check_hop
     from reports.tables import recordings
 
+    check_hop(hop)
     heard_by = open_run(run, model, dataset, features, store, results)
     found = read_labels(labels, audio, heard_by.classes)
     if found.ignored:
-        ignored = ", ".join(found.ignored)
+        ignored = ", ".join(_with_advice(name, heard_by.classes) for name in found.ignored)
         print(f"columns that are no class of this run: {ignored}", file=sys.stderr)
     screen = console(stderr=True)
     shown = track(
@@ -80,3 +84,9 @@ def evaluate(
         for sentence in unreadable:
             print(f"  {sentence}", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _with_advice(column: str, classes: Sequence[str]) -> str:
+    """Return a column's name, and the class that may have been meant."""
+    near = get_close_matches(column.casefold(), classes, n=1, cutoff=0.8)
+    return f"{column} (did you mean {near[0]!r}?)" if near else column

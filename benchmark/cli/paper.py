@@ -28,7 +28,7 @@ def paper(
     ] = False,
     word: Annotated[
         str | None,
-        typer.Argument(help="With --check: list only places that hold it, as in .552 or a run."),
+        typer.Argument(help="With --check: list places that hold it alone: a name, a run."),
     ] = None,
 ) -> None:
     """Build the paper, or list where its numbers come from.
@@ -72,6 +72,8 @@ def _list(checked: "Checked", word: str) -> None:
         texts = (*row, *place.runs, place.sentence)
         if any(word.casefold() in text.casefold() for text in texts):
             rows.append((*row, checked.origin(place)))
+    if word and not rows:
+        raise PolytimbreError(f"no bound place of the paper holds {word!r}")
     shown = f"{len(rows)} of " if word else ""
     title = f"{shown}{len(checked.places)} bound places"
     table = Table(title=title, title_justify="left", leading=1)

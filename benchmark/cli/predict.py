@@ -113,7 +113,7 @@ def _check(
     from reports.hearing.text import FORMATS
 
     check_name("format", fmt, FORMATS)
-    check_name("row", per, ("window", "clip"))
+    check_name("--per", per, ("window", "clip"))
     if per == "clip" and fmt not in ("csv", "json"):
         raise ProtocolError("--per clip is for --format csv and json, whose rows are windows")
     if len(files) > 1 and (timeline or figure):

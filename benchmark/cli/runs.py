@@ -145,14 +145,15 @@ def show(
 ) -> None:
     """Show one run: what was asked, and what came out.
 
-    The id may be shortened. A failed run's traceback stands at the end.
+    The id may be shortened; runs of published sets are found, too. A failed run's traceback stands
+    at the end.
     """
     from benchmark.analysis.comparison import evaluate
 
-    chosen = read_runs(store)
+    chosen = read_runs(store) if store else _holder(run_id)
     record = chosen.get(run_id)
     metrics = {}
-    if record.finished:
+    if record.finished and getattr(chosen, "complete", True):
         labels = chosen.labels(record.spec.division_id)
         metrics = evaluate(chosen.scores(record), labels).summary()
     if as_json:
@@ -162,6 +163,18 @@ def show(
         _show_facts({**_asked(record), **_came_out(record, metrics)})
         if record.traceback:
             print(f"\n{record.traceback}")
+
+
+def _holder(run_id: str) -> "Runs":
+    """Return the default store, or else the published set that holds a run."""
+    from benchmark.runs import published
+    from benchmark.runs.store import default_path
+
+    sources = [read_runs(None)] if os.path.lexists(default_path()) else []
+    if any(published.DEFAULT.glob("*/set.json")):
+        sources += published.sets(published.DEFAULT).values()
+    of_run = (one for one in sources if any(name.startswith(run_id) for name in one.ids()))
+    return next(of_run, None) or read_runs(None)
 
 
 def _show_facts(facts: dict[str, Any]) -> None:

@@ -110,6 +110,8 @@ def read(path: Path, layer: int | None = None) -> Embeddings:
     else:
         raise DataError(f"{path} is no embeddings: name a {' or '.join(SUFFIXES)}, or a folder")
     sha256, keys, X = content
+    if layer is not None and X.ndim == 3 and -X.shape[1] <= layer < X.shape[1]:
+        layer %= X.shape[1]  # one name for one layer
     X = _check(path, keys, X, layer)
     label = path.name if layer is None else f"{path.name}[{layer}]"
     return Embeddings(f"{label}:{sha256[:8]}", sha256, keys, X)
@@ -132,7 +134,7 @@ def _check(path: Path, keys: np.ndarray, X: np.ndarray, layer: int | None) -> np
             f" (n, layers, features), got {X.shape}"
         )
     if layer is not None:
-        if X.ndim != 3 or not -X.shape[1] <= layer < X.shape[1]:
+        if X.ndim != 3 or not 0 <= layer < X.shape[1]:
             raise DataError(f"{path}: there is no layer {layer} in X of shape {X.shape}")
         X = X[:, layer]
     X = X[:, None] if X.ndim == 2 else X
@@ -141,7 +143,7 @@ def _check(path: Path, keys: np.ndarray, X: np.ndarray, layer: int | None) -> np
 
 def _read_npz(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
     with NpzReader(path) as npz:
-        npz.require("key", "X")
+        npz.require("key", "X", advice="write it by np.savez(FILE, key=keys, X=embeddings)")
         try:
             _check_claim(path, npz.claimed)
         except ValueError as error:

@@ -76,6 +76,8 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
     for number, row in enumerate(table, 1):  # csv's way to say: more cells, or fewer
         if None in row or None in row.values():
             raise DataError(f"{path}: row {number} has another number of cells than the heading")
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}: name the one that holds the recordings")
     known = _by_name(folder)
     y_true = np.zeros((len(table), len(classes)), dtype=np.float32)
     y_mask = np.zeros(y_true.shape, dtype=bool)
@@ -95,6 +97,8 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
     if len(set(files)) < len(files):
         twice = next(file for file in files if files.count(file) > 1)
         raise DataError(f"{path} names {twice.name} twice")
+    if not y_mask.any():
+        raise DataError(f"{path} observes no label: the cells of all classes are empty")
     ignored = [name for name in columns if name not in (*classes, key, "")]
     return Recordings(files, Labels(y_true, y_mask, classes=tuple(classes)), ignored)
 

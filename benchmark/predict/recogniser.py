@@ -174,10 +174,7 @@ class Recogniser:
         window : Window
         scores : ndarray, shape (n_classes,), float32
         """
-        if hop_seconds is not None and not LEAST_HOP <= hop_seconds < np.inf:
-            raise ParameterError(
-                f"windows must begin at least {LEAST_HOP} s apart (--hop), not {hop_seconds:g} s"
-            )
+        check_hop(hop_seconds)
         windows = cut(
             blocks, sample_rate, self.front_ends, self.n_frames, hop_seconds, self.heard_frames
         )
@@ -218,6 +215,19 @@ class Recogniser:
         starts, ends, scores = (np.array(column) for column in zip(*rows, strict=True))
         seconds = samples / recording.sample_rate
         return Heard(Path(path), starts, ends, scores, seconds, repeated, silent=loudest < SILENCE)
+
+
+def check_hop(seconds: float | None) -> None:
+    """Refuse a time from window to window that is too short, or no time.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if seconds is not None and not LEAST_HOP <= seconds < np.inf:
+        raise ParameterError(
+            f"--hop is the time from window to window, {LEAST_HOP} s or more, not {seconds:g}"
+        )
 
 
 def front_ends(features: str) -> tuple[FrontEnd, ...]:

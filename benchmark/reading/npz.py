@@ -122,11 +122,11 @@ class NpzReader:
         """Bytes that all arrays take unpacked, as the archive says."""
         return sum(member.file_size for member in self._zip.infolist())
 
-    def require(self, *names: str) -> None:
-        """Check that the arrays `names` are in the file."""
+    def require(self, *names: str, advice: str = "get the file again") -> None:
+        """Check that the arrays `names` are in the file; say what to do if they aren't."""
         missing = [name for name in names if f"{name}.npy" not in self._zip.namelist()]
         if missing:
-            self.fail(f"array {', '.join(map(repr, missing))} is missing; get the file again")
+            self.fail(f"array {', '.join(map(repr, missing))} is missing; {advice}")
 
     @contextmanager
     def _open(self, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype]]:

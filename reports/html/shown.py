@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from html import escape
 from typing import Any
@@ -79,7 +79,14 @@ def draw(plot: style.Plot, tables: Results) -> Figure | None:
             return None
         style.settle(drawing.figure)
     drawing.figure._repr_html_ = partial(figure, drawing)
+    drawing.figure.savefig = partial(_save, drawing.figure.savefig)
     return drawing.figure
+
+
+def _save(savefig: Callable[..., None], *args: Any, **keywords: Any) -> None:
+    """Save a figure in the style that its layout was made for: other fonts are wider."""
+    with style.applied():
+        savefig(*args, **keywords)
 
 
 def figure(drawing: style.Drawing) -> str:
