@@ -68,7 +68,10 @@ def predict(
     is present where its score reaches the run's threshold, which was chosen on training
     clips that were held out.
     """
+    from benchmark.predict.recogniser import check_hop
+
     files = _files(path)
+    check_hop(hop)
     _check(files, fmt, per, out, timeline, figure)
     tracks = _are_tracks(files, fmt, out)  # before anything is written
     heard_by = open_run(run, model, dataset, features, store, results)
