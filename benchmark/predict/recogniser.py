@@ -226,7 +226,8 @@ def check_hop(seconds: float | None) -> None:
     """
     if seconds is not None and not LEAST_HOP <= seconds < np.inf:
         raise ParameterError(
-            f"--hop is the time from window to window, {LEAST_HOP} s or more, not {seconds:g}"
+            f"from window to window there must be a time of at least {LEAST_HOP} s (--hop), not"
+            f" {seconds:g}"
         )
 
 
