@@ -161,8 +161,11 @@ class Chromium:
         answer = self.send("Page.navigate", url=url)
         if "errorText" in answer:
             raise BrowserError(f"{url}: {answer['errorText']}")
-        same_page = "loaderId" not in answer
-        while not same_page and not any(e["method"] == "Page.loadEventFired" for e in self._events):
+        if "loaderId" in answer:  # not the same page
+            self._wait_until_loaded()
+
+    def _wait_until_loaded(self) -> None:
+        while not any(event["method"] == "Page.loadEventFired" for event in self._events):
             self._note(self._receive())
 
     def js(self, expression: str) -> Any:
@@ -198,6 +201,12 @@ class Chromium:
         common = {**at, "button": "left", "clickCount": 1}
         self.send("Input.dispatchMouseEvent", type="mousePressed", **common)
         self.send("Input.dispatchMouseEvent", type="mouseReleased", **common)
+
+    def follow(self, selector: str) -> None:
+        """Click on a link and wait until its page is loaded."""
+        self._events.clear()
+        self.click(selector)
+        self._wait_until_loaded()
 
     def size(self, width: int, height: int = 900) -> None:
         """Set the window's size in CSS pixels."""

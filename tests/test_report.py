@@ -330,8 +330,8 @@ def test_front_ends_that_are_joined_are_heard():
 
 
 def test_models_and_instruments_have_pages_that_tables_link_to(browser, report):
-    browser.click("tbody[data-model='cnn tuned'] th a")
-    browser.go(f"{report.as_uri()}/model-cnn.html")
+    browser.follow("tbody[data-model='cnn tuned'] th a")
+    assert browser.js("location.pathname").endswith("/model-cnn.html")
     text = browser.js("document.body.textContent")
     stored = tables()
     for model in ("cnn", "cnn tuned"):
