@@ -325,6 +325,7 @@ def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list
     there, here = record.machine, environment.machine()
     compared = [
         ("processor", there.get("processor"), here["processor"], "machine"),
+        ("instructions", there.get("instructions"), here["instructions"], "machine"),
         ("platform", there.get("platform"), here["platform"], _platform_bears(there, here)),
         ("Python", there.get("python"), here["python"], _python_bears(there, here)),
         ("threads", record.threads, WORKER_THREADS, "threads"),
@@ -334,7 +335,7 @@ def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list
         compared.append(("Keras backend", record.backend, environment.backend(), "backend"))
     before = {**record.versions, **record.packages}
     now = {**environment.library_versions(libraries), **environment.packages(libraries)}
-    for name in sorted((before.keys() | now.keys()) - {"python"}):
+    for name in sorted((before.keys() | now.keys()) - {"python", "instructions"}):
         compared.append((name, before.get(name, "none"), now.get(name, "none"), "packages"))
     return [Circumstance(w, str(a), str(b), bears) for w, a, b, bears in compared if a != b]
 

@@ -34,6 +34,7 @@ from benchmark.runs.run import execute
 from benchmark.workers.in_process import InProcess
 from benchmark.workers.jobs import Job
 from benchmark.workers.processes import Processes
+from benchmark.workers.instructions import NETWORKS
 from benchmark.workers.threads import SINGLE_THREAD
 
 
@@ -311,7 +312,7 @@ class Run:
                 f"the code of model {spec.model!r} was changed since run {self.id}: run it again"
             )
         if "jax" not in sys.modules:
-            os.environ.update(SINGLE_THREAD)  # so that it predicts the bits that were stored
+            os.environ.update(SINGLE_THREAD | NETWORKS)  # so that it predicts the bits that were stored
         model = cls(**spec.params)
         model.load(folder)
         return model

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
+from benchmark.workers.instructions import INSTRUCTIONS
+
 #: Distributions that ship the same import package under another name.
 VARIANTS = {"xgboost": ("xgboost-cpu", "xgboost")}
 
@@ -21,7 +23,8 @@ def backend() -> str:
 def library_versions(libraries: Iterable[str]) -> dict[str, str]:
     """Return the versions of Python, NumPy and the given distributions.
 
-    ``keras`` adds its backend. A distribution that is not installed has version ``"none"``.
+    ``keras`` adds its backend and the instruction set, which networks' bits depend on as on a
+    version. A distribution that is not installed has version ``"none"``.
     """
     names = {"numpy", *libraries}
     if "keras" in names:
@@ -29,6 +32,8 @@ def library_versions(libraries: Iterable[str]) -> dict[str, str]:
     versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in sorted(names):
         versions[name] = _version(name)
+    if "keras" in names:
+        versions["instructions"] = INSTRUCTIONS
     return versions
 
 
@@ -40,7 +45,7 @@ def packages(libraries: Iterable[str]) -> dict[str, str]:
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    waiting = [name for name in library_versions(libraries) if name != "python"]
+    waiting = list(library_versions(libraries).keys() - {"python", "instructions"})
     installed: dict[str, str] = {}
     while waiting:
         name = canonicalize_name(waiting.pop())
@@ -63,9 +68,10 @@ def _version(name: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Return processor, cores, memory (GiB) and platform."""
+    """Return processor and instruction set, cores, memory (GiB) and platform."""
     return {
         "processor": _processor(),
+        "instructions": INSTRUCTIONS,
         "cores": os.cpu_count(),
         "memory_gib": round(_memory() / 2**30, 1),
         "platform": platform.platform(),

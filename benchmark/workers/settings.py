@@ -16,10 +16,11 @@ from pathlib import Path
 from types import ModuleType
 
 from benchmark.errors import PolytimbreError
+from benchmark.workers.instructions import ARRAYS, NETWORKS
 from benchmark.workers.threads import SINGLE_THREAD
 
-#: Variables whose names begin so change what Keras, JAX, XLA and TensorFlow compute.
-FOREIGN = ("JAX_", "XLA_", "KERAS_", "TF_")
+#: Variables whose names begin so change what Keras, JAX, XLA, TensorFlow and NumPy compute.
+FOREIGN = ("JAX_", "XLA_", "KERAS_", "TF_", "ONEDNN_", "DNNL_", "OPENBLAS_", "NPY_")
 #: Where ``benchmark`` lies, beside ``models`` and ``reports``.
 _ENGINE = Path(__file__).resolve().parents[2]
 #: Keras reads its settings from a file in this folder, whatever the user's own file says.
@@ -62,6 +63,8 @@ def settings() -> dict[str, str | None]:
     return {
         **{name: None for name in os.environ if name.startswith(FOREIGN)},
         **SINGLE_THREAD,
+        **NETWORKS,
+        **ARRAYS,
         "KERAS_BACKEND": backend,
         "KERAS_HOME": str(_KERAS_HOME),
         "JAX_PLATFORMS": "cpu",
@@ -80,7 +83,8 @@ def pin() -> None:
     wanted = settings()
     changed = _changed()
     if "jax" in sys.modules:
-        names = ["PJRT_NPROC", *(name for name in os.environ if name.startswith(("JAX_", "XLA_")))]
+        given = (name for name in os.environ if name.startswith(("JAX_", "XLA_")))
+        names = dict.fromkeys(["PJRT_NPROC", *NETWORKS, *given])
         changed += [
             f"{name}={os.environ.get(name, '')}"
             for name in names
