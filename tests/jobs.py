@@ -30,6 +30,18 @@ def surroundings(report=None):
     return dict(os.environ), sys.path, getattr(sys.modules["__main__"], "__file__", None)
 
 
+def instructions(report=None):
+    """Return what NumPy and its linear algebra compute with in this process."""
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    at = 0.1 + np.arange(1000) / 7.0
+    kernels = {
+        one["architecture"] for one in threadpool_info() if one["internal_api"] == "openblas"
+    }
+    return kernels, np.log(at).tobytes()
+
+
 def hang(folder, name, report=None):
     """Write this process's id into a file, and never end."""
     (Path(folder) / name).write_text(str(os.getpid()))

@@ -1,13 +1,16 @@
 """What a worker process is started with: pinned settings, nothing of the working folder."""
 
 import json
+import math
 import os
+import platform
 import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import jobs
+import numpy as np
 import pytest
 from conftest import NETWORK, Command
 
@@ -177,6 +180,16 @@ def test_a_worker_has_what_this_process_keeps(monkeypatch):
     assert str(Path.cwd()) not in folders[:-1] and "" not in folders
     assert main is None
     assert dict(os.environ) == before and sys.path == path
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have one kind each")
+def test_a_worker_computes_with_the_instructions_that_every_processor_has(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+    monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "")
+    kernels, logarithms = jobs.endings(Processes(1).run([Job("a", jobs.instructions, ())]))["a"][1]
+    assert kernels == {"Haswell"}
+    # NumPy's own functions of AVX-512 give other bits; those of the C library are the same anywhere
+    assert logarithms == np.array([math.log(0.1 + i / 7.0) for i in range(1000)]).tobytes()
 
 
 def test_what_was_imported_before_is_named(monkeypatch):

@@ -52,7 +52,8 @@ def open_run(
     from benchmark.workers.instructions import NETWORKS
     from benchmark.workers.threads import SINGLE_THREAD
 
-    os.environ.update(SINGLE_THREAD | NETWORKS)  # as in a run; libraries read it when they are imported
+    # as in a run; libraries read it when they are imported
+    os.environ.update(SINGLE_THREAD | NETWORKS)
     from benchmark.predict import choosing
 
     wanted = {"model": model, "dataset": dataset, "features": features}

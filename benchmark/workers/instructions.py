@@ -1,7 +1,7 @@
-"""Which instructions a run computes with: AVX2's on every x86-64 processor, since bits depend on them.
+"""Which instructions a run computes with: AVX2's on every x86-64 processor.
 
-Processors with AVX-512 add up in another order, and approximate reciprocal roots in other bits:
-in a network's training that grows to differences in the third digit of its mAP.
+Bits depend on them. With AVX-512 sums are taken in another order, and reciprocal roots are
+approximated otherwise; in a network's training that grows to thousandths of its mAP.
 """
 
 import platform

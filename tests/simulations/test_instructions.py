@@ -1,0 +1,45 @@
+"""Hold a fit on this processor to the same bits as on one that has AVX2 and no more.
+
+``pytest tests/simulations/test_instructions.py -s -o addopts=`` fits every kind of model twice: on
+this machine, and on a Haswell processor that QEMU emulates (``qemu-user``; some 7 minutes).
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.workers.settings import settings
+
+MODELS = ("attention", "cnn", "probe", "logistic_regression", "xgboost", "random_forest",
+          "hist_gradient_boosting")  # fmt: skip
+PROGRAM = Path(__file__).parents[1] / "fitted_bits.py"
+
+
+def fitted(*emulator):
+    """Return each model's hash, from a process with a worker's settings."""
+    kept = {name: value for name, value in os.environ.items() if name not in settings()}
+    given = {name: value for name, value in settings().items() if value is not None}
+    # the interpreter itself: QEMU doesn't find a virtual environment's packages by its link
+    python = [*emulator, os.path.realpath(sys.executable)]
+    environment = {**kept, **given, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [*python, str(PROGRAM), *MODELS], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(line.split() for line in done.stdout.splitlines())
+
+
+def test_a_processor_with_avx2_alone_gives_the_same_bits():
+    emulator = shutil.which("qemu-x86_64")
+    if emulator is None or platform.machine() != "x86_64":
+        pytest.skip("no processor can be emulated: qemu-x86_64 (qemu-user) is not here")
+    here, there = fitted(), fitted(emulator, "-cpu", "Haswell-v4")
+    print("\n| model | this processor | AVX2 alone |\n| --- | --- | --- |")
+    for name in MODELS:
+        print(f"| {name} | {here[name]} | {there[name]} |")
+    assert here == there
