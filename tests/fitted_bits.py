@@ -15,7 +15,6 @@ SMALL = {
     "probe": {"epochs": 2},
     "random_forest": {"n_estimators": 10},
     "xgboost": {"n_rounds": 10},
-    "hist_gradient_boosting": {"max_iter": 10},
 }
 
 

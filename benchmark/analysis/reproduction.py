@@ -1,9 +1,9 @@
 """Run a finished run again in its recorded configuration, and find what differs.
 
-Bits depend on the machine (instruction set, C library), on the versions of packages and on the
-code. Where all of these are as recorded, every bit has to be the same. Elsewhere rounding
-differs, and what early stopping, a tree's split or a solver's last step makes of it: there mAP may
-differ, by 1e-6 for trees, by 1e-4 for linear models and by 0.01 for networks.
+Bits depend on the instruction set, the C library, the versions of packages and the code. Where all
+of these are as recorded, every bit has to be the same. Elsewhere rounding differs, and what early
+stopping, a tree's split or a solver's last step makes of it: there mAP may differ, by 1e-6 for
+trees, by 1e-4 for linear models and by 0.01 for networks.
 """
 
 import math
@@ -35,6 +35,7 @@ from benchmark.runs.request import (
     specify,
 )
 from benchmark.scoring.evaluation import evaluate
+from benchmark.workers.instructions import HELD
 from benchmark.workers.jobs import WORKER_THREADS
 
 #: By how much mAP on test may differ in another environment.
@@ -323,9 +324,11 @@ def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list
         Distributions that the model rests on.
     """
     there, here = record.machine, environment.machine()
+    instructions = there.get("instructions", "not recorded")
+    held = HELD and instructions == here["instructions"]
     compared = [
-        ("processor", there.get("processor"), here["processor"], "machine"),
-        ("instructions", there.get("instructions"), here["instructions"], "machine"),
+        ("processor", there.get("processor"), here["processor"], "" if held else "machine"),
+        ("instructions", instructions, here["instructions"], "machine"),
         ("platform", there.get("platform"), here["platform"], _platform_bears(there, here)),
         ("Python", there.get("python"), here["python"], _python_bears(there, here)),
         ("threads", record.threads, WORKER_THREADS, "threads"),

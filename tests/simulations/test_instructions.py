@@ -1,7 +1,7 @@
 """Hold a fit on this processor to the same bits as on one that has AVX2 and no more.
 
-``pytest tests/simulations/test_instructions.py -s -o addopts=`` fits every kind of model twice: on
-this machine, and on a Haswell processor that QEMU emulates (``qemu-user``; some 7 minutes).
+``pytest tests/simulations/test_instructions.py -s -o addopts=`` fits models of each kind twice: on
+this machine, and on a Haswell processor that QEMU emulates (``qemu-user``; some 5 minutes).
 """
 
 import os
@@ -15,8 +15,8 @@ import pytest
 
 from benchmark.workers.settings import settings
 
-MODELS = ("attention", "cnn", "probe", "logistic_regression", "xgboost", "random_forest",
-          "hist_gradient_boosting")  # fmt: skip
+#: All kinds but histogram boosting, in which QEMU 7.2 crashes.
+MODELS = ("attention", "cnn", "probe", "logistic_regression", "random_forest", "xgboost")
 PROGRAM = Path(__file__).parents[1] / "fitted_bits.py"
 
 
