@@ -124,7 +124,7 @@ def _section(one: PublishedSet, tables_: Results) -> Iterator[str]:
         yield f"**{headline['said']}**"
         if one.name == FRONT:
             yield _picture(tables_, "")
-        yield f"`{table('comparison').command_for(one.name)}`"
+        yield f"`{table('comparison').published_in(one.name)}`"
         columns = [c.name for c in headline["columns"] if c.name not in LEFT_OUT]
         yield _table(tables_["comparison"].frame, columns)
         yield _listed(headline["notes"])

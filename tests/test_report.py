@@ -352,7 +352,7 @@ def test_models_and_instruments_have_pages_that_tables_link_to(browser, report):
     assert "Where cnn hears bass wrongly" in everything
     assert "cnn on slices, against all other clips" in everything and "jazz" in everything
     commands = browser.js("[...document.querySelectorAll('.source code')].map(c => c.textContent)")
-    assert "polytimbre table confusions --dataset rendered" in commands
+    assert "polytimbre table confusions --store paper/results/rendered" in commands
 
 
 @pytest.mark.parametrize("by", ["mouse", "keyboard"])

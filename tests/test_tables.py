@@ -152,7 +152,7 @@ def test_a_table_is_one_declaration(monkeypatch, tmp_path, source):
     assert results.different(derived, stored) == []
     (page,) = (one for one in content.further(stored, "small") if one["name"] == "loudest")
     assert page["title"] == "The highest score" and len(page["rows"]) == 3
-    assert page["command"] == "polytimbre table loudest --dataset small"
+    assert page["command"] == "polytimbre table loudest --store paper/results/small"
     cell = value({"small": Tables(source, stored)}, "small/loudest/cnn/loudest")
     assert 0.9 < cell.content <= 1 and len(cell.runs) == 2
 

@@ -1,9 +1,9 @@
 """Run a finished run again in its recorded configuration, and find what differs.
 
-Bits depend on the instruction set, the C library, the versions of packages and the code. Where all
-of these are as recorded, every bit has to be the same. Elsewhere rounding differs, and what early
-stopping, a tree's split or a solver's last step makes of it: there mAP may differ, by 1e-6 for
-trees, by 1e-4 for linear models and by 0.01 for networks.
+Bits depend on the C library and, for networks, the processor, on the versions of packages and on the
+code. Where all of these are as recorded, every bit has to be the same. Elsewhere rounding differs,
+and what early stopping, a tree's split or a solver's last step makes of it: there mAP may differ, by
+1e-6 for trees, by 1e-4 for linear models and by 0.01 for networks.
 """
 
 import math
@@ -35,7 +35,6 @@ from benchmark.runs.request import (
     specify,
 )
 from benchmark.scoring.evaluation import evaluate
-from benchmark.workers.instructions import HELD
 from benchmark.workers.jobs import WORKER_THREADS
 
 #: By how much mAP on test may differ in another environment.
@@ -46,6 +45,8 @@ TOLERANCES = {
     "linear models": 1e-4,
     "models of other kinds": 1e-6,
 }
+#: What of a machine chooses the kernels that products of matrices are computed by.
+KERNELS = ("processor", "instructions", "caches")
 #: Metrics of the same scores may differ by this, from the order of their sums.
 ROUNDING = 1e-12
 
@@ -324,11 +325,10 @@ def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list
         Distributions that the model rests on.
     """
     there, here = record.machine, environment.machine()
-    instructions = there.get("instructions", "not recorded")
-    held = HELD and instructions == here["instructions"]
+    # what isn't a network is held to AVX2, since these have been recorded
+    kernels = "machine" if "keras" in libraries or "caches" not in there else ""
     compared = [
-        ("processor", there.get("processor"), here["processor"], "" if held else "machine"),
-        ("instructions", instructions, here["instructions"], "machine"),
+        *((what, there.get(what, "not recorded"), here[what], kernels) for what in KERNELS),
         ("platform", there.get("platform"), here["platform"], _platform_bears(there, here)),
         ("Python", there.get("python"), here["python"], _python_bears(there, here)),
         ("threads", record.threads, WORKER_THREADS, "threads"),
@@ -338,7 +338,7 @@ def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list
         compared.append(("Keras backend", record.backend, environment.backend(), "backend"))
     before = {**record.versions, **record.packages}
     now = {**environment.library_versions(libraries), **environment.packages(libraries)}
-    for name in sorted((before.keys() | now.keys()) - {"python", "instructions"}):
+    for name in sorted((before.keys() | now.keys()) - {"python"}):
         compared.append((name, before.get(name, "none"), now.get(name, "none"), "packages"))
     return [Circumstance(w, str(a), str(b), bears) for w, a, b, bears in compared if a != b]
 

@@ -32,7 +32,6 @@ from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record
 from benchmark.runs.run import execute
 from benchmark.workers.in_process import InProcess
-from benchmark.workers.instructions import NETWORKS
 from benchmark.workers.jobs import Job
 from benchmark.workers.processes import Processes
 from benchmark.workers.threads import SINGLE_THREAD
@@ -312,8 +311,7 @@ class Run:
                 f"the code of model {spec.model!r} was changed since run {self.id}: run it again"
             )
         if "jax" not in sys.modules:
-            # so that it predicts the bits that were stored
-            os.environ.update(SINGLE_THREAD | NETWORKS)
+            os.environ.update(SINGLE_THREAD)  # so that it predicts the bits that were stored
         model = cls(**spec.params)
         model.load(folder)
         return model

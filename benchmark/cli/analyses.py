@@ -69,7 +69,7 @@ def _show(analysis: "Analysis", name: str, fmt: str) -> None:
 
 
 def _show_published(source: "PublishedSet", name: str, fmt: str) -> None:
-    """Print one table of a set whose scores may not be shipped, as it was derived from them."""
+    """Print one table of a published set, as it was derived there."""
     from reports.tables.declaration import table
     from reports.tables.results import read
 
@@ -91,18 +91,19 @@ def table(
     dataset: StoredOption = None,
     model: ModelsOption = None,
     features: OnFeaturesOption = None,
-    resamples: ResamplesOption = 2000,
+    resamples: ResamplesOption | None = None,
     fmt: FormatOption = "table",
     store: StoreOption = None,
 ) -> None:
     """Print any table of stored runs by name, or list them all.
 
-    Each is printed as it is published.
+    Of a published set it is printed as it is there; options that ask for another one derive it.
     """
     import pandas as pd
 
     from benchmark.runs.published import PublishedSet
     from reports.tables.declaration import tables
+    from reports.tables.results import read
 
     if name is None:
         rows = [
@@ -112,11 +113,12 @@ def table(
         print_table(pd.DataFrame(rows, columns=["name", "shows", "command"]), fmt, "tables")
         return
     runs = read_runs(store)
-    derived_only = isinstance(runs, PublishedSet) and not runs.complete
-    if derived_only and dataset in (None, runs.name) and not (model or features):
+    whole = dataset in (None, runs.path.name) and not (model or features or resamples)
+    held = isinstance(runs, PublishedSet) and whole
+    if held and (name in read(runs) or not runs.complete):  # a new table follows from scores
         _show_published(runs, name, fmt)
     else:
-        settings = {"n_resamples": resamples, "features": features}
+        settings = {"n_resamples": resamples or 2000, "features": features}
         _show(_analysis(store, dataset, model, **settings), name, fmt)
 
 

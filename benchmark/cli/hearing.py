@@ -49,11 +49,9 @@ def open_run(
     results: Path | None,
 ) -> "HearingRun":
     """Load the run that was asked for, and warn of what is to be known of it."""
-    from benchmark.workers.instructions import NETWORKS
     from benchmark.workers.threads import SINGLE_THREAD
 
-    # as in a run; libraries read it when they are imported
-    os.environ.update(SINGLE_THREAD | NETWORKS)
+    os.environ.update(SINGLE_THREAD)  # as in a run; libraries read it when they are imported
     from benchmark.predict import choosing
 
     wanted = {"model": model, "dataset": dataset, "features": features}

@@ -5,11 +5,10 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
-
-from benchmark.workers.instructions import INSTRUCTIONS
 
 #: Distributions that ship the same import package under another name.
 VARIANTS = {"xgboost": ("xgboost-cpu", "xgboost")}
@@ -23,8 +22,7 @@ def backend() -> str:
 def library_versions(libraries: Iterable[str]) -> dict[str, str]:
     """Return the versions of Python, NumPy and the given distributions.
 
-    ``keras`` adds its backend and the instruction set, which networks' bits depend on as on a
-    version. A distribution that is not installed has version ``"none"``.
+    ``keras`` adds its backend. A distribution that is not installed has version ``"none"``.
     """
     names = {"numpy", *libraries}
     if "keras" in names:
@@ -32,8 +30,6 @@ def library_versions(libraries: Iterable[str]) -> dict[str, str]:
     versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in sorted(names):
         versions[name] = _version(name)
-    if "keras" in names:
-        versions["instructions"] = INSTRUCTIONS
     return versions
 
 
@@ -45,7 +41,7 @@ def packages(libraries: Iterable[str]) -> dict[str, str]:
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    waiting = list(library_versions(libraries).keys() - {"python", "instructions"})
+    waiting = [name for name in library_versions(libraries) if name != "python"]
     installed: dict[str, str] = {}
     while waiting:
         name = canonicalize_name(waiting.pop())
@@ -68,10 +64,14 @@ def _version(name: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Return processor and instruction set, cores, memory (GiB) and platform."""
+    """Return processor, its instruction set and caches, cores, memory (GiB) and platform.
+
+    The instruction set and the sizes of caches choose the kernels that networks are computed by.
+    """
     return {
-        "processor": _processor(),
-        "instructions": INSTRUCTIONS,
+        "processor": _said_of_processor("model name") or platform.processor() or platform.machine(),
+        "instructions": _instructions(),
+        "caches": _caches(),
         "cores": os.cpu_count(),
         "memory_gib": round(_memory() / 2**30, 1),
         "platform": platform.platform(),
@@ -79,14 +79,29 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
-    try:
+def _said_of_processor(what: str) -> str:
+    """Return what Linux says of the first processor; empty where it says nothing."""
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
+            if line.startswith(what):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return ""
+
+
+def _instructions() -> str:
+    flags = _said_of_processor("flags").split()
+    wide = (name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags)
+    return next(wide, platform.machine())
+
+
+def _caches() -> str:
+    """Return the sizes of one core's first and second cache of data, as in ``"32K, 512K"``."""
+    sizes = {}
+    with suppress(OSError):
+        for one in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+            if (one / "type").read_text().strip() != "Instruction":
+                sizes[(one / "level").read_text().strip()] = (one / "size").read_text().strip()
+    return ", ".join(sizes[level] for level in ("1", "2") if level in sizes) or "not known"
 
 
 def _memory() -> int:

@@ -22,9 +22,9 @@ class InProcess(Executor):
 
     Notes
     -----
-    This process keeps one thread from then on, as a worker has, and the same run ids. Networks and
-    trees give the same bits; NumPy, which is imported already, keeps this processor's instructions,
-    so that linear models may differ in the last ones. Peak memory is the whole process's.
+    This process keeps one thread from then on, as a worker has: results and run ids are the same
+    bits, but for linear models, whose last bits are those of the instructions that NumPy, imported
+    before, computes with. Peak memory is the whole process's.
     """
 
     workers = 1

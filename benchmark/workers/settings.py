@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from benchmark.errors import PolytimbreError
-from benchmark.workers.instructions import ARRAYS, NETWORKS
+from benchmark.workers.instructions import AVX2
 from benchmark.workers.threads import SINGLE_THREAD
 
 #: Variables whose names begin so change what Keras, JAX, XLA, TensorFlow and NumPy compute.
@@ -63,8 +63,7 @@ def settings() -> dict[str, str | None]:
     return {
         **{name: None for name in os.environ if name.startswith(FOREIGN)},
         **SINGLE_THREAD,
-        **NETWORKS,
-        **ARRAYS,
+        **AVX2,
         "KERAS_BACKEND": backend,
         "KERAS_HOME": str(_KERAS_HOME),
         "JAX_PLATFORMS": "cpu",
@@ -83,8 +82,7 @@ def pin() -> None:
     wanted = settings()
     changed = _changed()
     if "jax" in sys.modules:
-        given = (name for name in os.environ if name.startswith(("JAX_", "XLA_")))
-        names = dict.fromkeys(["PJRT_NPROC", *NETWORKS, *given])
+        names = ["PJRT_NPROC", *(name for name in os.environ if name.startswith(("JAX_", "XLA_")))]
         changed += [
             f"{name}={os.environ.get(name, '')}"
             for name in names
@@ -95,7 +93,8 @@ def pin() -> None:
             f"JAX or Keras was imported with {', '.join(changed)}, which changes results: start a "
             "fresh Python and import them within the model's methods alone, or use a worker process"
         )
-    del wanted["PYTHONSAFEPATH"]  # which would change the programs that this one starts
+    for name in ("PYTHONSAFEPATH", *AVX2):  # for the programs that this one starts, or too late
+        del wanted[name]
     _set(wanted)
 
 

@@ -176,7 +176,7 @@ def further(tables_: Results, dataset: str) -> list[dict[str, Any]]:
                 "notes": notes,
                 "n_rows": len(result.frame),
                 "rows": rows(result.frame) if small else [],
-                "command": one.command_for(dataset) if one else "",
+                "command": one.published_in(dataset) if one else "",
             }
         )
     shown.sort(key=lambda one: not (one["notes"] or one["rows"]))  # what is CSV alone comes last

@@ -106,7 +106,7 @@ def _section(one: str, name: str, title: str, frame: pd.DataFrame | None) -> lis
     """Return a table as a section, in a list; nothing where it has no rows."""
     if frame is None or not len(frame):
         return []
-    return [Section(title, name, table(name).command_for(one), content.rows(frame))]
+    return [Section(title, name, table(name).published_in(one), content.rows(frame))]
 
 
 def _rows(tables: Results, name: str, column: str, values: Iterable[str]) -> pd.DataFrame | None:

@@ -183,6 +183,10 @@ class Table:
         """Return the command that prints it."""
         return f"polytimbre {self.command or f'table {self.name} --dataset {{}}'}".format(dataset)
 
+    def published_in(self, name: str) -> str:
+        """Return the command that prints it as it is published in a set of this name."""
+        return f"polytimbre table {self.name} --store paper/results/{name}"
+
     def meaning(self, column: str) -> str:
         """Say what a column means; empty for one that is not declared."""
         if column in self.columns:

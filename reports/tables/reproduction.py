@@ -103,7 +103,7 @@ def surroundings(changed: Sequence[Circumstance]) -> str:
     """Return where it was run again, as in ``on another machine, with other code``."""
     bears = [c.bears for c in changed]
     said = [text for name, text in SAID.items() if name in bears]
-    return ", ".join(said) or "with the same instructions, code and packages"
+    return ", ".join(said) or "on the same machine with the same code and packages"
 
 
 def verdict(outcome: Reproduction) -> str:
