@@ -1,9 +1,9 @@
 """Run a finished run again in its recorded configuration, and find what differs.
 
-Bits depend on the C library and, for networks, the processor, on the versions of packages and on the
-code. Where all of these are as recorded, every bit has to be the same. Elsewhere rounding differs,
-and what early stopping, a tree's split or a solver's last step makes of it: there mAP may differ, by
-1e-6 for trees, by 1e-4 for linear models and by 0.01 for networks.
+Bits depend on the C library and, for networks, the processor; on the versions of packages and on
+the code. Where all of these are as recorded, every bit has to be the same. Elsewhere rounding
+differs, and what early stopping, a tree's split or a solver's last step makes of it: there mAP may
+differ, by 1e-6 for trees, by 1e-4 for linear models and by 0.01 for networks.
 """
 
 import math
