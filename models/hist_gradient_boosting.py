@@ -76,13 +76,13 @@ class HistGradientBoosting(BinaryRelevance):
         self.balance = balance
 
     def stages(self) -> Sequence[int]:
-        """Return the rounds at which the fit is looked at: two where nothing is watched.
+        """Return the rounds at which the fit is looked at: three where nothing is watched.
 
         scikit-learn can't score from one round on: each look costs all trees up to it.
         """
         last = self.max_iter
         if self.stop_on == "none":
-            return sorted({-(-last // 10), last})
+            return sorted({-(-last // 10), -(-last // 3), last})
         return looks(last, STEP, self.stop_on)
 
     def estimator(self, seed: int) -> Any:
