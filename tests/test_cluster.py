@@ -125,7 +125,7 @@ def busy_worker(client, store):
 def test_a_suite_survives_a_killed_worker_with_the_same_bits(
     polytimbre, network, address, tmp_path
 ):
-    slow = ("--model", "guess", "--seeds", 4, "--param", "pause=0.8", "--param", "stages=4")
+    slow = ("--model", "guess", "--seeds", 4, "--param", "pause=0.5", "--param", "stages=4")
     command = ("run", "--dataset", "tiny")
     shutil.copytree(network, tmp_path / "serial")
     polytimbre(*command, *slow, "--workers", 0, "--store", tmp_path / "serial")
