@@ -292,6 +292,17 @@ def test_a_column_that_is_nearly_called_like_a_class_is_asked_about(labelled, st
         read_labels(table, folder.with_name("audios"), CLASSES)
 
 
+def test_a_single_positive_gives_no_interval(heard_by):
+    y_true, scores = np.zeros((3, 20), np.float32), np.linspace(0, 1, 60).reshape(3, 20)
+    y_true[2, CLASSES.index("drums")] = y_true[1, CLASSES.index("voice")] = 1
+    labels = Labels(y_true, np.ones((3, 20), bool))
+    frame, notes = recordings.result(heard_by, labels, scores.astype(np.float32), 99)
+    rows = frame.set_index("class")
+    assert rows.loc["drums", "AP"] == 1 and rows.loc["mAP", "AP"] == 0.75
+    assert rows[["AP low", "AP high"]].isna().all(axis=None)
+    assert any(note.endswith("gives none: drums, voice") for note in notes)
+
+
 def test_nothing_to_score_is_said(heard_by):
     none = Labels(np.zeros((2, 20), np.float32), np.zeros((2, 20), bool))
     frame, notes = recordings.result(heard_by, none, np.zeros((2, 20), np.float32), 99)

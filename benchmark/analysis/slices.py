@@ -150,7 +150,7 @@ def measure(
             "them, and keeps finished runs"
         )
     if name not in attributes:
-        raise UnknownNameError(f"attribute of data set {result.dataset}", name, attributes)
+        raise UnknownNameError("attribute", name, attributes)
     known = attributes[name] != ""
     values, labels = attributes[name][known], result.labels
     y_positive, y_mask = labels.y_positive[known], labels.y_mask[known]

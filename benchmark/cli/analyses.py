@@ -53,6 +53,7 @@ def _analysis(store: Path | None, *args: Any, **settings: Any) -> "Analysis":
 
 def _show(analysis: "Analysis", name: str, fmt: str) -> None:
     """Derive one declared table and print it."""
+    from benchmark.cli.screen import busy
     from reports.tables.declaration import facts_of, table
 
     one = table(name)
@@ -61,8 +62,9 @@ def _show(analysis: "Analysis", name: str, fmt: str) -> None:
             f"the table {name!r} does not rest on stored runs: `{one.command_for('DATASET')}` "
             "prints it"
         )
-    source = analysis if one.source == "runs" else analysis.labels
-    result = one.make(source, facts_of(analysis))
+    with busy(f"deriving the table {name} from stored runs"):
+        source = analysis if one.source == "runs" else analysis.labels
+        result = one.make(source, facts_of(analysis))
     if result is None:
         raise ProtocolError(f"these runs hold nothing for the table {name!r}. Run more models")
     print_result(one, result, fmt)

@@ -4,6 +4,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,14 @@ def show_plan(units: Sequence[Unit], out: Console) -> None:
     """Print each unit, cached or waiting."""
     for unit in units:
         out.print(line("cached" if unit.cached else "waits", unit.label, f"[dim]{unit.run_id}[/]"))
+
+
+@contextmanager
+def busy(doing: str) -> Iterator[None]:
+    """Say on a terminal what is being computed, as long as it is."""
+    out = console(stderr=True)
+    with out.status(doing) if out.is_terminal else nullcontext():
+        yield
 
 
 def _progress(out: Console) -> Progress:

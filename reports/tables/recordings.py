@@ -46,11 +46,17 @@ def result(
     frame["chance on test"] = test.prior
     scored = frame["AP"].notna()
     left_out = frame["class"][~scored]
-    few = frame["class"][scored & (frame["positives"] < LEAST_A_CLASS)]
+    # resamples with both repeat one clip, and score as before
+    single = scored & (np.minimum(frame["positives"], observed - frame["positives"]) < 2)
+    frame.loc[single, ["AP low", "AP high"]] = np.nan
+    few = frame["class"][scored & ~single & (frame["positives"] < LEAST_A_CLASS)]
     notes = [
         f"{len(labels)} recordings, scored by run {run.record.run_id}: {run.title}",
         "intervals of 95 % from resampled recordings, and of the test part from its groups",
     ]
+    if single.any():
+        alone = ", ".join(frame["class"][single])
+        notes.append(f"without an interval, as one positive or one negative gives none: {alone}")
     if len(few):
         notes.append(
             f"fewer than {LEAST_A_CLASS} positives, so that the interval may be far too short: "
@@ -62,7 +68,10 @@ def result(
             + ", ".join(left_out)
         )
     if found is not None:
-        frame.loc[len(frame)] = _mean(frame[scored], found)
+        row = _mean(frame[scored], found)
+        if single[scored].all():
+            row |= {"AP low": np.nan, "AP high": np.nan}
+        frame.loc[len(frame)] = row
         notes.append("the mean over test is that of the same classes")
     return frame, notes
 
