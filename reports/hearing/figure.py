@@ -29,7 +29,7 @@ def draw(run: HearingRun, heard: Heard) -> Figure:
         mesh = axes.pcolormesh(edges, grid, heard.scores[:, order].T, vmin=0, vmax=1, cmap="Blues")
         for row, c in enumerate(order):
             for start, end in heard.stretches(c, run.thresholds[c]):
-                axes.hlines(row + 0.42, start, end, color=style.DARK, linewidth=1.2)
+                axes.hlines(row + 0.3, start, end, color=style.DARK, linewidth=1.6)
         axes.set_yticks(range(len(order)), [run.classes[c] for c in order])
         for label, c in zip(axes.get_yticklabels(), order, strict=True):
             label.set_color(style.DARK if run.knowledge.known[c] else style.MIDDLE)
