@@ -47,6 +47,7 @@ KINDS = {
     "SpatialDropout": "dropout or noise",
     "Dropout": "dropout or noise",
     "MaxPooling": "pooling or sum",
+    "Global": "pooling or sum",
     "Sum": "pooling or sum",
     "Mean": "pooling or sum",
     "Max": "pooling or sum",

@@ -164,7 +164,7 @@ def masks(tables: Results) -> Drawing:
     caption = (
         f"The same runs on all labels and {result.facts['masks']}, {where(result.facts)}: each "
         "model's metrics on all labels (bars) and on "
-        f"the observed ones (circles), means over seeds{spread}."
+        f"the observed ones (circles){spread}."
     )
     told = []
     for metric in metrics:

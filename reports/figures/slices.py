@@ -6,7 +6,7 @@ from reports.figures import style
 from reports.figures.style import Drawing, Plot
 from reports.tables.declaration import Results, where
 
-#: Models in one figure; the best by mAP over all slices.
+#: Models in one figure.
 MOST_MODELS = 4
 
 
@@ -14,8 +14,10 @@ def slices(tables: Results) -> Drawing:
     """Draw the difference in ROC-AUC between each slice and the other clips."""
     result = tables["slices"]
     frame = result.frame
-    order = frame.groupby("model", sort=False)["ROC-AUC"].mean().sort_values(ascending=False)
-    models = list(order.index[:MOST_MODELS])
+    sliced = dict.fromkeys(frame["model"])
+    best = tables["comparison"].frame["model"] if "comparison" in tables else sliced
+    order = [model for model in best if model in sliced] or list(sliced)
+    models = order[:MOST_MODELS]
     rows = list(dict.fromkeys(zip(frame["attribute"], frame["slice"], strict=True)))
     drawn, axes = style.canvas(style.COLUMN, 2.2 + (0.28 + 0.16 * len(models)) * len(rows))
     ax = axes[0, 0]
@@ -35,7 +37,7 @@ def slices(tables: Results) -> Drawing:
     caption = (
         f"Each slice of the clips minus all others: {where(result.facts)}. ROC-AUC is pooled over "
         "classes, the other clips have the slice's mixture of classes; lines are paired 95 % "
-        f"bootstrap intervals. Of {len(order)} models the best {len(models)} are drawn."
+        f"bootstrap intervals. Of {len(order)} models the {len(models)} of highest mAP are drawn."
     )
     return Drawing(drawn, "Slices of the clips", caption, _told(frame, models[0], name))
 

@@ -32,7 +32,7 @@ def trials(tables: Results) -> Drawing:
     ]
     style.legend(drawn, entries, 6 if len(models) > 1 else 2)
     caption = (
-        "Tuning history: select mAP of each trial in the order of ending, the best so far as a "
+        f"Tuning history{_on(tables)}: select mAP of each trial in the order of ending, the best so far as a "
         "line, trial 0 (the model's default) as a star. Strokes at the bottom are pruned trials, "
         "which have no select mAP."
     )
@@ -70,6 +70,12 @@ def _study(ax: Axes, frame: pd.DataFrame, model: str) -> None:
     ax.yaxis.set_major_locator(MaxNLocator(5))
 
 
+def _on(tables: Results) -> str:
+    """Name the data set, where a table says which it is."""
+    named = tables["comparison"].facts.get("dataset") if "comparison" in tables else None
+    return f" on {named}" if named else ""
+
+
 def importances(tables: Results) -> Drawing:
     """Draw one panel a study: the share of variance that each parameter explains alone."""
     result = tables["importances"]
@@ -89,7 +95,7 @@ def importances(tables: Results) -> Drawing:
     axes[0].set_xlim(left=0)
     drawn.supxlabel("share of the variance of select mAP that a parameter explains", fontsize=7)
     caption = (
-        "Importance of the tuned parameters: share of the variance of select mAP over trials "
+        f"Importance of the tuned parameters{_on(tables)}: share of the variance of select mAP over trials "
         f"that each explains alone, the {most} largest of each study."
     )
     told = [

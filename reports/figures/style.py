@@ -51,7 +51,7 @@ _MODELS = {
     "always": (DARK, "X"),
     "ensemble": (DARK, "*"),
 }
-_OTHERS = ("#8C510A", "#5E4FA2", "#B8860B", "#01665E", "#7F0000")
+_OTHERS = ("#A6611A", "#7B6CC0", "#B8860B", "#1B8A80", "#C0392B")
 _OTHER_MARKERS = ("p", "h", "<", ">", "d")
 
 #: Lines of models on the usual features, on others, and on yet others; and which are which.
@@ -198,11 +198,11 @@ def _plain_look(label: str) -> Look:
     if rest.strip() == "tuned":
         return Look(colour, marker, "none")
     if "refit" in rest:
-        return Look(colour, marker, "left")
+        return Look(colour, marker, "right" if "tuned" in rest else "left")
     if kind == "ensemble":
         return Look(MIDDLE if "average" in rest else colour, marker,
                     "none" if "stacked" in rest else "full")  # fmt: skip
-    return Look(colour, marker, "top")
+    return Look(colour, marker, ("top", "bottom")[zlib.crc32(rest.encode()) % 2])
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def curves(tables: Results) -> Drawing | None:
     style.legend(drawn, entries, 2)
     left = [model for model in stages.index if stages[model] == 1]
     caption = (
-        f"Training and stopping curves: {where(result.facts)}. Lines are means over seeds, "
+        f"Training and stopping curves on {result.facts['dataset']}. Lines are means over seeds, "
         "bands one "
         "standard deviation; where not all seeds came that far, lines are thin; the largest "
         "losses, of "

@@ -47,7 +47,8 @@ class Column:
 #: Columns of the comparison that the headline leaves to the CSV file.
 LEFT_OUT = ("clip se", "F1, per-class thresholds", "F1 at 0.5")
 #: Where the page calls a column something else.
-HEADINGS = {"model (bytes)": "size (MB)"}
+BYTES = "model (bytes)"
+HEADINGS = {BYTES: "size (MB)"}
 
 
 def headline_columns(frame: pd.DataFrame) -> list[Column]:
@@ -73,6 +74,8 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     list of dict
         One a row: heading to ``{"text", "interval", "numeric"}``.
     """
+    if BYTES in frame:
+        frame = frame.assign(**{BYTES: frame[BYTES] / 1e6})
     numeric = {n: pd.api.types.is_numeric_dtype(frame[n]) for n in frame.columns}
     for name in frame.select_dtypes("float").columns.difference(ONE_DECIMAL):
         frame = frame.assign(**{name: frame[name].astype(object).map(_whole)})
@@ -80,7 +83,8 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
         [{"text": c.value, "interval": c.interval, "numeric": numeric[name]} for c in column]
         for name, column in cells(frame).items()
     ]
-    return [dict(zip(cells(frame), row, strict=True)) for row in zip(*columns, strict=True)]
+    names = [HEADINGS.get(name, name) for name in cells(frame)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _whole(value: float) -> float | int:
@@ -101,10 +105,7 @@ def headline(tables_: Results) -> dict[str, Any] | None:
     entries = []
     for values, shown in zip(result.frame.to_dict("records"), rows(result.frame), strict=True):
         label = values["model"]
-        shown = {c.name: {**shown[c.name], "value": _value(values[c.name])} for c in columns}
-        if "model (bytes)" in shown:
-            size = values["model (bytes)"]
-            shown["model (bytes)"]["text"] = "–" if pd.isna(size) else f"{size / 1e6:.2f}"
+        shown = {c.name: {**shown[c.heading], "value": _value(values[c.name])} for c in columns}
         ends = (("at", "mAP"), ("low", "mAP low"), ("high", "mAP high"))
         strip = {k: 100 * (values[n] - left) / ((right - left) or 1) for k, n in ends}
         entries.append(
@@ -236,6 +237,11 @@ def _by_model(records: list[Record], measured: dict[str, dict]) -> list[dict[str
         on = f" on {features_of(record.spec)}" if several else ""
         grouped.setdefault(record.spec.label + on, []).append(record)
     order = {row["model"]: n for n, row in reversed(list(enumerate(measured.values())))}
+
+    def place(label: str) -> tuple[Any, ...]:
+        spec = grouped[label][0].spec
+        return order.get(label, len(order)), spec.setting, spec.positives or 0, label
+
     return [
         {
             "model": label,
@@ -246,7 +252,7 @@ def _by_model(records: list[Record], measured: dict[str, dict]) -> list[dict[str
                 for record in sorted(grouped[label], key=lambda r: r.spec.seed)
             ],
         }
-        for label in sorted(grouped, key=lambda label: (order.get(label, len(order)), label))
+        for label in sorted(grouped, key=place)
     ]
 
 

@@ -109,6 +109,9 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     themeButton(document.querySelector("button.theme"));
+    // on a phone the menu is wider than the screen
+    document.querySelector("header.site nav a[aria-current]")
+      ?.scrollIntoView({ inline: "center", block: "nearest", behavior: "instant" });
     document.querySelectorAll("table.headline").forEach((table) => {
       sortable(table);
       bodies(table).forEach(expandable);

@@ -22,6 +22,9 @@ def table(frame: pd.DataFrame, caption: str, notes: Sequence[str] = ()) -> str:
     return f"{cells(content.rows(frame), caption)}{below}"
 
 
+#: Characters from which on a cell is given room, so that its row does not get high.
+LONG = 24
+
 #: Addresses of pages: by a column's heading, by what stands in its cells.
 Links = Mapping[str, Mapping[str, str]]
 
@@ -31,12 +34,12 @@ def cells(
 ) -> str:
     """Return a table of cells that :func:`reports.html.content.rows` made.
 
-    Its first column of text names the rows, and stays in sight on a phone.
+    The first column that tells its rows apart names them, and stays in sight on a phone.
     """
     if not rows:
         return f"<p>{escape(caption)}: nothing</p>"
     number, name_ = ' class="number"', ' class="name"'
-    named = next((name for name, cell in rows[0].items() if not cell["numeric"]), "")
+    named = _naming(rows)
     heads = "".join(
         f'<th scope="col"{number * cell["numeric"] or name_ * (name == named)}>{escape(name)}</th>'
         for name, cell in rows[0].items()
@@ -47,6 +50,7 @@ def cells(
         for name, cell in row.items():
             kind = "th" if name == named else "td"
             scope, side = ' scope="row"' * (kind == "th"), number * cell["numeric"]
+            side = side or ' class="long"' * (len(cell["text"]) > LONG and kind == "td")
             interval = f' <span class="interval">{escape(cell["interval"])}</span>'
             text = link(cell["text"], name, links or {}) + interval * bool(cell["interval"])
             line += f"<{kind}{scope}{side}>{text}</{kind}>"
@@ -58,12 +62,17 @@ def cells(
     )
 
 
+def _naming(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
+    """Return the column that names a table's rows: of text, or the number of a trial."""
+    columns = [name for name, cell in rows[0].items() if not cell["numeric"] or name == "trial"]
+    apart = (name for name in columns if len({row[name]["text"] for row in rows}) == len(rows))
+    return next(apart, columns[0] if columns else "")
+
+
 def link(text: str, column: str, links: Links) -> str:
     """Return a cell's text, as a link where there is a page about it; it may break after "_"."""
-    href = links.get(column, {}).get(text)
-    if not href:
-        return escape(text)
-    return f'<a href="{escape(href)}">{escape(text).replace("_", "_<wbr>")}</a>'
+    href, shown = links.get(column, {}).get(text), escape(text).replace("_", "_<wbr>")
+    return f'<a href="{escape(href)}">{shown}</a>' if href else shown
 
 
 def draw(plot: style.Plot, tables: Results) -> Figure | None:

@@ -40,8 +40,9 @@ def draw(runs, name):
 # ## What the searches found
 
 # %%
-for name, runs in tuned.items():
-    print(name, *runs.tables["trials"].notes, sep="\n  ")
+for runs in tuned.values():
+    if "studies" in runs.tables:
+        print(*runs.tables["studies"].notes, sep="\n")
 
 # %%
 for name, runs in tuned.items():

@@ -64,9 +64,16 @@ def cells(frame: pd.DataFrame) -> dict[str, list[Cell]]:
         intervals = [""] * len(values)
         if name + LOW in frame.columns:
             ends = zip(frame[name + LOW], frame[name + HIGH], strict=True)
-            intervals = ["" if np.isnan(low) else f"{cell(low)}–{cell(high)}" for low, high in ends]
+            intervals = [
+                "" if np.isnan(low) else _ends(cell(low), cell(high)) for low, high in ends
+            ]
         shown[name] = list(map(Cell, values, intervals))
     return shown
+
+
+def _ends(low: str, high: str) -> str:
+    """Write the ends of an interval; a dash before a minus sign is hard to read."""
+    return f"{low} to {high}" if high.startswith("-") else f"{low}–{high}"
 
 
 def joined(frame: pd.DataFrame, between: str) -> pd.DataFrame:
@@ -111,8 +118,7 @@ def text(
         return _markdown(shown, numeric, heading, notes + _glossary(shown, meanings))
     if fmt != "table":
         raise UnknownNameError("format", fmt, FORMATS)
-    # a dash before a minus sign is hard to read
-    shown = joined(frame, "\n{}").replace("–-", " to -", regex=True)
+    shown = joined(frame, "\n{}")
     return _fitting(shown, numeric, heading, notes, width, meanings)
 
 

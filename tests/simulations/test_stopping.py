@@ -1,17 +1,17 @@
-"""Print what each rule of early stopping gains on *select*.
+"""Write the tables of what each rule of early stopping gives on *select* into models/README.md.
 
-``pytest tests/simulations/test_stopping.py -s -o addopts= -k "rendered and xgboost"`` prints one
-table; ``$POLYTIMBRE_SEEDS`` says of how many seeds.
+``pytest tests/simulations/test_stopping.py -s -o addopts= -k rendered`` writes one of them (some
+ten minutes); ``$POLYTIMBRE_SEEDS`` says of how many seeds.
 A model is fitted once a seed, to the end, and scored on *select* after each stage. What a rule
 keeps is read off that fit: up to where it stops, a fit is the same whatever the rule.
 """
 
 import os
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from simulated_tables import MODELS, write
 
 from benchmark.bases.stopping import kept, worn_out
 from benchmark.contracts.model import History
@@ -61,37 +61,33 @@ def stands(history, stop_on, patience):
     return kept(seen, stop_on).number, seen.stages[-1].number
 
 
-@pytest.mark.parametrize("name", LONGEST)
-@pytest.mark.parametrize("dataset", ROOTS)
-def test_table_of_stopping_rules(dataset, name):
-    division, cls = divided(dataset), registry.models().get(name)
-    started = time.process_time()
+def rows_of(division, name):
+    """Yield, for each rule, the cells of its row."""
+    cls = registry.models().get(name)
     fits = []
     for seed in SEEDS:
         # watched, so that every stage is seen, but without an end to patience
         model = cls.from_params(stop_on="loss", patience=10_000, **LONGEST[name])
         fits.append(fitted(model, division, seed))
+    assert all(0 < value <= 1 for _, found in fits for value in found)
     default, unit = cls(), fits[0][0].unit
     usual = getattr(default, next(iter(LONGEST[name])))
     rules = [("loss", default.patience), ("mAP", default.patience), ("mAP", 2 * default.patience)]
     rows = [(f"{what}, patience {p}", [stands(h, what, p) for h, _ in fits]) for what, p in rules]
     for number in sorted({usual, next(iter(LONGEST[name].values()))}):
         rows.append((f"none, {number} {unit}s", [(number, number)] * len(fits)))
-    print(
-        f"\n{dataset}, {name}: {len(fits)} seeds, {time.process_time() - started:.0f} s\n"
-        f"| stop on | mAP on select, mean | of each seed | {unit} kept | last {unit} |\n"
-        "|---|---|---|---|---|"
-    )
     for rule, ends in rows:
-        numbers = [[s.number for s in h.stages] for h, _ in fits]
-        mAP = [
-            found[n.index(best)]
-            for (_, found), n, (best, _) in zip(fits, numbers, ends, strict=True)
-        ]
-        best, last = (" ".join(str(end[i]) for end in ends) for i in (0, 1))
-        print(
-            f"| {rule} | {np.mean(mAP):.4f} | {' '.join(f'{v:.4f}' for v in mAP)} "
-            f"| {best} | {last} |",
-            flush=True,
-        )
-    assert all(0 < value <= 1 for _, found in fits for value in found)
+        mAP = []
+        for (history, found), (best, _) in zip(fits, ends, strict=True):
+            numbers = [stage.number for stage in history.stages]
+            mAP.append(found[numbers.index(best)])
+        best, last = (", ".join(str(end[i]) for end in ends) for i in (0, 1))
+        yield [name, rule, f"{np.mean(mAP):.4f}", f"{min(mAP):.4f} to {max(mAP):.4f}", best, last]
+
+
+@pytest.mark.parametrize("dataset", ROOTS)
+def test_table_of_stopping_rules(dataset):
+    division = divided(dataset)
+    rows = [row for name in LONGEST for row in rows_of(division, name)]
+    columns = ("model", "stops on", "mAP on select", f"of {len(SEEDS)} seeds", "kept", "last")
+    write(f"stopping on {dataset}", columns, rows, MODELS)
