@@ -32,9 +32,9 @@ def trials(tables: Results) -> Drawing:
     ]
     style.legend(drawn, entries, 6 if len(models) > 1 else 2)
     caption = (
-        f"Tuning history{_on(tables)}: select mAP of each trial in the order of ending, the best so far as a "
-        "line, trial 0 (the model's default) as a star. Strokes at the bottom are pruned trials, "
-        "which have no select mAP."
+        f"Tuning history{_on(tables)}: select mAP of each trial in the order of ending, the best "
+        "so far as a line, trial 0 (the model's default) as a star. Strokes at the bottom are "
+        "pruned trials, which have no select mAP."
     )
     told = []
     for model in models:
@@ -95,8 +95,8 @@ def importances(tables: Results) -> Drawing:
     axes[0].set_xlim(left=0)
     drawn.supxlabel("share of the variance of select mAP that a parameter explains", fontsize=7)
     caption = (
-        f"Importance of the tuned parameters{_on(tables)}: share of the variance of select mAP over trials "
-        f"that each explains alone, the {most} largest of each study."
+        f"Importance of the tuned parameters{_on(tables)}: share of the variance of select mAP "
+        f"over trials that each explains alone, the {most} largest of each study."
     )
     told = [
         f"{model}: "

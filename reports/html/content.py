@@ -245,7 +245,7 @@ def _by_model(records: list[Record], measured: dict[str, dict]) -> list[dict[str
     return [
         {
             "model": label,
-            "command": command(grouped[label][0]),
+            "command": command(grouped[label][0], len({r.spec.seed for r in grouped[label]})),
             "parameters": ", ".join(f"{k}={v}" for k, v in grouped[label][0].spec.params.items()),
             "runs": [
                 _run(record, measured.get(record.run_id, {}))
@@ -271,8 +271,8 @@ def _run(record: Record, measured: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def command(record: Record) -> str:
-    """Return the command that makes runs like this one."""
+def command(record: Record, n_seeds: int) -> str:
+    """Return the command that makes runs like this one, of so many seeds."""
     spec = record.spec
     few = "run" if spec.positives is None else "transfer"
     name = "learning-curve" if spec.fraction != 1 else few
@@ -283,6 +283,7 @@ def command(record: Record) -> str:
     said += " --refit" if spec.refit else ""
     protocol = name_of(spec.protocol_id) or "default"
     said += f" --protocol {protocol}" if protocol != "default" else ""
+    said += f" --seeds {n_seeds}" if n_seeds > 1 else ""
     plugin = registry.datasets().plugins.get(spec.dataset)
     return said + (" --data-root FOLDER" if plugin is not None and plugin.needs_root else "")
 

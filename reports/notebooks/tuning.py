@@ -41,8 +41,9 @@ def draw(runs, name):
 
 # %%
 for runs in tuned.values():
-    if "studies" in runs.tables:
-        print(*runs.tables["studies"].notes, sep="\n")
+    for table in ("studies", "trials"):
+        if table in runs.tables:
+            print(*runs.tables[table].notes, sep="\n")
 
 # %%
 for name, runs in tuned.items():

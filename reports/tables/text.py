@@ -64,16 +64,16 @@ def cells(frame: pd.DataFrame) -> dict[str, list[Cell]]:
         intervals = [""] * len(values)
         if name + LOW in frame.columns:
             ends = zip(frame[name + LOW], frame[name + HIGH], strict=True)
-            intervals = [
-                "" if np.isnan(low) else _ends(cell(low), cell(high)) for low, high in ends
-            ]
+            intervals = [_ends(low, high) for low, high in ends]
         shown[name] = list(map(Cell, values, intervals))
     return shown
 
 
-def _ends(low: str, high: str) -> str:
+def _ends(low: float, high: float) -> str:
     """Write the ends of an interval; a dash before a minus sign is hard to read."""
-    return f"{low} to {high}" if high.startswith("-") else f"{low}–{high}"
+    if np.isnan(low):
+        return ""
+    return f"{cell(low)} to {cell(high)}" if high < 0 else f"{cell(low)}–{cell(high)}"
 
 
 def joined(frame: pd.DataFrame, between: str) -> pd.DataFrame:
