@@ -93,8 +93,9 @@ for name, runs in compared.items():
 levels = pd.DataFrame(highest)
 shared = levels[levels.notna().sum(axis=1) > 1]
 if len(shared):
-    order = shared.rank(ascending=False).astype("Int64").rename_axis("model").reset_index()
-    display(pt.ShownTable("Place by mAP among the models that several data sets have", order))
+    order = shared.rank(ascending=False, method="min").astype("Int64")
+    title = "Place by mAP among the models that several data sets have"
+    display(pt.ShownTable(title, order.rename_axis("model").reset_index()))
 for one, other in combinations(levels, 2):
     both = levels[[one, other]].dropna()
     if len(both) > 2:
