@@ -176,7 +176,7 @@ def _check_origin(records: Sequence[Record]) -> None:
             f"not made from a git checkout, so that nobody could find its code again: "
             f"{', '.join(loose)}. Clone the repository and run there"
         )
-    dirty = [_name(record) for record in records if record.git["dirty"]]
+    dirty = [_name(record) for record in records if record.git.get("dirty")]
     if dirty:
         raise ProtocolError(
             f"made from a tree with changes that were not committed: {', '.join(dirty)}. Commit, "

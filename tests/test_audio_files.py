@@ -1,5 +1,6 @@
 """Audio in: every kind of file, in blocks, resampled, cut into windows; and what is refused."""
 
+import os
 import sys
 
 import numpy as np
@@ -99,6 +100,17 @@ def test_a_folder_gives_its_audio_files_in_order(tmp_path):
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="none holds no audio file"):
         find_recordings(tmp_path / "none")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+def test_a_name_that_is_not_utf8_is_a_name(tmp_path):
+    named = tmp_path / os.fsdecode(b"bad\xff.wav")
+    write(tmp_path / "good.wav", tone()).rename(named)
+    assert open_recording(named).sample_rate == 44_100
+    assert len(read(named, 16_000)) == 48_000
+    named.write_bytes(b"RIFF, and no more")
+    with pytest.raises(DataError, match="not audio that can be read"):
+        open_recording(named)
 
 
 def test_mpeg4_needs_the_extra_and_reads_with_it(tmp_path, monkeypatch):

@@ -239,6 +239,15 @@ ON = np.ones_like(M)
         ({"partition": np.array(["valid"] * 8)}, "got 'valid'"),
         ({"partition": np.array(["train"] * 8)}, "the test partition is empty"),
         ({"classes": ("a",) * 20}, "a name twice"),
+        ({"classes": tuple(range(20))}, "classes must be a tuple of text"),
+        ({"classes": None}, "classes must be a tuple of text"),
+        ({"name": None}, "name must be text, got None"),
+        ({"split": None}, "split must be text, got None"),
+        ({"licence": 3}, "licence must be text, got 3"),
+        ({"X": X.tolist()}, "X must be a NumPy array without a mask, got list"),
+        ({"X": np.ma.masked_array(X)}, "X must be a NumPy array without a mask, got MaskedArray"),
+        ({"attributes": ["a"]}, "attributes must be a mapping, got list"),
+        ({"auxiliary": 3}, "auxiliary must be an Auxiliary, got int"),
     ],
 )
 def test_dataset_refuses(changes, message):

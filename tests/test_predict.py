@@ -164,9 +164,13 @@ def test_the_command_tells_what_sounds_when(with_run: Command, song, tmp_path):
         ("predict", folder / "broken.wav", *asked),
         ("predict", song, *asked, "--format", "xml"),
         ("predict", song, "--run", "0" * 16),
+        ("predict", song, "--timeline", tmp_path / "o.html", "--out", tmp_path / "o.html"),
+        ("predict", song, "--window", "nan"),
     )
-    codes, (as_json, as_csv, table, many, broken, form, unknown) = zip(*results)
-    assert codes == (0, 0, 0, 1, 2, 2, 2), results
+    codes, (as_json, as_csv, table, many, broken, form, unknown, twice, none) = zip(*results)
+    assert codes == (0, 0, 0, 1, 2, 2, 2, 2, 2), results
+    assert "o.html is named for two outputs" in twice and not (tmp_path / "o.html").exists()
+    assert "a window needs a length in seconds" in none
 
     (one,) = in_json(as_json)
     assert one["run"] == run and one["features"] == "logmel" and one["duration"] == 47

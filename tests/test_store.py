@@ -220,6 +220,8 @@ def test_an_id_that_several_runs_begin_with_is_said_to_be_so(store):
         ({"files": {"/etc/passwd": "0"}}, "outside its folder"),
         ({"spec": []}, "'spec' of its record must be a mapping"),
         ({"git": {"commit": 3}}, "'git.commit'"),
+        ({"git": {"commit": "abc"}}, "the field 'git' of its record lacks 'dirty'"),
+        ({"seconds": {"predict": 1.0}}, "the field 'seconds' of its record lacks 'fit'"),
         ({"machine": {"platform": []}}, "'machine.platform'"),
         ({"status": "done"}, "status"),
         ({"format": 2}, "format 2"),

@@ -67,13 +67,14 @@ class Entry:
         """
         if not self.records:
             return float("nan")
-        return sum(record.seconds[name] for record in self.records) / len(self.evaluations)
+        taken = sum(record.seconds.get(name, np.nan) for record in self.records)
+        return taken / len(self.evaluations)
 
     def milliseconds_per_clip(self) -> float:
         """Mean time to score one clip of the test part, NaN where no run was timed."""
         if not self.records:
             return float("nan")
-        return 1e3 * self.seconds("predict") / self.records[0].clips["test"]
+        return 1e3 * self.seconds("predict") / self.records[0].clips.get("test", np.nan)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ Wav, flac, ogg, opus, mp3 and what else libsndfile reads; MPEG-4 and more with t
 ``ffmpeg``. Every problem with a file is one sentence.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,8 +154,10 @@ def read(path: Path, sample_rate: int) -> np.ndarray:
 def _opened(path: Path) -> Iterator[Any]:
     import soundfile
 
+    # names that are not UTF-8 are files, too; Windows has none
+    name = path if os.name == "nt" else os.fsencode(path)
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(name) as file:
             yield file
     except soundfile.LibsndfileError as error:
         reason = error.error_string.strip().rstrip(".")

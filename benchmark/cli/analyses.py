@@ -115,7 +115,8 @@ def table(
         print_table(pd.DataFrame(rows, columns=["name", "shows", "command"]), fmt, "tables")
         return
     runs = read_runs(store)
-    whole = dataset in (None, runs.path.name) and not (model or features or resamples)
+    of_all = dataset is None or {record.spec.dataset for record in runs} == {dataset}
+    whole = of_all and not (model or features or resamples)
     held = isinstance(runs, PublishedSet) and whole
     if held and (name in read(runs) or not runs.complete):  # a new table follows from scores
         _show_published(runs, name, fmt)

@@ -64,9 +64,11 @@ def listen(
     from dataclasses import replace
 
     from benchmark.predict.listening import listen as updates_of
+    from benchmark.predict.recogniser import check_window
 
     check_name("format", fmt, FORMATS)
     _check(source, rate, device)
+    check_window(window)
     heard_by = open_run(run, model, dataset, features, store, results)
     recogniser = heard_by.recogniser
     if window is not None:

@@ -68,10 +68,11 @@ def predict(
     is present where its score reaches the run's threshold, which was chosen on training
     clips that were held out.
     """
-    from benchmark.predict.recogniser import check_hop
+    from benchmark.predict.recogniser import check_hop, check_window
 
     files = _files(path)
     check_hop(hop)
+    check_window(window)
     _check(files, fmt, per, out, timeline, figure)
     tracks = _are_tracks(files, fmt, out)  # before anything is written
     heard_by = open_run(run, model, dataset, features, store, results)
@@ -126,8 +127,11 @@ def _check(
     tracks = _are_tracks(files, fmt, out)
     if out and tracks:
         _check_tracks(files, out)
-    for target in filter(None, (None if tracks else out, timeline, figure)):
+    targets = [*filter(None, (None if tracks else out, timeline, figure))]
+    for target in targets:
         check_output(target, *files)
+        if [one.absolute() for one in targets].count(target.absolute()) > 1:
+            raise ProtocolError(f"{target} is named for two outputs: name another for one of them")
     if len(files) == 1:  # of several, those that can't be read are named at the end
         open_recording(files[0])
     if figure:

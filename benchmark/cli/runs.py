@@ -229,13 +229,19 @@ def _came_out(record: "Record", metrics: dict[str, float]) -> dict[str, Any]:
     told = (f"{METRICS[name].heading} {value:.3f}" for name, value in metrics.items())
     facts["on test"] = "; ".join(told)
     if record.machine:
-        cores = f"{record.machine['cores']} cores, {record.machine['memory_gib']} GiB"
-        facts["machine"] = f"{record.machine['processor']}, {cores}, {record.machine['platform']}"
+        said = (
+            ("processor", "{}"),
+            ("cores", "{} cores"),
+            ("memory_gib", "{} GiB"),
+            ("platform", "{}"),
+        )
+        known = [form.format(record.machine[key]) for key, form in said if key in record.machine]
+        facts["machine"] = ", ".join(known)
     seconds = {name.replace("_", " "): f"{value:.1f}" for name, value in record.seconds.items()}
     facts["seconds"] = _listed(seconds)
     facts["libraries"] = _listed(record.versions)
     if record.git.get("commit"):
-        changed = ", with changes that were not committed" if record.git["dirty"] else ""
+        changed = ", with changes that were not committed" if record.git.get("dirty") else ""
         facts["code"] = f"commit {record.git['commit'][:10]}{changed}"
     return {name: value for name, value in facts.items() if value}
 

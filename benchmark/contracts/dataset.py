@@ -163,6 +163,13 @@ class Dataset:
     auxiliary: Auxiliary | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        for name in ("name", "split", "citation", "licence"):
+            if not isinstance(value := getattr(self, name), str):
+                self._fail(f"{name} must be text, got {value!r}")
+        if not isinstance(self.attributes, Mapping):
+            self._fail(f"attributes must be a mapping, got {type(self.attributes).__name__}")
+        if not isinstance(self.auxiliary, Auxiliary | None):
+            self._fail(f"auxiliary must be an Auxiliary, got {type(self.auxiliary).__name__}")
         for name in ("keys", "groups", "partition"):
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
         attributes = {name: np.array(values) for name, values in self.attributes.items()}
@@ -325,6 +332,14 @@ class Dataset:
 
 def _check_labelled(one: Any, names: tuple[str, ...], fail: Callable[[str], None]) -> None:
     """Check features and labels of clips, and the arrays of `names`, one text a clip."""
+    for name in ("X", "y_true", "y_mask", *names):
+        array = getattr(one, name)
+        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+            fail(f"{name} must be a NumPy array without a mask, got {type(array).__name__}")
+    if not isinstance(one.classes, (tuple, list)) or not all(
+        isinstance(c, str) for c in one.classes
+    ):
+        fail(f"classes must be a tuple of text, got {one.classes!r}")
     if one.X.ndim != 3 or 0 in one.X.shape:
         fail(f"X must have shape (n_clips, n_frames, n_features), got {one.X.shape}")
     if one.X.dtype not in (np.uint8, np.float32):

@@ -231,6 +231,19 @@ def check_hop(seconds: float | None) -> None:
         )
 
 
+def check_window(seconds: float | None) -> None:
+    """Refuse a window that is no time, before a model says how long one may be.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if seconds is not None and not 0 < seconds < np.inf:
+        raise ParameterError(
+            f"a window needs a length in seconds (--window), and {seconds:g} is none"
+        )
+
+
 def front_ends(features: str) -> tuple[FrontEnd, ...]:
     """Return the front ends of features that are named as in ``"logmel"`` or ``"A+B"``.
 

@@ -99,7 +99,7 @@ class PublishedSet(Runs):
     @property
     def name(self) -> str:
         """The data set's name."""
-        return self.path.name
+        return self.path.resolve().name
 
     def ids(self) -> list[str]:
         """Return the ids of all its runs, those of the audit last."""

@@ -32,6 +32,8 @@ HELD = {
         "cross_validation_seconds": float,
     },
 }
+#: What some mappings of a finished run's record hold, where they hold anything.
+NEEDED = {"seconds": ("fit",), "git": ("commit", "dirty")}
 
 
 class FormatError(StoreError):
@@ -324,6 +326,9 @@ def _check(content: dict[str, Any], number: int) -> None:
             raise StoreError(f"the field {name!r} of its record must be {in_words(kind)}")
     if content["status"] not in ("finished", "failed"):
         raise StoreError(f"the status in its record is {content['status']!r}")
+    for name, keys in NEEDED.items() if content["status"] == "finished" else ():
+        if content[name] and (absent := [key for key in keys if key not in content[name]]):
+            raise StoreError(f"the field {name!r} of its record lacks {absent[0]!r}")
     _check_history(content["history"])
     for name in content["files"]:
         if not is_inside(name):

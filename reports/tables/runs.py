@@ -15,15 +15,16 @@ def _runs(analysis: Analysis) -> Content:
     rows = []
     for entry in analysis.comparison.entries:
         for record, evaluation in zip(entry.records, entry.evaluations, strict=True):
-            spec = record.spec
+            spec, seconds = record.spec, record.seconds
             rows.append(
                 {
                     "run": record.run_id, "model": entry.label, "seed": spec.seed,
                     **evaluation.summary(),
-                    "fit (s)": record.seconds["fit"], "predict (s)": record.seconds["predict"],
-                    "warm-up (s)": record.seconds["warm_up"], "model (bytes)": record.model_bytes,
+                    "fit (s)": seconds.get("fit"), "predict (s)": seconds.get("predict"),
+                    "warm-up (s)": seconds.get("warm_up"), "model (bytes)": record.model_bytes,
                     "memory (MiB)": record.peak_memory_mib, "source": spec.source,
-                    "commit": record.git["commit"], "processor": record.machine["processor"],
+                    "commit": record.git.get("commit"),
+                    "processor": record.machine.get("processor"),
                     "versions": ", ".join(f"{k} {v}" for k, v in record.versions.items()),
                     "tuned in": spec.study or "–",
                 }
