@@ -229,7 +229,7 @@ def environment():
 def runs(small, tmp_path_factory):
     """A store with two models' runs on the small data set."""
     folder = tmp_path_factory.mktemp("api") / "store"
-    for seed in (0, 1):
+    for seed in np.arange(2):  # NumPy's whole numbers will do
         pt.run(Slope, small, seed=seed, store=folder)
     pt.run("constant", small, store=folder)
     return pt.store(folder)
@@ -293,6 +293,7 @@ class Fails(pt.Model):
         ("constant", {"protocol": "no"}, pt.UnknownNameError, "unknown protocol 'no'"),
         ("constant", {"seed": 1.5}, pt.ProtocolError, "seed must be a whole number"),
         ("constant", {"seed": -1}, pt.ProtocolError, "seed must be a whole number"),
+        ("constant", {"seed": True}, pt.ProtocolError, "seed must be a whole number"),
         ("constant", {"store": ""}, pt.ProtocolError, "store is empty"),
         (dict, {}, pt.PluginError, "it is no subclass of Model but <class 'dict'>"),
         (pt.NeuralNetwork, {}, pt.PluginError, "class NeuralNetwork lacks"),

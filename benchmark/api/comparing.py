@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,7 +87,8 @@ def compare(
     """
     if part not in PARTS:
         raise UnknownNameError("part", str(part), PARTS)
-    if resamples is not None and not (type(resamples) is int and 39 <= resamples <= 1_000_000):
+    whole = isinstance(resamples, Integral) and not isinstance(resamples, bool)
+    if resamples is not None and not (whole and 39 <= resamples <= 1_000_000):
         raise ProtocolError(f"resamples must be a whole number in [39, 1000000], got {resamples!r}")
     named = [one for one in runs if isinstance(one, Run)]
     collections = [_collection(one) for one in runs if not isinstance(one, Run)]

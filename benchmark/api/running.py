@@ -6,6 +6,7 @@ import tempfile
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def run(
     ['fit_loss', 'stop_loss', 'fit_mAP', 'stop_mAP']
     """
     _check(data, seed, store, protocol)
-    request = _request(model, data, seed, protocol, params)
+    request = _request(model, data, int(seed), protocol, params)
     cls = type(requests.make_model(request))  # a wrong name is refused before a process starts
     folder = None
     if store is None:
@@ -171,7 +172,8 @@ def _check(data: object, seed: object, store: str | Path | None, protocol: str) 
         raise ProtocolError(f"run takes a data set, as load returns it, got {type(data).__name__}")
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+    whole = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**32:
         raise ProtocolError(f"seed must be a whole number in [0, 2**32), got {seed!r}")
     if store is not None and not str(store):
         raise ProtocolError("store is empty: name a folder, or None to keep the run in memory")

@@ -199,8 +199,8 @@ def _print_trial(trial: Any, best: float, out: Console) -> float:
 def _finish(event: Event, label: str, out: Console) -> list[Failure]:
     """Print the end of one run; return its failure, if it failed."""
     if event.kind == "done" and event.value.finished:
-        last = event.value.history["stages"]["stop_mAP"][-1:]
-        reached = f", mAP {last[0]:.3f} on stop" if last else ""
+        kept = event.value.stage_at_best()
+        reached = f", mAP {kept['stop_mAP']:.3f} on stop" if kept else ""
         out.print(line("done", label, f"fit {event.value.seconds['fit']:.1f} s{reached}"))
         return []
     stored = event.kind == "done"

@@ -17,6 +17,7 @@ from benchmark.contracts.frontend import FrontEnd
 from benchmark.errors import DataError
 from benchmark.features import embeddings
 from benchmark.features.pretrained import files
+from benchmark.plugins import registry
 from benchmark.plugins.identity import source_hash
 from benchmark.runs.record import digest
 
@@ -67,6 +68,8 @@ def read(dataset: Dataset, front_end: type[FrontEnd]) -> np.ndarray:
     """
     path = path_of(dataset, front_end)
     command = f"polytimbre features extract --dataset {dataset.name} --features {front_end.name}"
+    plugin = registry.datasets().plugins.get(dataset.name)
+    command += " --data-root FOLDER" if plugin is not None and plugin.needs_root else ""
     try:
         expected = checksum_of(path).read_text(encoding="ascii").split()[0]
     except FileNotFoundError:
