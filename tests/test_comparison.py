@@ -12,12 +12,13 @@ from test_store import make_record
 from benchmark.analysis.comparison import (
     Entry,
     _features_note,
+    _named,
     check_comparable,
     newest,
     on_newest_data,
 )
 from benchmark.analysis.inference import Inference, tuned_and_default
-from benchmark.errors import ProtocolError
+from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.plugins.checks import make_part
 from benchmark.runs.reading import StoredLabels
 from benchmark.scoring.bootstrap import Bootstrap
@@ -43,6 +44,14 @@ def test_runs_that_differ_are_refused(field, named):
     check_comparable([first, first])
     with pytest.raises(ProtocolError, match=f"can't be compared, their {named} differs: another"):
         check_comparable([first, second])
+
+
+def test_a_model_that_was_not_run_is_told_from_one_that_is_not_there():
+    first = make_record()
+    with pytest.raises(ProtocolError, match="no run of cnn_pretrained on .* `polytimbre run"):
+        _named([first], ["cnn_pretrained"])
+    with pytest.raises(UnknownNameError, match="unknown model among the stored runs 'cnm'"):
+        _named([first], ["cnm"])
 
 
 def test_default_tuned_and_refitted_runs_stand_side_by_side():

@@ -183,13 +183,20 @@ def test_a_worker_has_what_this_process_keeps(monkeypatch):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have one kind each")
-def test_a_worker_computes_with_the_instructions_that_every_processor_has(monkeypatch):
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
-    monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "")
+def test_a_worker_computes_with_the_instructions_that_every_processor_has():
     kernels, logarithms = jobs.endings(Processes(1).run([Job("a", jobs.instructions, ())]))["a"][1]
     assert kernels == {"Haswell"}
     # NumPy's own functions of AVX-512 give other bits; those of the C library are the same anywhere
     assert logarithms == np.array([math.log(0.1 + i / 7.0) for i in range(1000)]).tobytes()
+
+
+def test_what_is_set_while_a_process_starts_stays(monkeypatch):
+    monkeypatch.setenv("JAX_ENABLE_X64", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    with settings.starting():
+        assert "JAX_ENABLE_X64" not in os.environ and os.environ["OMP_NUM_THREADS"] == "1"
+        os.environ["OMP_NUM_THREADS"] = "5"
+    assert (os.environ["JAX_ENABLE_X64"], os.environ["OMP_NUM_THREADS"]) == ("1", "5")
 
 
 def test_what_was_imported_before_is_named(monkeypatch):

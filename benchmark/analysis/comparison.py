@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmark.contracts.dataset import OWN
 from benchmark.errors import ProtocolError, StoreError, UnknownNameError
+from benchmark.plugins import registry
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs.features import features_of, own_features
 from benchmark.runs.reading import Runs, StoredLabels
@@ -242,6 +243,12 @@ def _named(records: Sequence[Record], models: Sequence[str]) -> list[Record]:
     names = [{r.spec.label, r.spec.setting, r.spec.model} for r in records]
     known = set().union(*names)
     for name in models:
+        if name not in known and name in registry.models().names():
+            dataset = records[0].spec.dataset
+            raise ProtocolError(
+                f"no run of {name} on {dataset} is stored: `polytimbre run --dataset {dataset} "
+                f"--model {name}` makes one"
+            )
         if name not in known:
             raise UnknownNameError("model among the stored runs", name, known)
     return [r for r, own in zip(records, names, strict=True) if own & set(models)]

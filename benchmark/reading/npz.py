@@ -244,7 +244,8 @@ class NpzReader:
         if dtype.kind not in kind or (kind[-1].isdigit() and dtype.str[1:] != kind):
             kinds = dict.fromkeys(_SAID[code] for code in kind) if kind[-1].isalpha() else {}
             wanted = " or ".join(kinds) or np.dtype(kind)
-            pickled = " (a pickle, which is never loaded)" if dtype.hasobject else ""
+            remedy = "; write texts as `.astype(str)` gives them" if "U" in kind else ""
+            pickled = f" (a pickle, which is never loaded{remedy})" if dtype.hasobject else ""
             self.fail(f"array {name!r} must be {wanted}, got {dtype}{pickled}")
         if dtype.kind in "US" and dtype.itemsize > 4 * MAX_CHARACTERS:
             self.fail(f"array {name!r} has texts of more than {MAX_CHARACTERS} characters")

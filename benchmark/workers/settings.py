@@ -134,7 +134,9 @@ def starting() -> Iterator[None]:
         finally:
             sys.modules["__main__"] = main
             sys.path[:] = path
-            _set(variables)
+            # what another thread has set meanwhile stays
+            same = (name for name, value in wanted.items() if os.environ.get(name) == value)
+            _set({name: variables[name] for name in same})
 
 
 def safe_path() -> list[str]:

@@ -24,7 +24,7 @@ COLUMNS = {
     "clip se": "standard error of mAP from the choice of test clips alone",
     "seed sd": "standard deviation of mAP between training seeds",
     "behind": "mAP of the best model minus this one's",
-    "p": "p-value of *behind*, Holm's correction; the notes say over which tests",
+    "p": "p-value of what it is behind by, with Holm's correction; the notes say over which tests",
     "among best": "the best model, or not significantly different from it by p",
     "fit (s)": "processor seconds of training, mean over seeds",
     "ms/clip": "processor milliseconds to score one clip",
