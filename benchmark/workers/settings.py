@@ -21,6 +21,8 @@ from benchmark.workers.threads import SINGLE_THREAD
 
 #: Variables whose names begin so change what Keras, JAX, XLA, TensorFlow and NumPy compute.
 FOREIGN = ("JAX_", "XLA_", "KERAS_", "TF_", "ONEDNN_", "DNNL_", "OPENBLAS_", "NPY_")
+#: Those that NumPy and its linear algebra read when they are imported.
+OF_ARRAYS = ("OPENBLAS_", "NPY_")
 #: Where ``benchmark`` lies, beside ``models`` and ``reports``.
 _ENGINE = Path(__file__).resolve().parents[2]
 #: Keras reads its settings from a file in this folder, whatever the user's own file says.
@@ -93,7 +95,9 @@ def pin() -> None:
             f"JAX or Keras was imported with {', '.join(changed)}, which changes results: start a "
             "fresh Python and import them within the model's methods alone, or use a worker process"
         )
-    for name in ("PYTHONSAFEPATH", *AVX2):  # for the programs that this one starts, or too late
+    # NumPy is here: programs that this one starts are to compute as it does, and find their modules
+    kept = [name for name in wanted if name.startswith(OF_ARRAYS) and name not in SINGLE_THREAD]
+    for name in ("PYTHONSAFEPATH", *kept):
         del wanted[name]
     _set(wanted)
 
