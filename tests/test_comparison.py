@@ -1,11 +1,13 @@
 """Who may be compared, and that what is derived from stored scores is right."""
 
 from dataclasses import replace
+from io import StringIO
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from sklearn.metrics import average_precision_score, f1_score
 from test_store import make_record
 
@@ -197,5 +199,36 @@ def test_a_narrow_terminal_gets_fewer_columns_and_is_told():
     wide, narrow = (text.text(frame, "table", "", [], width) for width in (80, 30))
     assert [column.header for column in wide.columns] == ["model", "mAP", "a long heading"]
     assert [column.header for column in narrow.columns] == ["model", "mAP"]
-    assert narrow.caption == "too wide for here: a long heading (--format csv shows them)"
+    left_out = "too wide for here: a long heading (a wider terminal or --format csv shows all)"
+    assert narrow.caption == left_out
     assert list(wide.columns[1].cells) == ["0.500\n0.400–0.600"]
+
+
+def test_what_is_long_is_wrapped_and_estimates_and_tests_stay_to_the_last():
+    columns = {
+        "rank": 1, "model": "hist_gradient_boosting on musicnn", "seeds": 3, "mAP": 0.5,
+        "mAP low": 0.4, "mAP high": 0.6, "seed sd": 0.1, "p": 0.002, "p at floor": True,
+        "among best": False, "fit (s)": 2.0, "verdict": "not shown to be over-fitted",
+    }  # fmt: skip
+    frame = pd.DataFrame({name: [value] for name, value in columns.items()})
+
+    def printed(width):
+        table = text.text(frame, "table", "", [], width)
+        out = Console(width=width, file=StringIO())
+        out.print(table)
+        lines = out.file.getvalue().splitlines()
+        assert max(map(len, lines)) <= width
+        return [column.header for column in table.columns], lines
+
+    every = [name for name in frame.columns if not name.endswith(text.BESIDE)]
+    assert printed(160)[0] == printed(118)[0] == every
+    assert any("hist_gradient_boosting on musicnn" in line for line in printed(160)[1])
+    kept, lines = printed(80)
+    assert kept == ["rank", "model", "mAP", "p", "among best", "verdict"]
+    told = " ".join("".join(lines).split())
+    assert "too wide for here: seeds, seed sd, fit (s) (a wider terminal or" in told
+    assert any("│ on musicnn " in line for line in lines)
+    assert any("│ 0.400–0.600 │" in line for line in lines)
+    plain = frame[["rank", "model", "seeds", "seed sd", "verdict"]]  # in its own order
+    headings = [column.header for column in text.text(plain, "table", "", [], 52).columns]
+    assert headings == ["rank", "model", "seeds", "seed sd"]

@@ -30,8 +30,6 @@ COLUMNS = {
     "ms/clip": "processor milliseconds to score one clip",
     "model (bytes)": "size of what the model saved",
 }
-#: Columns that a narrow terminal has room for, before all others.
-FIRST = ("rank", "model", "mAP", "F1", "behind")
 
 
 def models_table(result: Comparison, inferred: Inference) -> pd.DataFrame:
@@ -136,9 +134,7 @@ def _comparison(analysis: Analysis) -> Content:
             [entry.mean(metric.name) for entry in result.entries],
         )
     frame["model (bytes)"] = [_bytes(entry) for entry in result.entries]
-    first = [n for name in FIRST for n in (name, name + LOW, name + HIGH) if n in frame.columns]
-    shown = frame[[*first, *frame.columns.difference(first, sort=False)]]
-    return Content(frame, tuple(comparison_notes(result, inferred)), shown=shown)
+    return Content(frame, tuple(comparison_notes(result, inferred)))
 
 
 def _bytes(entry: Entry) -> float:

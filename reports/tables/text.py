@@ -26,6 +26,9 @@ BESIDE = (LOW, HIGH, FLOOR)
 #: Columns that are shown with one decimal.
 ONE_DECIMAL = ("fit (s)", "seconds", "effective groups")
 
+#: Characters of a word of text beyond which it may be broken, but for one that names a row.
+LONGEST_WORD = 24
+
 
 class Cell(NamedTuple):
     """One cell as text: a value, and its interval where it has one."""
@@ -95,8 +98,9 @@ def text(
 ) -> str | Table:
     """Render a table in one of `FORMATS`.
 
-    A ``"table"`` that is wider than `width` characters leaves out its last columns and says so.
-    What the columns that it shows mean, by `meanings`, stands below the notes.
+    A ``"table"`` that is wider than `width` characters is wrapped; columns that have no room even
+    so are left out and named, the least important first. What the columns that it shows mean, by
+    `meanings`, stands below the notes.
 
     Returns
     -------
@@ -119,7 +123,7 @@ def text(
     if fmt != "table":
         raise UnknownNameError("format", fmt, FORMATS)
     shown = joined(frame, "\n{}")
-    return _fitting(shown, numeric, heading, notes, width, meanings)
+    return _fitting(shown, numeric, _importance(frame), heading, notes, width, meanings)
 
 
 def csv(frame: pd.DataFrame) -> str:
@@ -134,37 +138,63 @@ def _glossary(shown: pd.DataFrame, meanings: Mapping[str, str] | None) -> list[s
     return [f"{name}: {meanings[name]}" for name in shown.columns if name in (meanings or {})]
 
 
+def _importance(frame: pd.DataFrame) -> list[str]:
+    """Return the columns in order of importance: text, then estimates and tests, then numbers.
+
+    A table without estimates and tests has its columns in that order already.
+    """
+    first, *names = frame.columns
+    tested = [n for n in names if n + LOW in frame or n.split()[-1:] == ["p"]]
+    if not tested:
+        return [first, *names]
+    tested += [n for n in names if pd.api.types.is_bool_dtype(frame[n])]
+    numbers = {n for n in names if pd.api.types.is_numeric_dtype(frame[n])}
+    return [first, *sorted(names, key=lambda n: (n in numbers, n not in tested))]
+
+
 def _fitting(
     shown: pd.DataFrame,
     numeric: dict[str, bool],
+    importance: list[str],
     heading: str,
     notes: list[str],
     width: int,
     meanings: Mapping[str, str] | None,
 ) -> Table:
-    for n in range(len(shown.columns), 1, -1):
-        gone = ", ".join(shown.columns[n:])
-        left_out = [f"too wide for here: {gone} (--format csv shows them)"] if gone else []
-        kept = shown.iloc[:, :n]
-        said = notes + left_out + _glossary(kept, meanings)
-        table = _table(kept, numeric, heading, said)
-        if sum(_column_width(name, shown[name]) for name in shown.columns[:n]) < width:
-            break
-    return table
+    """Wrap what is long, and leave out what has no room even so."""
+    widths: dict[str, int] = {}
+    room = width - 1  # a column takes two blanks and a rule, the last one another rule
+    for name in (name for name in importance if name in shown.columns):
+        lines = "\n".join(shown[name])
+        words = lines.split("\n") if numeric[name] else lines.split()
+        most = LONGEST_WORD if widths and not numeric[name] else width  # the first names the row
+        least = max(min(len(word), most) for word in (*name.split(), *words))
+        if not widths or least + 3 <= room:
+            widths[name] = least
+            room -= least + 3
+    full = {name: max(map(len, "\n".join([name, *shown[name]]).split("\n"))) for name in widths}
+    while room > 0 and (narrow := [name for name in widths if widths[name] < full[name]]):
+        widths[min(narrow, key=lambda name: (numeric[name], widths[name]))] += 1
+        room -= 1
+    gone = ", ".join(name for name in shown.columns if name not in widths)
+    told = f"too wide for here: {gone} (a wider terminal or --format csv shows all)"
+    kept = shown[[name for name in shown.columns if name in widths]]
+    said = [*notes, *([told] if gone else []), *_glossary(kept, meanings)]
+    return _table(kept, numeric, widths, heading, said)
 
 
-def _column_width(name: str, column: pd.Series) -> int:
-    """Return the characters a column takes, its rule and padding included."""
-    return 3 + max(len(part) for value in (name, *column) for part in value.split("\n"))
-
-
-def _table(shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: list[str]) -> Table:
+def _table(
+    shown: pd.DataFrame,
+    numeric: dict[str, bool],
+    widths: dict[str, int],
+    heading: str,
+    notes: list[str],
+) -> Table:
     table = Table(title=escape(heading), title_justify="left", title_style="bold")
     table.caption, table.caption_justify = escape("\n".join(notes)) or None, "left"
     for name in shown.columns:
         justify = "right" if numeric[name] else "left"
-        whole = numeric[name] or not table.columns  # the first one names the row
-        table.add_column(name, justify=justify, no_wrap=whole, overflow="fold")
+        table.add_column(name, justify=justify, width=widths[name], overflow="fold")
     for row in shown.itertuples(index=False):
         table.add_row(*map(escape, row))
     return table
