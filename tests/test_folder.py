@@ -13,6 +13,7 @@ from benchmark.datasets.folder import Folder
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.plugins.checks import check_dataset
 from benchmark.protocol import divide
+from benchmark.reading.spreadsheets import KEYS
 from benchmark.runs.request import DataRequest, load
 
 HEADS = ["key", "group", "partition", "@genre", "cello", "flute"]
@@ -124,7 +125,7 @@ def changed(row: int, column: str, cell: str):
         (changed(5, "cello", "nan"), HEADS, "'clip05' has 'nan' for 'cello'"),
         (changed(5, "cello", "1,"), HEADS, "row 6 has 7 cells, the heading has 6"),
         ([[*row[:4], "0", row[5]] for row in good_rows()], HEADS, "'cello' is heard in no tr"),
-        (good_rows(), ["name", *HEADS[1:]], "has no column 'key'"),
+        (good_rows(), ["title", *HEADS[1:]], "has no column 'key'"),
         (good_rows(), [*HEADS[:5], "cello"], "has two columns 'cello'"),
         (good_rows(), [*HEADS[:3], "@", *HEADS[4:]], "a column '@', which needs a name"),
         ([row[:4] for row in good_rows()], HEADS[:4], "has no column of a class"),
@@ -135,6 +136,13 @@ def changed(row: int, column: str, cell: str):
 def test_what_is_wrong_with_a_table_is_a_sentence(tmp_path, rows, heads, sentence):
     with pytest.raises(DataError, match=sentence):
         Folder().load(with_features(write_table(tmp_path, rows, heads)))
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_the_column_of_keys_is_called_as_evaluate_takes_it(tmp_path, name):
+    data = Folder().load(with_features(write_table(tmp_path, good_rows(), [name, *HEADS[1:]])))
+    assert data.keys.tolist() == [row[0] for row in good_rows()]
+    assert data.classes == ("cello", "flute")
 
 
 def test_missing_files_are_sentences(tmp_path):

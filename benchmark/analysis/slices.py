@@ -280,5 +280,5 @@ def _nothing(name: str, values: Sequence[str], left_out: dict[str, str]) -> str:
     told = ", ".join(f"{value} ({why})" for value, why in list(left_out.items())[:5])
     return (
         f"no slice by attribute {name!r} has the {needed} that it takes: {told}. Name another "
-        "attribute, or a larger part"
+        "attribute, or a larger part with --part"
     )

@@ -30,7 +30,11 @@ from benchmark.errors import DataError
 def evaluate(
     audio: Annotated[Path, typer.Option(help="Folder of the recordings.")],
     labels: Annotated[
-        Path, typer.Option(help="CSV: a column `clip` or `key`, one a class; empty: not observed.")
+        Path,
+        typer.Option(
+            help="CSV: a column `clip`, `file`, `key` or `name`, and one a class; empty: not "
+            "observed."
+        ),
     ],
     run: RunOption = None,
     model: ModelOption = None,

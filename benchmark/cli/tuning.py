@@ -183,4 +183,7 @@ def study(
         history = study_history.read(name, address)
         frame = report.importances(history) if importances else report.trials(history)
         meanings = (report.IMPORTANCES if importances else report.TRIALS).columns
+        if fmt == "table" and not importances:  # a narrow terminal has room for the first columns
+            first = ["trial", "state", "select mAP", "parameters"]
+            frame = frame[[*first, *frame.columns.difference(first, sort=False)]]
         print_table(frame, fmt, f"study {name}", report.sentences(history), meanings)

@@ -2,7 +2,7 @@
 
 ``labels.csv`` has one row a clip and these columns, in any order:
 
-``key``            the clip's name, none twice
+``key``            the clip's name, none twice; without it, ``clip``, ``file`` or ``name``
 ``group``          optional: artist, work or recording; each clip is its own without it
 ``partition``      optional: ``train`` or ``test``; without it a quarter of the groups is the test
                    partition, which every table marks as not official
@@ -35,7 +35,7 @@ from benchmark.features.logmel import LogMel
 from benchmark.features.pretrained.files import folder as cache_folder
 from benchmark.protocol import stratify_clips
 from benchmark.reading.files import open_text
-from benchmark.reading.spreadsheets import describe
+from benchmark.reading.spreadsheets import KEYS, describe
 from benchmark.scoring.metrics import POSITIVE_RELEVANCE
 
 LABELS = "labels.csv"
@@ -126,7 +126,8 @@ def _read(path: Path) -> dict[str, list[str]]:
     if len(rows) < 2:
         raise DataError(f"{path} needs a heading and a row a clip; {_ADVICE}")
     heads = [head.strip() for head in rows[0]]
-    if "key" not in heads:
+    named = next((name for name in ("key", *KEYS) if name in heads), None)
+    if named is None:
         raise DataError(
             f"{path} has no column 'key', the clips' names; {describe(heads)}; {_ADVICE}"
         )
@@ -141,6 +142,7 @@ def _read(path: Path) -> dict[str, list[str]]:
             )
     columns = [[cell.strip() for cell in column] for column in zip(*rows[1:], strict=True)]
     table = dict(zip(heads, columns, strict=True))
+    table["key"] = table.pop(named)
     if not set(table) - {"key", "group", "partition"} - {n for n in table if n[0] == "@"}:
         raise DataError(f"{path} has no column of a class; {_ADVICE}")
     _check_keys(path, table)

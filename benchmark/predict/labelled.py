@@ -11,10 +11,8 @@ from benchmark.audio.files import find_recordings
 from benchmark.contracts.dataset import Labels
 from benchmark.errors import DataError
 from benchmark.reading.files import open_text
-from benchmark.reading.spreadsheets import describe
+from benchmark.reading.spreadsheets import KEYS, describe
 
-#: Names of the column that says which file a row is about.
-KEYS = ("clip", "file", "key", "name")
 #: Bytes that a file of labels can have at most.
 LARGEST = 256 * 2**20
 

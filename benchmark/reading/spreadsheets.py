@@ -6,6 +6,8 @@ from typing import Any
 #: How a formula begins, in one spreadsheet or another.
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
+#: Names of the column that says which clip a row is about.
+KEYS = ("clip", "file", "key", "name")
 #: Columns that are named where one is missing.
 MOST_NAMES = 8
 

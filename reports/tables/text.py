@@ -1,7 +1,7 @@
 """Tables as text: for the terminal, Markdown, CSV and JSON."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,7 +123,7 @@ def text(
     if fmt != "table":
         raise UnknownNameError("format", fmt, FORMATS)
     shown = joined(frame, "\n{}")
-    return _fitting(shown, numeric, _importance(frame), heading, notes, width, meanings)
+    return _fitting(shown, numeric, _by_importance(frame), heading, notes, width, meanings)
 
 
 def csv(frame: pd.DataFrame) -> str:
@@ -138,44 +138,51 @@ def _glossary(shown: pd.DataFrame, meanings: Mapping[str, str] | None) -> list[s
     return [f"{name}: {meanings[name]}" for name in shown.columns if name in (meanings or {})]
 
 
-def _importance(frame: pd.DataFrame) -> list[str]:
-    """Return the columns in order of importance: text, then estimates and tests, then numbers.
+def _by_importance(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Return the columns that stay to the last, text before numbers, and those that go first.
 
-    A table without estimates and tests has its columns in that order already.
+    The latter are numbers that are neither estimates nor tests, where a table has such.
     """
     first, *names = frame.columns
-    tested = [n for n in names if n + LOW in frame or n.split()[-1:] == ["p"]]
+    tested = {n for n in names if n + LOW in frame or n.split()[-1:] == ["p"]}
     if not tested:
-        return [first, *names]
-    tested += [n for n in names if pd.api.types.is_bool_dtype(frame[n])]
-    numbers = {n for n in names if pd.api.types.is_numeric_dtype(frame[n])}
-    return [first, *sorted(names, key=lambda n: (n in numbers, n not in tested))]
+        return [first, *names], []
+    tested |= {n for n in names if pd.api.types.is_bool_dtype(frame[n])}
+    texts = [n for n in names if not pd.api.types.is_numeric_dtype(frame[n])]
+    numbers = [n for n in names if n not in texts]
+    spare = [n for n in numbers if n not in tested]
+    return [first, *texts, *(n for n in numbers if n in tested)], spare
 
 
 def _fitting(
     shown: pd.DataFrame,
     numeric: dict[str, bool],
-    importance: list[str],
+    importance: Sequence[list[str]],
     heading: str,
     notes: list[str],
     width: int,
     meanings: Mapping[str, str] | None,
 ) -> Table:
     """Wrap what is long, and leave out what has no room even so."""
+    full, least = {}, {}
+    for name in shown.columns:
+        lines = "\n".join(shown[name]).split("\n")
+        full[name] = max(map(len, (name, *lines)))
+        if not numeric[name]:
+            lines = [word for line in lines for word in line.split()]
+        least[name] = max(map(len, (*name.split(), *lines)), default=0)
+        if not numeric[name] and name != shown.columns[0]:  # which names the row
+            least[name] = min(least[name], LONGEST_WORD)
     widths: dict[str, int] = {}
     room = width - 1  # a column takes two blanks and a rule, the last one another rule
-    for name in (name for name in importance if name in shown.columns):
-        lines = "\n".join(shown[name])
-        words = lines.split("\n") if numeric[name] else lines.split()
-        most = LONGEST_WORD if widths and not numeric[name] else width  # the first names the row
-        least = max(min(len(word), most) for word in (*name.split(), *words))
-        if not widths or least + 3 <= room:
-            widths[name] = least
-            room -= least + 3
-    full = {name: max(map(len, "\n".join([name, *shown[name]]).split("\n"))) for name in widths}
-    while room > 0 and (narrow := [name for name in widths if widths[name] < full[name]]):
-        widths[min(narrow, key=lambda name: (numeric[name], widths[name]))] += 1
-        room -= 1
+    for names in importance:  # the first are widened before the others have room
+        for name in (name for name in names if name in shown.columns):
+            if not widths or least[name] + 3 <= room:
+                widths[name] = least[name]
+                room -= least[name] + 3
+        while room > 0 and (narrow := [name for name in widths if widths[name] < full[name]]):
+            widths[min(narrow, key=lambda name: (numeric[name], widths[name]))] += 1
+            room -= 1
     gone = ", ".join(name for name in shown.columns if name not in widths)
     told = f"too wide for here: {gone} (a wider terminal or --format csv shows all)"
     kept = shown[[name for name in shown.columns if name in widths]]
