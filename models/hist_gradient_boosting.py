@@ -18,6 +18,32 @@ from benchmark.contracts.parameters import Count, Fraction, NotNegative, Positiv
 
 #: Boosting rounds between two looks at the stop part, where it is watched.
 STEP = 10
+#: Values of a feature that the library tells apart.
+BINS = 255
+
+
+def to_bins(X: np.ndarray) -> np.ndarray:
+    """Round each feature to the nearest of at most `BINS` quantiles of its values.
+
+    The library bins features itself, and at their own values where they have so few: between
+    two quantiles is where it cuts. With class weights, its own way takes several times as long
+    as boosting (scikit-learn 1.9).
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_clips, n_features)
+
+    Returns
+    -------
+    ndarray of X's shape and type.
+    """
+    quantiles = np.quantile(X, np.linspace(0, 1, BINS), axis=0, method="nearest")
+    rounded = np.empty_like(X)
+    for j, values in enumerate(quantiles.T):
+        values = np.unique(values)
+        cuts = (values[1:].astype(np.float64) + values[:-1]) / 2
+        rounded[:, j] = values[np.searchsorted(cuts, X[:, j])]
+    return rounded
 
 
 class HistGradientBoosting(BinaryRelevance):
@@ -108,7 +134,10 @@ class HistGradientBoosting(BinaryRelevance):
         """
         last = self.max_iter if self.stop_on == "none" else number
         if last > getattr(estimator, "n_iter_", 0):
-            weights = {False: 1.0, True: positive_weight(y, self.balance)} if self.balance else None
+            weights = None
+            if self.balance:
+                X = to_bins(X)
+                weights = {False: 1.0, True: positive_weight(y, self.balance)}
             estimator.set_params(max_iter=last, class_weight=weights).fit(X, y)
         estimator.rounds = number
 

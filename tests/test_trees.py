@@ -54,6 +54,21 @@ def test_positives_weigh_what_balance_says(name, balance):
         )
 
 
+def test_weighted_boosting_cuts_between_quantiles_of_the_clips():
+    from models.hist_gradient_boosting import BINS, to_bins
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 3)).astype(np.float32)
+    X[:, 1] = rng.integers(0, 20, 2000)
+    rounded = to_bins(X)
+    assert [len(np.unique(column)) for column in rounded.T] == [BINS, 20, BINS]
+    np.testing.assert_array_equal(rounded[:, 1], X[:, 1])
+    assert (np.diff(rounded[np.argsort(X[:, 0]), 0]) >= 0).all()
+    y = X[:, 0] + X[:, 1] > 12
+    estimator = plain("hist_gradient_boosting", 0, 3.0).fit(rounded, y)
+    np.testing.assert_array_equal(estimator.predict_proba(X), estimator.predict_proba(rounded))
+
+
 @pytest.mark.parametrize(
     ("name", "rounds"), [("xgboost", "n_rounds"), ("hist_gradient_boosting", "max_iter")]
 )
