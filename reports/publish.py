@@ -16,6 +16,7 @@ from benchmark.runs.published import LIST, PublishedSet
 from benchmark.runs.reading import MODEL, Runs, Warn
 from benchmark.runs.record import Record
 from benchmark.tuning import history as study_history
+from benchmark.tuning.storage import names, shown
 from reports import verify
 from reports.tables import results
 from reports.verify import Follow
@@ -83,7 +84,7 @@ def publish(
         made = verify.seal(folder, *ids, complete=True)
         # before minutes are spent on deriving; what follows are tables alone
         _check_size(folder, place, () if ours else NOT_OURS)
-        tables = _tables(made, runs, storage, follow, warn)
+        tables = _tables(made, place, runs, storage, follow, warn)
         (folder / "results.json").write_text(results.write(tables), encoding="utf-8")
         for path in _files(folder):
             if not ours and _kind(path.relative_to(folder)) in NOT_OURS:
@@ -113,15 +114,30 @@ def _aside(target: Path, name: str) -> Iterator[Path]:
 
 
 def _tables(
-    made: PublishedSet, runs: Sequence[Record], storage: str, follow: Follow, warn: Warn
+    made: PublishedSet,
+    place: Path,
+    runs: Sequence[Record],
+    storage: str,
+    follow: Follow,
+    warn: Warn,
 ) -> results.Results:
-    """Derive all tables of runs, and of the studies that tuned them."""
+    """Derive all tables of runs, and of the studies that tuned them.
+
+    What was published of a study stays where the storage has none of its name: runs can be made
+    again elsewhere without their search.
+    """
     analysis = Analysis(made, runs[0].spec.dataset)
     if analysis.why_not_audited:
         warn(analysis.why_not_audited)
-    studies = sorted({r.spec.study for r in runs if r.spec.study})
-    tables = results.derive(analysis, follow)
-    return tables | results.from_studies([study_history.read(name, storage) for name in studies])
+    studies = {r.spec.study for r in runs if r.spec.study}
+    missing = studies.difference(names(storage))
+    before = results.read(PublishedSet(place)) if (place / LIST).is_file() else {}
+    kept = results.of_studies(before, missing)
+    taken = set(kept["studies"].frame["study"]) if kept else set()
+    for study in sorted(taken):
+        warn(f"study {study} is not in {shown(storage)}: what was published of it is kept")
+    read = [study_history.read(name, storage) for name in sorted(studies - taken)]
+    return results.derive(analysis, follow) | results.from_studies(read, kept)
 
 
 def publish_labels(audit: LabelAudit, target: Path) -> PublishedSet:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from benchmark.runs.files import sha256
 from benchmark.runs.published import DamagedError, PublishedSet, find, sets
 from benchmark.runs.record import Record, digest
 from benchmark.runs.store import Store
+from benchmark.tuning import history as study_history
 from reports.tables import results
 
 COMMIT = {"commit": "c" * 40, "dirty": False}
@@ -105,6 +107,7 @@ import sys
 from pathlib import Path
 from benchmark.runs.published import PublishedSet
 from benchmark.runs.reading import Runs
+from benchmark.tuning import history as study_history
 from reports.tables import results
 
 store, made = map(Path, sys.argv[1:])
@@ -344,3 +347,31 @@ def test_deriving_says_in_a_pipe_how_far_it_is(monkeypatch, capsys):
     monkeypatch.setattr(publishing, "SECONDS_BETWEEN_LINES", -1.0)
     assert list(publishing._follow("tables")(["one", "two"])) == ["one", "two"]
     assert capsys.readouterr().err == "tables: 0 of 2\ntables: 1 of 2\n"
+
+
+def test_what_was_published_of_a_study_stays_without_its_search(polytimbre, runs, made):
+    dial = ("--dataset", "tiny", "--model", "dial", "--workers", 0)
+    polytimbre.several(("tune", *dial, "--trials", 3), ("run", *dial, "--tuned"))
+    rewrite(polytimbre)
+    publish(polytimbre, "--dataset", "tiny")
+    before = results.read(published(polytimbre))
+    assert list(before["studies"].frame["study"]) == ["tiny-dial"]
+    journal = runs.path / "studies.journal"
+    history = study_history.read("tiny-dial", str(journal))
+    renamed = before["studies"].frame.assign(study="other", model="ahead")
+    other = results.of_studies(
+        {"studies": replace(before["studies"], frame=renamed, notes=("other: x", "z: y"))},
+        {"other"},
+    )
+    ours = results.of_studies(before, {"tiny-dial"})
+    assert set(ours) == {"studies", "trials"}  # three trials are too few for importances
+    together = results.from_studies([history], other)["studies"]
+    assert list(together.frame["model"]) == ["ahead", "dial"]
+    assert together.notes == ("other: x", *before["studies"].notes)
+    assert results.from_studies([], ours) == ours
+    assert results.of_studies(before, {"other"}) == results.of_studies({}, {"tiny-dial"}) == {}
+
+    journal.unlink()
+    out = publish(polytimbre, "--dataset", "tiny")
+    assert "study tiny-dial is not in studies.journal: what was published of it is kept" in out
+    assert not results.different(before, results.read(published(polytimbre)))

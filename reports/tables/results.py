@@ -1,8 +1,11 @@
 """All tables of a data set: derived from its runs, written to ``results.json``, read, compared."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import pandas as pd
 
 from benchmark.analysis.audits.protocol_audit import LabelAudit
 from benchmark.analysis.derivation import Analysis
@@ -12,6 +15,7 @@ from benchmark.runs.published import DamagedError, PublishedSet
 from benchmark.runs.reading import StoredLabels
 from benchmark.tuning.history import StudyHistory
 from reports.tables.declaration import Result, Results, Table, facts_of, tables
+from reports.tables.studies import check_one_a_model
 from reports.tables.text import BESIDE, FLOOR, HIGH, LOW
 
 #: Facts of every table that is about a data set.
@@ -181,15 +185,58 @@ def from_labels(labels: Mapping[str, StoredLabels], facts: Mapping[str, Any]) ->
     return _made("labels", labels, facts)
 
 
-def from_studies(histories: Sequence[StudyHistory]) -> Results:
+def from_studies(histories: Sequence[StudyHistory], kept: Results | None = None) -> Results:
     """Derive all studies' tables, each row with its model; nothing without a study.
+
+    Parameters
+    ----------
+    histories : sequence of StudyHistory
+    kept : Results, optional
+        What was published of other studies; see :func:`of_studies`.
 
     Raises
     ------
     StoreError
         If two studies are of one model.
     """
-    return _made("studies", histories, {}) if histories else {}
+    made = _made("studies", histories, {}) if histories else {}
+    kept = kept or {}
+    both = {name: _beside(made[name], kept[name]) for name in made.keys() & kept.keys()}
+    if "studies" in both:
+        check_one_a_model(list(both["studies"].frame["model"]))
+    return made | kept | both
+
+
+def _beside(one: Result, other: Result) -> Result:
+    """Put two tables' rows and notes together, by model and by study."""
+    frame = pd.concat([one.frame, other.frame], ignore_index=True)
+    frame = frame.sort_values("model", kind="stable", ignore_index=True)
+    notes = sorted((*one.notes, *other.notes), key=lambda note: note.partition(":")[0])
+    return replace(one, frame=frame, notes=tuple(notes))
+
+
+def of_studies(published: Results, studies: Collection[str]) -> Results:
+    """Return what a published set holds of some studies; nothing where it has none of them.
+
+    Parameters
+    ----------
+    published : Results
+        All tables of the set.
+    studies : collection of str
+        Names.
+    """
+    if "studies" not in published:
+        return {}
+    frame = published["studies"].frame
+    models = frame.loc[frame["study"].isin(studies), "model"]
+    kept = {}
+    for name in (table.name for table in _published("studies") if table.name in published):
+        result = published[name]
+        frame = result.frame[result.frame["model"].isin(models)].reset_index(drop=True)
+        notes = tuple(note for note in result.notes if note.partition(":")[0] in studies)
+        if len(frame):
+            kept[name] = replace(result, frame=frame, notes=notes)
+    return kept
 
 
 def from_claim(audit: LabelAudit) -> Results:

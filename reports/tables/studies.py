@@ -95,11 +95,15 @@ def _again(history: StudyHistory) -> str:
     )
 
 
-def _studies(histories: Sequence[StudyHistory]) -> Content:
-    models = [history.model for history in histories]
+def check_one_a_model(models: Sequence[str]) -> None:
+    """Raise StoreError where two studies are of one model."""
     for model in models:
         if models.count(model) > 1:
             raise StoreError(f"two studies are of model {model!r}: publish one of them")
+
+
+def _studies(histories: Sequence[StudyHistory]) -> Content:
+    check_one_a_model([history.model for history in histories])
     notes = [f"{h.name}: {sentence}" for h in histories for sentence in sentences(h)]
     return Content(pd.DataFrame(map(_study, histories)), tuple(notes))
 
@@ -194,7 +198,8 @@ IMPORTANCES = Table(
 )
 
 
-def _joined(table: Any, histories: Sequence[StudyHistory]) -> Content:
-    """Put one table of every study together, each with its model."""
+def _joined(table: Any, histories: Sequence[StudyHistory]) -> Content | None:
+    """Put one table of every study together, each with its model; None if no study has a row."""
     frames = [table(history).assign(model=history.model) for history in histories]
-    return Content(pd.concat(frames, ignore_index=True))
+    frame = pd.concat(frames, ignore_index=True)
+    return Content(frame) if len(frame) else None
