@@ -308,6 +308,34 @@ def test_what_can_not_be_run_is_refused_with_a_sentence(small, model, params, er
         assert "in fit" in caught.value.__notes__[0]
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda runs: pt.load(3), "name must be text, got 3"),
+        (lambda runs: pt.load("rendered", layer=True), "layer must be a whole number or None"),
+        (lambda runs: pt.load("rendered", split=""), "split is empty: leave it out"),
+        (lambda runs: pt.published(3), "name must be text, got 3"),
+        (lambda runs: pt.published("rendered", b"x"), "results must be text or a path or None"),
+        (lambda runs: pt.store(""), "folder is empty$"),
+        (lambda runs: pt.run("constant", pt.load("rendered"), protocol=[]), "protocol must be te"),
+        (lambda runs: pt.compare(runs, features=3), "features must be text or a path or None"),
+        (lambda runs: pt.compare(runs, part=["test"]), "part must be text, got"),
+        (lambda runs: pt.compare(runs, extra={3: {}}), "each name in extra must be text, got 3"),
+        (lambda runs: pt.predict(b"x.wav"), "file must be text or a path"),
+        (lambda runs: pt.predict("x.wav", run=5), "run must be text or None, got 5"),
+        (lambda runs: pt.predict("x.wav", hop="1"), "hop must be a number or None, got '1'"),
+    ],
+)
+def test_an_argument_of_another_kind_is_named(runs, call, message):
+    with pytest.raises(pt.ProtocolError, match=message):
+        call(runs)
+
+
+def test_numbers_of_numpy_are_parameters(small):
+    model = pt.run("random_forest", small, n_estimators=np.int64(2), balance=np.float32(0.5))
+    assert model.record.spec.params["n_estimators"] == 2
+
+
 def test_data_that_is_none_is_refused():
     with pytest.raises(pt.ProtocolError, match="run takes a data set"):
         pt.run("constant", "rendered")
@@ -348,6 +376,7 @@ def test_scores_of_ones_own_are_compared(runs):
         ({"right": {**right, "test": right["test"] * np.nan}}, r"must be in \[0, 1\]"),
         ({"right": {**right, "test": seeds["test"]}}, "different numbers of seeds"),
         ({"constant": right}, "has the name of a model"),
+        ({"right": {**right, "test": right["test"] + 0j}}, "part: Cannot cast array data from dt"),
     ):
         with pytest.raises(pt.ProtocolError, match=message):
             pt.compare(runs, extra=wrong)

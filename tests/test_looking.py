@@ -179,16 +179,16 @@ def test_misspelt_models_and_several_matches_are_refused(copied):
     several, empty, damaged = copied.several(("show", "e"), ("show", ""), ("show", "e0"))
     begun = sum(one.startswith("e") for one in (*ids, "e0", "e1"))
     assert several[0] == 2 and f"{begun} runs have an id that begins with 'e'" in several[1]
-    assert empty[0] == 2 and "unknown run ''" in empty[1]
+    assert empty[0] == 2 and "it is empty: name one" in empty[1]
     assert damaged[0] == 2 and "its file record.json is missing" in damaged[1]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("compare", "--store", ""), "it is empty: name a folder"),
-        (("run", "--data-root", ""), "it is empty: name a folder"),
-        (("study", "--storage", ""), "it is empty"),
+        (("compare", "--store", ""), "it is empty: name one"),
+        (("run", "--data-root", ""), "it is empty: name one"),
+        (("new", "model", "x", "--package", ""), "it is empty: name one"),
         (("run", "--seed", 1, "--seeds", 2), "it stands beside --seed"),
         (("run", "--seeds", 10**9), "Invalid value for '--seeds'"),
         (("tune", "--trials", 10**12), "Invalid value for '--trials'"),

@@ -13,6 +13,7 @@ import pandas as pd
 from benchmark.analysis import comparison
 from benchmark.analysis.comparison import Entry
 from benchmark.analysis.derivation import Analysis
+from benchmark.api.arguments import PLACE, check_arguments
 from benchmark.api.running import Run
 from benchmark.api.tables import ShownTable, plot
 from benchmark.errors import ProtocolError, UnknownNameError
@@ -85,8 +86,9 @@ def compare(
     >>> pt.compare(runs, extra={"mine": mine}).frame["model"].tolist()
     ['xgboost tuned', 'mine']
     """
+    check_arguments(part=(part, str), features=(features, *PLACE, None))
     if part not in PARTS:
-        raise UnknownNameError("part", str(part), PARTS)
+        raise UnknownNameError("part", part, PARTS)
     whole = isinstance(resamples, Integral) and not isinstance(resamples, bool)
     if resamples is not None and not (whole and 39 <= resamples <= 1_000_000):
         raise ProtocolError(f"resamples must be a whole number in [39, 1000000], got {resamples!r}")
@@ -134,6 +136,8 @@ def _beside(
     part: str,
 ) -> comparison.Comparison:
     """Put scores that were brought along among the models that are compared."""
+    for name in brought:
+        check_arguments(**{"each name in extra": (name, str)})
     entries = [_entry(name, scores, labels, part) for name, scores in brought.items()]
     known = {entry.label for entry in compared.entries}
     if taken := known & {entry.label for entry in entries}:
@@ -217,7 +221,7 @@ def _entry(name: str, scores: Scores, labels: dict[str, StoredLabels], part: str
             raise ProtocolError(f"extra {name!r} lacks scores of the {one} part")
         shape = labels[one].y_true.shape
         try:
-            array = np.asarray(scores[one], np.float32)
+            array = np.asarray(scores[one]).astype(np.float32, casting="same_kind")
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"extra {name!r}: scores of the {one} part: {error}") from error
         if array.ndim == 2:

@@ -2,11 +2,13 @@
 
 import warnings
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmark.api.arguments import PLACE, check_arguments
 from benchmark.api.running import Run
 from benchmark.contracts import facts
 from benchmark.predict import choosing
@@ -118,9 +120,16 @@ def predict(
     ['guitar', 'voice']
     >>> heard.frame["guitar"].plot()  # doctest: +SKIP
     """
+    check_arguments(
+        file=(file, *PLACE),
+        hop=(hop, Real, None),
+        window=(window, Real, None),
+        store=(store, *PLACE, None),
+    )
     if isinstance(run, Run):
         loaded = choosing.load_run(run._source, run.record)
     else:
+        check_arguments(run=(run, str, None))
         places = choosing.sources(store and Path(store), asked=run is not None)
         loaded = choosing.load_run(*choosing.choose_run(places, run))
     recogniser = loaded.recogniser if window is None else loaded.recogniser.with_window(window)

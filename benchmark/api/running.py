@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import comparison
+from benchmark.api.arguments import PLACE, check_arguments
 from benchmark.contracts import facts
 from benchmark.contracts.dataset import Dataset
 from benchmark.contracts.model import Model
@@ -96,6 +97,13 @@ def load(
     >>> data.X.shape, data.y_true.shape
     ((6000, 10, 128), (6000, 20))
     """
+    check_arguments(
+        name=(name, str),
+        data_root=(data_root, *PLACE, None),
+        split=(split, str, None),
+        features=(features, *PLACE, None),
+        layer=(layer, Integral, None),
+    )
     root = None if data_root is None else Path(data_root).resolve()
     return requests.load(requests.DataRequest(name, root, split, parse(features), layer))
 
@@ -170,13 +178,12 @@ def _check(data: object, seed: object, store: str | Path | None, protocol: str) 
     """Refuse what :func:`run` can't be given."""
     if not isinstance(data, Dataset):
         raise ProtocolError(f"run takes a data set, as load returns it, got {type(data).__name__}")
+    check_arguments(protocol=(protocol, str), store=(store, *PLACE, None))
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
     whole = isinstance(seed, Integral) and not isinstance(seed, bool)
     if not whole or not 0 <= seed < 2**32:
         raise ProtocolError(f"seed must be a whole number in [0, 2**32), got {seed!r}")
-    if store is not None and not str(store):
-        raise ProtocolError("store is empty: name a folder, or None to keep the run in memory")
 
 
 def _request(
@@ -186,6 +193,7 @@ def _request(
     protocol: str,
     params: dict[str, Any],
 ) -> requests.RunRequest:
+    params = {k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()}
     data = replace(data, audio_path=None)  # a function that may not reach another process
     preset = None
     if isinstance(model, str):

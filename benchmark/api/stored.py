@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmark.api.arguments import PLACE, check_arguments
 from benchmark.api.running import Run
 from benchmark.api.tables import ShownTable, plot
 from benchmark.errors import UnknownNameError
@@ -145,6 +146,7 @@ def store(folder: str | Path) -> StoredRuns:
     >>> import polytimbre as pt
     >>> pt.store("polytimbre-store").frame  # doctest: +SKIP
     """
+    check_arguments(folder=(folder, *PLACE))
     runs = published_runs.open_runs(Path(folder), warn=warnings.warn)
     return PublishedRuns(runs) if isinstance(runs, PublishedSet) else StoredRuns(runs)
 
@@ -187,6 +189,7 @@ def published(name: str, results: str | Path | None = None) -> PublishedRuns:
     >>> {run.record.spec.dataset for run in runs}
     {'rendered'}
     """
+    check_arguments(name=(name, str))
     sets = published_runs.sets(_results_folder(results))
     if name not in sets:
         raise UnknownNameError("published set", name, sets)
@@ -194,4 +197,5 @@ def published(name: str, results: str | Path | None = None) -> PublishedRuns:
 
 
 def _results_folder(results: str | Path | None) -> Path:
+    check_arguments(results=(results, *PLACE, None))
     return Path(results or os.environ.get("POLYTIMBRE_RESULTS") or published_runs.DEFAULT)

@@ -74,12 +74,16 @@ class Grouped(TyperGroup):
 
 
 class Once(TyperCommand):
-    """A command that refuses an option given twice where only one value counts."""
+    """A command that refuses empty values, and an option given twice where only one counts."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; refuse an option that is given twice."""
-        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        """Parse the arguments; refuse what is empty, and an option that is given twice."""
+        values, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for one in given:
+            value = values.get(one.name)
+            if "" in (value if isinstance(value, list | tuple) else [value]):
+                # an empty path would be the working folder
+                raise typer.BadParameter("it is empty: name one, or leave it out", ctx, one)
             single = one.param_type_name == "option" and not (one.multiple or one.is_flag)
             if single and given.count(one) > 1:
                 raise typer.BadParameter("it is given twice: leave one out", ctx=ctx, param=one)

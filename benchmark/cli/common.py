@@ -47,18 +47,6 @@ def _check_part(name: str) -> str:
     return name
 
 
-def _folder(name: str) -> Path:
-    if not name:  # it would be the working folder
-        raise typer.BadParameter("it is empty: name a folder, or leave the option out")
-    return Path(name)
-
-
-def _not_empty(text: str | None) -> str | None:
-    if text == "":
-        raise typer.BadParameter("it is empty: name one, or leave the option out")
-    return text
-
-
 def _once(values: list | None) -> list | None:
     return list(dict.fromkeys(values)) if values else values
 
@@ -68,7 +56,6 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         metavar="FOLDER",
-        parser=_folder,
         help="Folder of the runs. [default: what `polytimbre info` prints]",
     ),
 ]
@@ -81,7 +68,6 @@ RootOption = Annotated[
     typer.Option(
         "--data-root",
         metavar="FOLDER",
-        parser=_folder,
         help="Where a data set that isn't embedded lies.",
     ),
 ]
@@ -93,7 +79,6 @@ FeaturesOption = Annotated[
     typer.Option(
         "--features",
         metavar="NAME|FILE|A+B",
-        callback=_not_empty,
         help="Front end, or file of embeddings (.npz, .parquet, folder of .npy); A+B joins two."
         " [default: the data set's own]",
     ),
@@ -104,9 +89,7 @@ LayerOption = Annotated[
 ]
 OnFeaturesOption = Annotated[
     str | None,
-    typer.Option(
-        "--features", callback=_not_empty, help="Only runs on these features. [default: all]"
-    ),
+    typer.Option("--features", help="Only runs on these features. [default: all]"),
 ]
 FormatOption = Annotated[
     str,
@@ -158,7 +141,6 @@ StudyOption = Annotated[
     str | None,
     typer.Option(
         "--study",
-        callback=_not_empty,
         help="Name of it. [default: DATASET-MODEL, as in rendered-cnn]",
     ),
 ]
@@ -167,7 +149,6 @@ StorageOption = Annotated[
     typer.Option(
         "--storage",
         metavar="URL|FILE",
-        callback=_not_empty,
         help="Where studies are: a database, or a file. [default: beside the runs]",
     ),
 ]
@@ -176,7 +157,6 @@ ResultsOption = Annotated[
     typer.Option(
         "--results",
         metavar="FOLDER",
-        parser=_folder,
         help="Folder of published sets. [default: the checkout's]",
     ),
 ]

@@ -179,7 +179,7 @@ PYTHON = [
         ("nothing", "", ()),
         ("another part", "pt.store('{store}'), part='bogus'",
          ("unknown part 'bogus'. Known: fit, select, stop, test",)),
-        ("a part that is a number", "pt.store('{store}'), part=3", ("unknown part",)),
+        ("a part that is a number", "pt.store('{store}'), part=3", ("part must be text, got 3",)),
         ("two resamples", "pt.store('{store}'), resamples=2", ("in [39, 1000000], got 2",)),
         ("resamples that are text", "pt.store('{store}'), resamples='9'",
          ("in [39, 1000000], got '9'",)),
