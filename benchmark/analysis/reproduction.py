@@ -329,8 +329,8 @@ def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list
     kernels = "machine" if "keras" in libraries or "caches" not in there else ""
     compared = [
         *((what, there.get(what, "not recorded"), here[what], kernels) for what in KERNELS),
-        ("platform", there.get("platform"), here["platform"], _platform_bears(there, here)),
-        ("Python", there.get("python"), here["python"], _python_bears(there, here)),
+        ("platform", there.get("platform", "not recorded"), here["platform"], _platform_bears(there, here)),
+        ("Python", there.get("python", "not recorded"), here["python"], _python_bears(there, here)),
         ("threads", record.threads, WORKER_THREADS, "threads"),
         ("source of the model", record.spec.source, source, "code"),
     ]
