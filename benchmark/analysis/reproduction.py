@@ -324,13 +324,14 @@ def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list
     libraries : sequence of str
         Distributions that the model rests on.
     """
-    there, here = record.machine, environment.machine()
+    here = environment.machine()
+    there = {**dict.fromkeys(here, "not recorded"), **record.machine}
     # what isn't a network is held to AVX2, since these have been recorded
-    kernels = "machine" if "keras" in libraries or "caches" not in there else ""
+    kernels = "machine" if "keras" in libraries or "caches" not in record.machine else ""
     compared = [
-        *((what, there.get(what, "not recorded"), here[what], kernels) for what in KERNELS),
-        ("platform", there.get("platform", "not recorded"), here["platform"], _platform_bears(there, here)),
-        ("Python", there.get("python", "not recorded"), here["python"], _python_bears(there, here)),
+        *((what, there[what], here[what], kernels) for what in KERNELS),
+        ("platform", there["platform"], here["platform"], _platform_bears(there, here)),
+        ("Python", there["python"], here["python"], _python_bears(there, here)),
         ("threads", record.threads, WORKER_THREADS, "threads"),
         ("source of the model", record.spec.source, source, "code"),
     ]
@@ -345,7 +346,7 @@ def circumstances(record: Record, source: str, libraries: Sequence[str]) -> list
 
 def _platform_bears(there: dict, here: dict) -> str:
     """Say whether two platforms differ in more than the kernel, which changes no bits."""
-    same = _binary_platform(there.get("platform", "")) == _binary_platform(here["platform"])
+    same = _binary_platform(there["platform"]) == _binary_platform(here["platform"])
     return "" if same else "machine"
 
 
