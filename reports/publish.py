@@ -131,8 +131,9 @@ def _tables(
         warn(analysis.why_not_audited)
     studies = {r.spec.study for r in runs if r.spec.study}
     missing = studies.difference(names(storage))
-    before = results.read(PublishedSet(place)) if (place / LIST).is_file() else {}
-    kept = results.of_studies(before, missing)
+    kept = {}
+    if missing and (place / LIST).is_file():  # else a damaged set is replaced without a look at it
+        kept = results.of_studies(results.read(PublishedSet(place)), missing)
     taken = set(kept["studies"].frame["study"]) if kept else set()
     for study in sorted(taken):
         warn(f"study {study} is not in {shown(storage)}: what was published of it is kept")

@@ -375,3 +375,9 @@ def test_what_was_published_of_a_study_stays_without_its_search(polytimbre, runs
     out = publish(polytimbre, "--dataset", "tiny")
     assert "study tiny-dial is not in studies.journal: what was published of it is kept" in out
     assert not results.different(before, results.read(published(polytimbre)))
+
+
+def test_a_damaged_set_is_replaced(polytimbre, runs, made):
+    (made.path / "results.json").write_text("damaged")
+    publish(polytimbre, "--dataset", "tiny")
+    published(polytimbre).verify()
