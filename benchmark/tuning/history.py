@@ -27,8 +27,8 @@ class TrialRow:
         the first.
     stop_mAP : float
         Of its last stage; NaN if there was none.
-    best, stages : int
-        Epoch, round or size that its model stands at, and how many there were.
+    best, last : int
+        Epoch, round or size that its model stands at, and that its fit went to.
     seconds : float
         From its start to its end.
     capped : bool
@@ -46,7 +46,7 @@ class TrialRow:
     best_so_far: float
     stop_mAP: float
     best: int
-    stages: int
+    last: int
     seconds: float
     capped: bool
     reason: str
@@ -142,7 +142,7 @@ def _rows(study: Any) -> list[TrialRow]:
                 best_so_far=best,
                 stop_mAP=t.intermediate_values[last] if last is not None else float("nan"),
                 best=t.user_attrs.get("best", 0),
-                stages=t.user_attrs.get("stages", len(t.intermediate_values)),
+                last=last or 0,
                 seconds=t.user_attrs.get("seconds", 0.0),
                 capped=t.user_attrs.get("capped", False),
                 reason=t.user_attrs.get("reason", ""),

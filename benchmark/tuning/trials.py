@@ -54,8 +54,8 @@ class Attempt:
     ----------
     select_mAP : float or None
         None if it was too large to be fitted.
-    best, stages : int
-        Epoch, round or size that the model stands at, and how many there were.
+    best : int
+        Epoch, round or size that the model stands at.
     seconds : float
         Of the fit.
     n_parameters : int or None
@@ -66,7 +66,6 @@ class Attempt:
 
     select_mAP: float | None
     best: int = 0
-    stages: int = 0
     seconds: float = 0.0
     n_parameters: int | None = None
     capped: bool = False
@@ -111,7 +110,6 @@ def try_out(request: RunRequest, caps: Caps, fold: int | None = None, *, report:
     return Attempt(
         select_mAP=mean_average_precision(select.y_positive, scores, select.y_mask),
         best=history.best,
-        stages=len(history.stages),
         seconds=round(seconds, 3),
         n_parameters=n_parameters,
         capped=capped,
@@ -371,7 +369,7 @@ class _Trials:
                 f"{attempt.n_parameters:,} weights, more than {self.caps.max_parameters:,}"
             )
         else:
-            attrs |= {"best": attempt.best, "stages": attempt.stages, "capped": attempt.capped}
+            attrs |= {"best": attempt.best, "capped": attempt.capped}
             attrs |= {"fit_seconds": attempt.seconds, "n_parameters": attempt.n_parameters}
             if event.key in self.pruned:
                 state, attrs["reason"] = "PRUNED", "below the median on the stop part"

@@ -41,7 +41,7 @@ def trials(history: StudyHistory, n_best: int | None = None) -> pd.DataFrame:
         "cross-validated": [t.cross_validated for t in rows],
         "best so far": [t.best_so_far for t in rows],
         "stop mAP": [t.stop_mAP for t in rows],
-        "stands at": [f"{t.best} of {t.stages}" for t in rows],
+        "stands at": [f"{t.best} of {t.last}" if t.last else "" for t in rows],
         "seconds": [round(t.seconds, 1) for t in rows],
         "parameters": [_shown(t.params) for t in rows],
     }
