@@ -150,6 +150,30 @@ def test_layers_agree_with_a_slow_implementation(tensors):
     np.testing.assert_allclose(Network(tensors).layers(spectra), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_what_overlapping_windows_share_is_not_computed_twice(tensors, monkeypatch):
+    """And has the bits that a network finds which has seen no window before."""
+    spectra = np.random.default_rng(1).uniform(0, 3, (720, 96)).astype(np.float32)
+    windows = [spectra[:600].copy(), spectra[60:660].copy(), spectra[120:].copy()]
+    windows[1][0] = windows[2][0] = 0.5  # sees where the signal begins
+    windows[2][300, 40] += 1
+    expected = [Network(tensors).layers(window) for window in windows]
+    computed, of = [], Network._best_band
+
+    def best_band(self, padded, number):
+        computed.append(number)
+        return of(self, padded, number)
+
+    monkeypatch.setattr(Network, "_best_band", best_band)
+    network, counts = Network(tensors), []
+    for window, layers in zip(windows, expected, strict=True):
+        assert np.array_equal(network.layers(window), layers)
+        counts.append([computed.count(number) for number in range(5)])
+        computed.clear()
+    # ten parts; of the second window's those that see an end of a window or what is new, of the
+    # third's also those that see what was changed
+    assert counts == [[10] * 5, [3, 3, 5, 3, 3], [5, 5, 9, 5, 5]]
+
+
 def test_each_frame_hears_three_seconds_around_it(tensors, monkeypatch):
     """And nothing beyond, but what the convolutions reach."""
     monkeypatch.setattr(musicnn, "_network", lambda: Network(tensors))

@@ -45,9 +45,18 @@ def test_logmel_of_librosa(benchmark):
     np.testing.assert_allclose(found[: len(expected)], expected[: len(found)], atol=1e-4)
 
 
-def test_musicnn(benchmark, clip):
+@pytest.mark.parametrize("hop", [9.6, 0.96])
+def test_musicnn(benchmark, hop):
+    """Windows of 9.6 s of one recording, one after the other or overlapping as in `listen`."""
     files.installed("musicnn", musicnn.Musicnn.weights)
-    benchmark(musicnn.Musicnn().extract, clip)
+    signal, front_end = make_signal(16_000 * 120, 16_000), musicnn.Musicnn()
+    starts = iter(np.arange(0, 110 * 16_000, round(hop * 16_000)))
+
+    def window():
+        start = next(starts)
+        return (signal[start : start + 153_600],), {}
+
+    benchmark.pedantic(front_end.extract, setup=window, rounds=11)
 
 
 def test_mel_spectra(benchmark, clip):
