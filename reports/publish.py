@@ -123,21 +123,25 @@ def _tables(
 ) -> results.Results:
     """Derive all tables of runs, and of the studies that tuned them.
 
-    What was published of a study stays where the storage has none of its name: runs can be made
-    again elsewhere without their search.
+    What was published of a study stays where the storage has none of its name, and the runs are
+    of the trial that it chose: runs can be made again elsewhere without their search.
     """
     analysis = Analysis(made, runs[0].spec.dataset)
     if analysis.why_not_audited:
         warn(analysis.why_not_audited)
-    studies = {r.spec.study for r in runs if r.spec.study}
-    missing = studies.difference(names(storage))
+    trials: dict[str, set[int]] = {}
+    for run in runs:
+        if run.spec.study:
+            trials.setdefault(run.spec.study, set()).add(run.spec.trial)
+    stored = names(storage)
+    missing = {name: chosen for name, chosen in trials.items() if name not in stored}
     kept = {}
     if missing and (place / LIST).is_file():  # else a damaged set is replaced without a look at it
         kept = results.of_studies(results.read(PublishedSet(place)), missing)
     taken = set(kept["studies"].frame["study"]) if kept else set()
     for study in sorted(taken):
         warn(f"study {study} is not in {shown(storage)}: what was published of it is kept")
-    read = [study_history.read(name, storage) for name in sorted(studies - taken)]
+    read = [study_history.read(name, storage) for name in sorted(trials.keys() - taken)]
     return results.derive(analysis, follow) | results.from_studies(read, kept)
 
 

@@ -358,18 +358,23 @@ def test_what_was_published_of_a_study_stays_without_its_search(polytimbre, runs
     assert list(before["studies"].frame["study"]) == ["tiny-dial"]
     journal = runs.path / "studies.journal"
     history = study_history.read("tiny-dial", str(journal))
+    chosen = before["studies"].frame["chosen"].item()
     renamed = before["studies"].frame.assign(study="other", model="ahead")
     other = results.of_studies(
         {"studies": replace(before["studies"], frame=renamed, notes=("other: x", "z: y"))},
-        {"other"},
+        {"other": [chosen]},
     )
-    ours = results.of_studies(before, {"tiny-dial"})
+    ours = results.of_studies(before, {"tiny-dial": [chosen]})
     assert set(ours) == {"studies", "trials"}  # three trials are too few for importances
     together = results.from_studies([history], other)["studies"]
     assert list(together.frame["model"]) == ["ahead", "dial"]
     assert together.notes == ("other: x", *before["studies"].notes)
     assert results.from_studies([], ours) == ours
-    assert results.of_studies(before, {"other"}) == results.of_studies({}, {"tiny-dial"}) == {}
+    assert results.of_studies(before, {"other": [chosen]}) == {}
+    assert results.of_studies({}, {"tiny-dial": [chosen]}) == {}
+    # another study of that name
+    assert results.of_studies(before, {"tiny-dial": [chosen + 1]}) == {}
+    assert results.of_studies(before, {"tiny-dial": [chosen, chosen + 1]}) == {}
 
     journal.unlink()
     out = publish(polytimbre, "--dataset", "tiny")

@@ -215,20 +215,23 @@ def _beside(one: Result, other: Result) -> Result:
     return replace(one, frame=frame, notes=tuple(notes))
 
 
-def of_studies(published: Results, studies: Collection[str]) -> Results:
+def of_studies(published: Results, trials: Mapping[str, Collection[int]]) -> Results:
     """Return what a published set holds of some studies; nothing where it has none of them.
 
     Parameters
     ----------
     published : Results
         All tables of the set.
-    studies : collection of str
-        Names.
+    trials : mapping of str to collection of int
+        By a study's name the trials that runs are of: a study that chose another one is another
+        study of that name, and is left out.
     """
     if "studies" not in published:
         return {}
     frame = published["studies"].frame
-    models = frame.loc[frame["study"].isin(studies), "model"]
+    chosen = zip(frame["study"], frame["chosen"], strict=True)
+    frame = frame[[set(trials.get(study, ())) == {trial} for study, trial in chosen]]
+    studies, models = set(frame["study"]), frame["model"]
     kept = {}
     for name in (table.name for table in _published("studies") if table.name in published):
         result = published[name]
