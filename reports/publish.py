@@ -99,7 +99,9 @@ def _aside(target: Path, name: str) -> Iterator[Path]:
 
     Refused where something else than a set is in that place.
     """
-    folder, place = target / f".{name}", target / name
+    folder, place, old = target / f".{name}", target / name, _old(target / name)
+    if old.is_dir() and not place.exists():  # whoever was to replace it was killed
+        old.rename(place)
     if place.is_dir() and any(place.iterdir()) and not (place / LIST).is_file():
         raise StoreError(
             f"{place} holds something that is no published set, and would be replaced: name another"
@@ -246,10 +248,15 @@ def _check_size(folder: Path, place: Path, left_out: Collection[str] = ()) -> No
         )
 
 
+def _old(place: Path) -> Path:
+    """Name the folder that a set stands in while another one is put into its place."""
+    return place.with_name(f".{place.name}-old")
+
+
 def _put(folder: Path, place: Path) -> PublishedSet:
     """Put a finished set into its place, unless the sets outgrow what is allowed."""
     _check_size(folder, place)
-    old = place.with_name(f".{place.name}-old")
+    old = _old(place)
     shutil.rmtree(old, ignore_errors=True)
     if place.exists():
         place.rename(old)

@@ -349,3 +349,29 @@ def test_what_is_printed_below_a_bar_keeps_its_style_and_commands_no_terminal(mo
     monkeypatch.setattr(sys, "stdout", FileProxy(Console(), Visible(terminal)))
     console().print("\x1b[2J is bold", style="bold")
     assert terminal.getvalue() == "\x1b[1m\\x1b[2J is bold\x1b[0m\n"
+
+
+REUSED = """
+import numpy as np
+from tiny_plugins import Dial
+
+class Reused(Dial):
+    name = "reused"
+    libraries = ("tiny_plugins",)
+    answer = np.empty((10_000, 200), np.float32)
+
+    def predict_proba(self, X):
+        scores = super().predict_proba(X)
+        self.answer[: len(scores), : scores.shape[1]] = scores
+        return self.answer[: len(scores), : scores.shape[1]]
+"""
+
+
+def test_scores_are_those_of_their_part_where_a_model_answers_in_the_same_memory(polytimbre):
+    polytimbre.add_plugin("reused", REUSED, "polytimbre.models", "reused", "Reused")
+    models = ("--model", "dial", "--model", "reused")
+    polytimbre("run", *TINY, *HERE, *models, "--seeds", 1)
+    runs = Store(polytimbre.store)
+    one, other = (runs.scores(record) for record in runs.records())
+    assert all(np.array_equal(one[part], other[part]) for part in one)
+    assert "holds to the contract" in polytimbre("check", "reused")

@@ -15,6 +15,7 @@ from benchmark.runs.published import DamagedError, PublishedSet, find, sets
 from benchmark.runs.record import Record, digest
 from benchmark.runs.store import Store
 from benchmark.tuning import history as study_history
+from reports import publish as publisher
 from reports.tables import results
 
 COMMIT = {"commit": "c" * 40, "dirty": False}
@@ -380,6 +381,32 @@ def test_what_was_published_of_a_study_stays_without_its_search(polytimbre, runs
     out = publish(polytimbre, "--dataset", "tiny")
     assert "study tiny-dial is not in studies.journal: what was published of it is kept" in out
     assert not results.different(before, results.read(published(polytimbre)))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--dry-run", "--dataset", "tiny"), "--dry-run shows the commands of --all"),
+        (("--check", "--dataset", "tiny"), "--check looks at what is published, all of it"),
+        (("--check", "--all"), "--check looks at what is published, all of it"),
+    ],
+)
+def test_options_that_contradict_each_other_publish_nothing(polytimbre, made, options, sentence):
+    before = (made.path / "set.json").read_bytes()
+    assert sentence in publish(polytimbre, *options, code=2)
+    assert (made.path / "set.json").read_bytes() == before
+
+
+def test_a_set_that_a_killed_command_took_away_is_put_back(polytimbre, made):
+    hidden = made.path.with_name(".tiny-old")
+    before = (made.path / "set.json").read_bytes()
+    made.path.rename(hidden)
+    out = polytimbre("table", "runs", "--store", made.path.parent, code=2)
+    assert ".tiny-old" not in out
+    # a command that then fails leaves what was there before
+    with pytest.raises(RuntimeError, match="no space"), publisher._aside(made.path.parent, "tiny"):
+        raise RuntimeError("no space")
+    assert (made.path / "set.json").read_bytes() == before and not hidden.exists()
 
 
 def test_a_damaged_set_is_replaced(polytimbre, runs, made):

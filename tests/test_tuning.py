@@ -7,6 +7,8 @@ import signal
 import pytest
 from tiny_studies import HERE, TUNE, held, journal, kill, states, trials, wait_for
 
+from benchmark.runs.store import Store
+
 
 @pytest.fixture(
     params=["journal", pytest.param("postgres", marks=pytest.mark.xdist_group("postgres"))]
@@ -131,6 +133,18 @@ def test_a_database_that_goes_away_loses_nothing(polytimbre, postgres, database,
     assert "kept-to-itself" not in err and "Traceback" not in err
     polytimbre(*tune)
     assert states(database) == {"COMPLETE": 3}
+
+
+def test_looking_at_a_database_that_is_not_there_does_not_make_it(polytimbre, tmp_path):
+    path = tmp_path / "none.db"
+    Store(polytimbre.store)
+    at = ("--storage", f"sqlite:///{path}")
+    tuned_run = ("run", "--dataset", "tiny", "--model", "dial", "--tuned")
+    none, unknown, tuned = polytimbre.several(
+        ("study", *at), ("study", "dial", *at), (*tuned_run, *HERE, *at)
+    )
+    assert (none[0], unknown[0], tuned[0]) == (0, 2, 2)
+    assert "no study" in none[1] and not path.exists()
 
 
 def test_what_tune_can_not_do_is_one_sentence(polytimbre, tmp_path):

@@ -115,6 +115,8 @@ def _opened(
         import io
         import os
 
+        if sys.stdin is None:
+            raise DataError("standard input is closed: pipe samples into `polytimbre listen -`")
         with io.FileIO(os.dup(sys.stdin.fileno())) as stream:
             yield live.raw(stream, rate or 0, channels)
     else:

@@ -91,6 +91,10 @@ def publish(
     """
     target = published_at(results)
     root = data_root.resolve() if data_root else None
+    if dry_run and not everything:
+        raise ProtocolError("--dry-run shows the commands of --all: add --all, or leave it out")
+    if check and (everything or run_id or dataset or labels):
+        raise ProtocolError("--check looks at what is published, all of it: give it alone")
     if everything:
         from benchmark.cli.everything import steps
 

@@ -8,6 +8,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import replace
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -176,7 +177,8 @@ class _Rules(Rules):
 
     def scores(self) -> None:
         """predict_proba returns float32 of shape (n_clips, n_classes) in [0, 1], no NaN."""
-        self.expected = self.model.predict_proba(self.new.X)
+        # copied: a model may return a view on memory that it writes its next answer into
+        self.expected = copy(self.model.predict_proba(self.new.X))
         check_scores(self.cls.name, self.expected, self.new.y_mask.shape)
         as_float = self.model.predict_proba(self.new.X.astype(np.float32))
         self.require(

@@ -93,7 +93,7 @@ def sources(
     elif asked and os.path.lexists(default_path()):
         found.append(open_runs(default_path()))
     if results is not None or store is None:
-        folder = results or Path(os.environ.get("POLYTIMBRE_RESULTS", DEFAULT))
+        folder = results or Path(os.environ.get("POLYTIMBRE_RESULTS") or DEFAULT)
         if results is not None or any(folder.glob(f"*/{LIST}")):
             found += published_sets(folder).values()
     return found

@@ -340,7 +340,8 @@ def open_runs(path: Path, warn: Warn = lambda sentence: None) -> Runs:
     path = Path(path)
     try:
         names = {one.name for one in path.iterdir()}
-        published = sorted(one for one in names if (path / one / LIST).is_file())
+        shown = (one for one in names if not one.startswith("."))
+        published = sorted(one for one in shown if (path / one / LIST).is_file())
     except OSError:
         return Runs(path, warn)  # says why not
     if LIST in names:

@@ -4,6 +4,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -177,12 +178,13 @@ def _predict(
     started = time.process_time()
     model.predict_proba(test)
     warm = time.process_time()
-    scores = {"test": model.predict_proba(test)}
+    # copied: a model may return a view on memory that it writes its next answer into
+    scores = {"test": copy(model.predict_proba(test))}
     predicted = time.process_time()
     for name in parts:
         part = division.part(name)
         if name != "test":
-            scores[name] = model.predict_proba(part.X)
+            scores[name] = copy(model.predict_proba(part.X))
         check_scores(model.name, scores[name], (len(part), len(part.classes)))
     # what a first prediction costs on top of a later one is compiling, mostly
     seconds = {"predict": predicted - warm}

@@ -80,8 +80,19 @@ def open_storage(address: str, looking: bool = False) -> Any:
 
 def _to_look_at(address: str) -> Any | None:
     """Open a storage to read from; None for a file that isn't there: reading does not make it."""
-    known = "://" in address or Path(address).exists()
-    return open_storage(address, looking=True) if known else None
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    file: str | None = address
+    if "://" in address:
+        try:
+            url = make_url(address)
+        except ArgumentError:  # said in a sentence where it is opened
+            return open_storage(address, looking=True)
+        file = url.database if url.get_backend_name() == "sqlite" else None
+    if file and not file.startswith("file:") and not Path(file).exists():
+        return None
+    return open_storage(address, looking=True)
 
 
 def _names(storage: Any | None) -> list[str]:
