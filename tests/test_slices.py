@@ -45,6 +45,15 @@ def test_values_of_a_slice_are_scikit_learns(steps):
         assert found[3, c] == truth.sum()
 
 
+def test_a_class_without_positives_has_no_values_in_a_slice():
+    y, score = np.zeros((6, 2), bool), np.linspace(0, 1, 12).reshape(6, 2)
+    y[:3, 1] = True
+    labels = ObservedColumns.of(y, np.ones_like(y), np.arange(6))
+    found = _Side.of(labels, score, np.array([0.2, 0.5])).evaluate(np.ones((6, 1), np.uint8))
+    assert np.isnan(found[:3, 0]).all() and not found[3, 0]
+    assert np.isfinite(found[:, 1]).all()
+
+
 def test_a_slice_of_other_shares_alone_is_no_different():
     """More positives raise average precision by themselves, but no difference at equal shares."""
     rng = np.random.default_rng(1)

@@ -69,7 +69,8 @@ class ObservedColumns:
         ----------
         score : ndarray, shape (n_clips, n_classes)
         ties_apart : bool
-            Whether a segment ends before such a run as well, so that its ties stand alone.
+            Whether a segment, empty or not, ends before such a run as well, so that its ties
+            stand alone: in every other segment of the class, from the second on.
 
         Returns
         -------
@@ -85,14 +86,14 @@ class ObservedColumns:
             falling = column[clips][order]
             run = np.zeros(len(order), np.int64)
             run[1:] = np.cumsum(falling[1:] != falling[:-1])
-            ends = np.zeros(len(order) + 1, np.int64)
-            ends[run[hit[order]] + 1] = 1
-            if ties_apart:
-                ends[run[hit[order]]] = 1
+            own = np.zeros(len(order), np.int64)
+            own[run[hit[order]]] = 1
+            before = np.cumsum(own) - own
             segment = np.empty_like(run)
-            segment[order] = np.cumsum(ends)[run]
+            segment[order] = ((2 * before + own) if ties_apart else before)[run]
             segments.append(segment + start[-1])
-            start.append(start[-1] + (int(ends.sum()) + 1 if len(order) else 0))
+            n_segments = (1 + ties_apart) * int(own.sum()) + 1
+            start.append(start[-1] + (n_segments if len(order) else 0))
         segment = np.concatenate(segments)
         rows = np.concatenate([segment, segment[self.hit] + start[-1]])
         return self.matrix(rows, 2 * start[-1]), np.array(start)

@@ -77,27 +77,35 @@ class _Side:
         result = np.full((4, len(self.share), counts.shape[1]), np.nan)
         result[3] = 0
         for c, (first, last) in enumerate(zip(self.start, self.start[1:], strict=False)):
-            if first == last:
+            if last - first < 2:  # no positive
                 continue
-            gained, clips = sums[n + first : n + last], sums[first:last]
-            hits, seen = np.cumsum(gained, axis=0), np.cumsum(clips, axis=0)
+            clips, gained = sums[first:last], sums[n + first + 1 : n + last : 2]
+            tied = clips[1::2]
+            hits, seen = (np.cumsum(each, axis=0) for each in (gained, clips[:-1:2] + tied))
             false, positives = seen - hits, hits[-1]
-            negatives = false[-1]
+            negatives = false[-1] + clips[-1]
+            # a pair of equal scores counts half
+            lost = _dot(gained, false) - _dot(gained, tied - gained) / 2
             with np.errstate(invalid="ignore", divide="ignore"):
-                tpr, fpr = hits / positives, false / negatives
-                yes = self.share[c] * tpr
-                balanced = yes / (yes + (1 - self.share[c]) * fpr)
-                plain = hits / seen
-                below = 1 - fpr + (clips - gained) / negatives / 2
-            for row, each in enumerate((plain, balanced, below)):
-                total = np.where(gained > 0, each, 0) * gained
-                result[row, c] = np.where(
-                    (positives > 0) & (negatives > 0),
-                    total.sum(axis=0) / np.maximum(positives, 1),
-                    np.nan,
-                )
+                weight = (1 / self.share[c] - 1) * positives / negatives
+                area = 1 - lost / (positives * negatives)
+            weight[~np.isfinite(weight)] = 1  # of what has no value
+            false *= weight
+            false += hits
+            # nothing seen means nothing gained: 0 / 1 stands for 0 / 0
+            plain = _dot(hits / np.maximum(seen, 1), gained)
+            balanced = _dot(np.divide(hits, false, out=false, where=hits > 0), gained)
+            scorable = (positives > 0) & (negatives > 0)
+            n_hits = np.maximum(positives, 1)
+            for row, each in enumerate((plain / n_hits, balanced / n_hits, area)):
+                result[row, c] = np.where(scorable, each, np.nan)
             result[3, c] = positives
         return result
+
+
+def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the sum of products of each column."""
+    return np.einsum("ij,ij->j", one, other)
 
 
 def resample_slice(

@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score
 
 from benchmark.scoring.bootstrap import BLOCK, bootstrap, clip_draws
 from benchmark.scoring.ranking import critical_difference, pairwise, win_tie_loss
+from benchmark.scoring.slicing import resample_slice
 
 #: Positives a class of the test part of audioset20.
 POSITIVES = (61, 60, 120, 67, 60, 70, 334, 60, 406, 128, 63, 123, 94, 62, 100, 64, 63, 60, 60, 813)
@@ -93,3 +94,14 @@ def test_comparison_of_models(benchmark, clips, n_models, n_seeds, n_resamples, 
     seconds = benchmark.stats.stats.max
     print(f"\n{n_models} models x {n_seeds} seeds, {n_resamples:,} resamples: {seconds:.1f} s")
     assert seconds < limit
+
+
+def test_slice_of_clips(benchmark, clips):
+    """Five models with three seeds on a third of the clips against the rest, 640 resamples."""
+    truth, mask, scores = clips
+    every = np.ones(N_CLASSES, bool)
+    chosen = {"scored": every, "pooled": every, "n_resamples": 10 * BLOCK}
+    inside, groups = np.arange(N_CLIPS) % 3 == 0, np.arange(N_CLIPS) // 8
+    benchmark.pedantic(
+        lambda: resample_slice(truth, mask, scores, inside, groups=groups, **chosen), rounds=2
+    )
