@@ -13,7 +13,9 @@ from typing import Any
 import pandas as pd
 from matplotlib import style as matplotlib_style
 
-from benchmark.runs.published import DEFAULT, PublishedSet, sets
+from benchmark.errors import StoreError
+from benchmark.runs import files
+from benchmark.runs.published import DEFAULT, PublishedSet, set_folders, sets
 from reports.figures import comparison, style
 from reports.html import content
 from reports.html.content import FRONT
@@ -33,9 +35,12 @@ FIGURES = {
     "comparison-dark.svg": (style.STYLE.with_name("dark.mplstyle"),),
 }
 
-HEAD = """# Published results
+#: What a page that is made here is known by.
+MADE = "`polytimbre publish` makes this page"
 
-`polytimbre publish` makes this page from the runs in this folder; nothing here is written by hand.
+HEAD = f"""# Published results
+
+{MADE} from the runs in this folder; nothing here is written by hand.
 There is one folder a data set: `set.json` lists every file with its SHA-256, `runs/` holds the
 record of each run and, where the data may be shipped, its scores, `results.json` holds every table.
 A published set is read like a store of one's own. The command below each heading prints the table
@@ -49,11 +54,42 @@ polytimbre publish --check      # derive every table again, and see what differs
 ```"""
 
 
+def check(folder: Path, making: str) -> None:
+    """Refuse a folder of published sets whose documents can't be written once a set is made.
+
+    Parameters
+    ----------
+    folder : Path
+    making : str
+        Name of the set that is to be made: what is there of it will be replaced.
+
+    Raises
+    ------
+    StoreError
+        For a page that somebody else wrote, and other sets that are damaged.
+    """
+    _check_page(folder)
+    for other in set_folders(folder):
+        if other.name != making:
+            results.read(PublishedSet(other))
+
+
+def _check_page(folder: Path) -> None:
+    """Refuse to replace a README that was not made here."""
+    page = folder / "README.md"
+    if page.exists() and MADE not in page.read_text(encoding="utf-8", errors="replace"):
+        raise StoreError(
+            f"{page} was not written by `polytimbre publish`, and would be replaced: move it, or "
+            "name another folder with --results"
+        )
+
+
 def write(folder: Path) -> list[Path]:
     """Write all documents that are made from a folder of published sets; return their files."""
+    _check_page(folder)
     documents = made(folder)
     for path, written in documents.items():
-        path.write_text(written, encoding="utf-8")
+        files.put(path, written.encode())
     return list(documents)
 
 

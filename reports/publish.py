@@ -17,7 +17,7 @@ from benchmark.runs.reading import MODEL, Runs, Warn
 from benchmark.runs.record import Record
 from benchmark.tuning import history as study_history
 from benchmark.tuning.storage import names, shown
-from reports import verify
+from reports import documents, verify
 from reports.tables import results
 from reports.verify import Follow
 
@@ -97,18 +97,34 @@ def publish(
 def _aside(target: Path, name: str) -> Iterator[Path]:
     """Give an empty folder to make a set in; it is gone afterwards, put into its place or not.
 
-    Refused where something else than a set is in that place.
+    Refused where something else than a set is in that place, and while another process makes one.
     """
+    import filelock
+
+    target.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(target / f".{name}.lock", blocking=False)
+    try:
+        with lock:
+            yield from _alone(target, name)
+    except filelock.Timeout as error:
+        raise StoreError(
+            f"another process publishes {name} in {target}: wait until it is done"
+        ) from error
+
+
+def _alone(target: Path, name: str) -> Iterator[Path]:
+    """Give a folder as `_aside` does, while no other process does."""
     folder, place, old = target / f".{name}", target / name, _old(target / name)
     if old.is_dir() and not place.exists():  # whoever was to replace it was killed
         old.rename(place)
+    documents.check(target, making=name)
     if place.is_dir() and any(place.iterdir()) and not (place / LIST).is_file():
         raise StoreError(
             f"{place} holds something that is no published set, and would be replaced: name another"
             " folder of published sets with --results"
         )
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir()
     try:
         yield folder
     finally:
@@ -165,6 +181,12 @@ def check(runs: Sequence[Record], audit: Sequence[Record]) -> None:
         Naming the run, and what to do.
     """
     _check_origin((*runs, *audit))
+    twice = {record.run_id for record in runs} & {record.run_id for record in audit}
+    if twice:
+        raise ProtocolError(
+            f"run {min(twice)} is to be published and named with --audit as well: it can only be"
+            " one of them"
+        )
     protocols = {r.spec.protocol_id: r for r in runs}
     if len(protocols) > 1:
         told = [f"{r.run_id} under {name_of(p) or p[:16]}" for p, r in sorted(protocols.items())]

@@ -95,7 +95,6 @@ def check(source: PublishedSet) -> None:
     StoreError
         Naming the first file, or number, that is not as it should be.
     """
-    source.verify()
     for damage in damages(source):
         raise StoreError(damage.sentence)
 
@@ -198,9 +197,10 @@ def recheck(
 ) -> dict[str, list[str]]:
     """Hold every published set against itself, and against what it was derived from.
 
-    Beyond :func:`damages`, all tables are derived again where scores and labels are published. Of
-    other data sets, where `data_root` holds the data, fingerprint, division and the tables of
-    labels alone; all tables, where `store` holds the runs as well.
+    Beyond :func:`damages`, files that a set does not list are named, and all tables are derived
+    again where scores and labels are published. Of other data sets, where `data_root` holds the
+    data, fingerprint, division and the tables of labels alone; all tables, where `store` holds the
+    runs as well.
 
     Returns
     -------
@@ -215,6 +215,10 @@ def recheck(
     wrong: dict[str, list[str]] = {}
     for name, one in sets(path).items():
         wrong[name] = [damage.sentence for damage in damages(one)]
+        wrong[name] += [
+            f"{one.path / file} is not in the set's list. Move it elsewhere"
+            for file in one.unlisted()
+        ]
         if wrong[name] or not one.runs:
             continue
         if one.complete:

@@ -389,6 +389,10 @@ def test_what_was_published_of_a_study_stays_without_its_search(polytimbre, runs
         (("--dry-run", "--dataset", "tiny"), "--dry-run shows the commands of --all"),
         (("--check", "--dataset", "tiny"), "--check looks at what is published, all of it"),
         (("--check", "--all"), "--check looks at what is published, all of it"),
+        (("--check", "--readme"), "--check looks at what is published, all of it"),
+        (("--all", "--readme"), "--all chooses the runs and writes the README by itself"),
+        (("--readme", "--with-model", "best"), "--audit and --with-model belong to runs"),
+        (("--all", "--audit", "0"), "--audit and --with-model belong to runs"),
     ],
 )
 def test_options_that_contradict_each_other_publish_nothing(polytimbre, made, options, sentence):
@@ -407,6 +411,48 @@ def test_a_set_that_a_killed_command_took_away_is_put_back(polytimbre, made):
     with pytest.raises(RuntimeError, match="no space"), publisher._aside(made.path.parent, "tiny"):
         raise RuntimeError("no space")
     assert (made.path / "set.json").read_bytes() == before and not hidden.exists()
+
+
+def test_two_commands_do_not_make_one_set_at_once(polytimbre, made):
+    before = (made.path / "set.json").read_bytes()
+    with publisher._aside(made.path.parent, "tiny") as folder:
+        (folder / "half").touch()
+        out = publish(polytimbre, "--dataset", "tiny", code=2)
+        assert "another process publishes tiny in" in out
+        assert (folder / "half").is_file()
+    assert (made.path / "set.json").read_bytes() == before
+
+
+def test_a_page_that_somebody_else_wrote_is_not_replaced(polytimbre, made):
+    page = made.path.parent / "README.md"
+    page.write_text("mine")
+    refused = f"{page} was not written by `polytimbre publish`"
+    assert refused in publish(polytimbre, "--readme", code=2)
+    assert refused in publish(polytimbre, "--dataset", "tiny", code=2)
+    assert page.read_text() == "mine"
+    page.unlink()
+    assert f"wrote {page}" in publish(polytimbre, "--readme")
+    assert f"wrote {page}" in publish(polytimbre, "--readme")
+
+
+def test_what_is_no_set_beside_the_sets_is_left_alone(polytimbre, made):
+    notes = made.path.parent / "notes" / "draft.txt"
+    notes.parent.mkdir()
+    notes.touch()
+    publish(polytimbre, "--readme")
+    assert list(sets(made.path.parent)) == ["tiny"] and notes.is_file()
+    (made.path / "mine.txt").touch()
+    assert "mine.txt is not in the set's list" in publish(polytimbre, "--check", code=2)
+    # another set that is damaged is named before minutes are spent on this one
+    shutil.copytree(made.path, made.path.with_name("other"))
+    (made.path.with_name("other") / "results.json").write_text("damaged")
+    assert "published set 'other'" in publish(polytimbre, "--dataset", "tiny", code=2)
+
+
+def test_a_run_is_compared_or_audited(polytimbre, runs):
+    run_id = runs.records()[0].run_id
+    told = publish(polytimbre, run_id, "--audit", run_id, code=2)
+    assert f"run {run_id} is to be published and named with --audit as well" in told
 
 
 def test_a_damaged_set_is_replaced(polytimbre, runs, made):

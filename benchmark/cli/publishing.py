@@ -93,8 +93,15 @@ def publish(
     root = data_root.resolve() if data_root else None
     if dry_run and not everything:
         raise ProtocolError("--dry-run shows the commands of --all: add --all, or leave it out")
-    if check and (everything or run_id or dataset or labels):
+    if check and (everything or run_id or dataset or labels or readme):
         raise ProtocolError("--check looks at what is published, all of it: give it alone")
+    if everything and (run_id or readme):
+        raise ProtocolError("--all chooses the runs and writes the README by itself: give it alone")
+    if (audit or with_model) and (everything or not (run_id or dataset)):
+        raise ProtocolError(
+            "--audit and --with-model belong to runs that are published: name RUN_ID..., or"
+            " --dataset NAME without --all"
+        )
     if everything:
         from benchmark.cli.everything import steps
 

@@ -11,6 +11,7 @@ A set holds the runs of one data set and is called after it. Nothing here writes
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ READABLE = (1, FORMAT)
 
 #: The file that lists a set's files.
 LIST = "set.json"
+
+#: The file of a set's tables.
+TABLES = "results.json"
 
 #: Parts that each run of a set has scores of.
 LEAST_PARTS = ("select", "test")
@@ -125,6 +129,12 @@ class PublishedSet(Runs):
             except DamagedError as error:
                 errors.append(error)
         return errors
+
+    def unlisted(self) -> list[str]:
+        """Return the files in its folder that its list does not name, but for hidden ones."""
+        there = (p.relative_to(self.path) for p in self.path.rglob("*") if not p.is_dir())
+        shown = (p for p in there if not any(part.startswith(".") for part in p.parts))
+        return sorted({p.as_posix() for p in shown} - {*self.files, LIST})
 
     def _verify(self, file: str, read: Callable[[Path], Any] = files.sha256) -> Any:
         """Check one file against the set's list; return what `read` makes of it."""
@@ -252,16 +262,16 @@ class PublishedSet(Runs):
 
     def results(self) -> dict[str, Any]:
         """Return the tables that were derived, by name, as JSON content."""
-        content = self._verify("results.json", files.read_json)
+        content = self._verify(TABLES, files.read_json)
         try:
             tables = json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise DamagedError(self.path, "results.json", f"is not valid JSON ({error})") from error
+            raise DamagedError(self.path, TABLES, f"is not valid JSON ({error})") from error
         try:
             _check_tables(tables)
         except (ValueError, KeyError, TypeError) as error:
             problem = f"does not hold tables by name ({error})"
-            raise DamagedError(self.path, "results.json", problem) from error
+            raise DamagedError(self.path, TABLES, problem) from error
         return tables
 
 
@@ -362,14 +372,24 @@ def sets(path: Path) -> dict[str, PublishedSet]:
     StoreError
         If there is none, or one is damaged.
     """
-    folders = sorted(p for p in path.iterdir() if p.is_dir()) if path.is_dir() else []
-    folders = [p for p in folders if not p.name.startswith(".")]
+    folders = set_folders(path)
     if not folders:
         raise StoreError(
             f"nothing is published in {path}. Run `polytimbre publish RUN_ID...` first, or name "
             "another folder with --results"
         )
     return {folder.name: PublishedSet(folder) for folder in folders}
+
+
+def set_folders(path: Path) -> list[Path]:
+    """Return the folders of published sets in a folder, damaged or not; others are left alone."""
+    folders = sorted(path.iterdir()) if path.is_dir() else []
+    return [
+        folder
+        for folder in folders
+        if not folder.name.startswith(".")
+        and any(os.path.lexists(folder / name) for name in (LIST, TABLES))
+    ]
 
 
 def find(run_id: str, sources: Iterable[Runs]) -> tuple[Runs, Record]:
