@@ -12,7 +12,7 @@ from benchmark.analysis.derivation import Analysis
 from benchmark.errors import ProtocolError, StoreError
 from benchmark.plugins import registry
 from benchmark.protocol import name_of
-from benchmark.runs.published import LIST, PublishedSet
+from benchmark.runs.published import LIST, TABLES, PublishedSet
 from benchmark.runs.reading import MODEL, Runs, Warn
 from benchmark.runs.record import Record
 from benchmark.tuning import history as study_history
@@ -82,10 +82,13 @@ def publish(
         verify.copy_runs(runs, audit, store, folder, with_models)
         ids = [[record.run_id for record in some] for some in (runs, audit)]
         made = verify.seal(folder, *ids, complete=True)
-        # before minutes are spent on deriving; what follows are tables alone
-        _check_size(folder, place, () if ours else NOT_OURS)
+        # before minutes are spent on deriving; what follows are tables alone, about as large as
+        # those that are replaced
+        replaced = place / TABLES
+        tables_bytes = replaced.stat().st_size if replaced.is_file() else 0
+        _check_size(folder, place, () if ours else NOT_OURS, tables_bytes)
         tables = _tables(made, place, runs, storage, follow, warn)
-        (folder / "results.json").write_text(results.write(tables), encoding="utf-8")
+        (folder / TABLES).write_text(results.write(tables), encoding="utf-8")
         for path in _files(folder):
             if not ours and _kind(path.relative_to(folder)) in NOT_OURS:
                 path.unlink()
@@ -167,7 +170,7 @@ def publish_labels(audit: LabelAudit, target: Path) -> PublishedSet:
     """Publish what OpenMIC-2018's labels alone say about the published claim."""
     with _aside(target, "openmic2018") as folder:
         text = results.write(results.from_claim(audit))
-        (folder / "results.json").write_text(text, encoding="utf-8")
+        (folder / TABLES).write_text(text, encoding="utf-8")
         verify.seal(folder, (), (), complete=False)
         return _put(folder, target / "openmic2018")
 
@@ -245,15 +248,28 @@ def _kind(path: Path) -> str:
     return "labels" if path.parts[0] == "labels" else "tables"
 
 
-def _check_size(folder: Path, place: Path, left_out: Collection[str] = ()) -> None:
+def _check_size(
+    folder: Path, place: Path, left_out: Collection[str] = (), tables_bytes: int = 0
+) -> None:
     """Refuse a set that outgrows, beside the others, what is allowed.
+
+    Parameters
+    ----------
+    folder : Path
+        Of what is there of the set.
+    place : Path
+        Where it will be put.
+    left_out : collection of str
+        Kinds of files that will be left out.
+    tables_bytes : int
+        What tables that are not there yet will take.
 
     Raises
     ------
     StoreError
         With the size of each kind of files, but for those that are left out.
     """
-    sizes: Counter[str] = Counter()
+    sizes = Counter({"tables": tables_bytes})
     for path in _files(folder):
         kind = _kind(path.relative_to(folder))
         sizes[kind] += 0 if kind in left_out else path.stat().st_size

@@ -300,8 +300,9 @@ def _copy_run(
     (run / "record.json").write_text(record.to_json(), encoding="utf-8")
     scores = store.scores(record)
     kept = _copy_labels(record.spec.division_id, store, folder / "labels")
-    # a run outside the comparison has no training gap: its fit scores are not needed
-    parts = PARTS if _is_compared(record) else LEAST_PARTS
+    # a run outside the comparison has no training gap, and neither has a refit, whose scores on
+    # fit are those of the run that it starts from
+    parts = PARTS if _is_compared(record) and not record.spec.refit else LEAST_PARTS
     packed = {name: scores[name][kept[name]] for name in parts}
     if whole_test:
         packed["test"] = scores["test"]

@@ -327,7 +327,7 @@ def test_what_can_not_be_shipped_or_is_too_much_is_refused_before_it_is_derived(
     (code, nothing_hears), (same, too_much) = outcomes
     assert code == same == 2
     assert "none of these runs keeps its model and has features that carry over" in nothing_hears
-    assert "would take 50.0 MB, more than 45: 50.0 of other sets. Publish fewer runs" in too_much
+    assert "would take 50.1 MB, more than 45: 50.0 of other sets. Publish fewer runs" in too_much
     assert (made.path / "set.json").read_bytes() == before
 
 
