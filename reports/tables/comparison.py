@@ -16,6 +16,9 @@ from reports.tables.declaration import Content, Table, interval_columns, number_
 from reports.tables.text import FLOOR, HIGH, LOW
 from reports.tables.words import count
 
+#: How many pairs of models whose order by rank isn't that by mAP are named.
+MOST_INVERSIONS = 3
+
 #: Of a comparison's columns, what those mean that are no metrics.
 COLUMNS = {
     "rank": "1 + the number of models that are significantly better in mAP",
@@ -78,8 +81,8 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
     notes = [interval_note(inferred.resampled["mAP"], inferred.level)]
     if inferred.n_resamples > inferred.asked:
         notes.append(
-            f"{inferred.n_resamples:,} resamples were drawn instead of {inferred.asked:,}: so few "
-            "can't show significance after Holm's correction"
+            f"{inferred.asked:,} resamples are too few to show significance after Holm's "
+            f"correction over so many tests: {inferred.n_resamples:,} were drawn"
         )
     if inferred.pairs is not None:
         n, level = len(result.entries), f"{1 - inferred.level:.0%}"
@@ -91,6 +94,7 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
             "among the best"
         )
         notes += _inversions(result, inferred.pairs)
+        notes += _alike(result)
     if result.unscored:
         notes.append(
             "classes left out, without an observed positive and an observed negative: "
@@ -102,12 +106,29 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
 def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
     """Say where the order of ranks isn't that of mAP."""
     names = [f"{e.label} (rank {r})" for e, r in zip(result.entries, pairs.rank, strict=True)]
-    told = [f"{names[i]} before {names[j]}" for i, j in pairs.inversions]
+    told = [f"{names[i]} before {names[j]}" for i, j in pairs.inversions[:MOST_INVERSIONS]]
     if not told:
         return []
+    more = len(pairs.inversions) - len(told)
+    told += [count(more, "other pair")] if more else []
     return [
         f"a better rank at a lower mAP: {', '.join(told)}; it makes no better model, as fewer "
         "differ significantly from one whose mAP is known less well"
+    ]
+
+
+def _alike(result: Comparison) -> list[str]:
+    """Name the models that no figure tells apart."""
+    groups: dict[bytes, list[str]] = {}
+    for entry in result.entries:
+        figures = np.concatenate([entry.summary[name] for name in METRICS])
+        groups.setdefault(figures.tobytes(), []).append(entry.label)
+    told = [" and ".join(labels) for labels in groups.values() if len(labels) > 1]
+    if not told:
+        return []
+    return [
+        f"equal in every metric and seed: {'; '.join(told)}; their scores are the same, as what "
+        "they differ in plays no part on these clips, or a search kept the default"
     ]
 
 
