@@ -62,7 +62,7 @@ def data_verify(
     print(f"fingerprint  {data.fingerprint}\ndivision     {division.id}")
     shape = f"{data.X.shape[1]} frames x {data.X.shape[2]}"
     print(f"features     {data.features}, {shape}, {data.X.dtype}")
-    print(f"observed     {data.y_mask.mean():.1%} of the labels")
+    print(f"observed     {100 * data.y_mask.mean():.1f} % of the labels")
     for attribute, values in data.attributes.items():
         print(f"attribute    {attribute}: {count(len(set(values.tolist()) - {''}), 'value')}")
     for line in _identical(data, division.rows):

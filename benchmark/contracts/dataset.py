@@ -241,7 +241,8 @@ class Dataset:
             "groups": f"{len(set(self.groups.tolist())):,}",
             "features": f"{self.features}, {self.X.shape[1]} frames x {self.X.shape[2]},"
             f" {self.X.dtype}",
-            "classes": f"{len(self.classes)}, {self.y_mask.mean():.1%} of the labels observed",
+            "classes": f"{len(self.classes)}, {100 * self.y_mask.mean():.1f} % of the labels"
+            " observed",
             **({"attributes": ", ".join(self.attributes)} if self.attributes else {}),
             **self._auxiliary_facts(),
         }

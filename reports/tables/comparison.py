@@ -14,7 +14,7 @@ from benchmark.scoring.evaluation import METRICS
 from benchmark.scoring.ranking import Pairwise
 from reports.tables.declaration import Content, Table, interval_columns, number_columns
 from reports.tables.text import FLOOR, HIGH, LOW
-from reports.tables.words import count
+from reports.tables.words import count, percent
 
 #: How many pairs of models whose order by rank isn't that by mAP are named.
 MOST_INVERSIONS = 3
@@ -85,7 +85,7 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
             f"correction over so many tests: {inferred.n_resamples:,} were drawn"
         )
     if inferred.pairs is not None:
-        n, level = len(result.entries), f"{1 - inferred.level:.0%}"
+        n, level = len(result.entries), percent(1 - inferred.level, 0)
         notes.append(
             f"rank and among best rest on tests of differences in mAP, at {level} after Holm's "
             f"correction: rank on {count(n * (n - 1) // 2, 'test')}, one of every pair of models, "
@@ -135,7 +135,7 @@ def _alike(result: Comparison) -> list[str]:
 def interval_note(drawn: Bootstrap, level: float) -> str:
     """Say what the intervals of a bootstrap are."""
     told = (
-        f"below or beside a value: its {level:.0%} basic bootstrap interval, from "
+        f"below or beside a value: its {percent(level, 0)} basic bootstrap interval, from "
         f"{len(drawn.class_values):,} resamples of groups of clips and of seeds, the same for all "
         "models"
     )
@@ -273,7 +273,7 @@ def tuning_sentence(frame: pd.DataFrame, level: float) -> str:
     ]
     return (
         f"mAP, tuned against the same model's default: {'; '.join(told)} (paired bootstrap, Holm's "
-        f"correction over {count(len(frame), 'test')}, at {1 - level:.0%})"
+        f"correction over {count(len(frame), 'test')}, at {percent(1 - level, 0)})"
     )
 
 

@@ -162,9 +162,9 @@ def sentence(one: Gap) -> str:
         return f"{sentence}."
     where = f"its stopping loss was lowest at {turned.unit} {turned.stage}"
     if turned.stage < turned.last:
-        after = f" and had risen by {turned.rise:.1%} by {turned.unit} {turned.last}"
+        after = f" and had risen by {percent(turned.rise)} by {turned.unit} {turned.last}"
     else:
-        still = f"and still falling: by {turned.fall:.1%} since {turned.unit} {turned.since}"
+        still = f"and still falling: by {percent(turned.fall)} since {turned.unit} {turned.since}"
         after = f", the last, {still if turned.still_falling else 'where it was level'}"
     return f"{sentence}; {where}{after}."
 
