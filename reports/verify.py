@@ -30,7 +30,7 @@ from benchmark.runs.published import (
     scored_file,
     sets,
 )
-from benchmark.runs.reading import MODEL, Runs
+from benchmark.runs.reading import MODEL, Runs, as_bytes
 from benchmark.runs.record import Record
 from benchmark.runs.request import check_data, divide_for
 from benchmark.runs.store import Store
@@ -303,7 +303,7 @@ def _copy_run(
     # a run outside the comparison has no training gap, and neither has a refit, whose scores on
     # fit are those of the run that it starts from
     parts = PARTS if _is_compared(record) and not record.spec.refit else LEAST_PARTS
-    packed = {name: scores[name][kept[name]] for name in parts}
+    packed = {name: as_bytes(scores[name][kept[name]]) for name in parts}
     if whole_test:
         packed["test"] = scores["test"]
     np.savez_compressed(run / "scores.npz", **packed)

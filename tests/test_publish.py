@@ -164,13 +164,23 @@ def test_scores_that_do_not_fit_the_list_of_those_published_are_refused(
         published(polytimbre).scores(made.records()[0])
 
 
-def test_published_scores_that_are_no_numbers_are_refused(polytimbre, made):
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda scores: scores.astype(str), "not one row of float32"),
+        (lambda scores: scores[:3], "not four of each number"),
+        (lambda scores: scores[:, :-1], "that are kept"),
+        (lambda scores: np.full_like(scores, 255), "holds scores outside"),
+    ],
+    ids=["text", "three bytes", "one fewer", "NaN"],
+)
+def test_published_scores_that_are_no_numbers_are_refused(polytimbre, made, change, sentence):
     record = made.records()[0]
     path = made.path / "runs" / record.run_id / "scores.npz"
     with np.load(path) as stored:
-        np.savez_compressed(path, **{part: scores.astype(str) for part, scores in stored.items()})
+        np.savez_compressed(path, **{part: change(scores) for part, scores in stored.items()})
     relist(made, f"runs/{record.run_id}/scores.npz")
-    with pytest.raises(DamagedError, match="not one row of float32"):
+    with pytest.raises(DamagedError, match=sentence):
         published(polytimbre).scores(record)
 
 

@@ -23,9 +23,9 @@ from benchmark.runs import files
 from benchmark.runs.reading import MODEL, SCORES, Runs, StoredLabels, Warn, checked_scores
 from benchmark.runs.record import Record, digest
 
-FORMAT = 2
-#: In format 1 every score of a part is published.
-READABLE = (1, FORMAT)
+FORMAT = 3
+#: In format 1 every score of a part is published, in format 2 as numbers.
+READABLE = (1, 2, FORMAT)
 
 #: The file that lists a set's files.
 LIST = "set.json"
