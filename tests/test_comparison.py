@@ -24,7 +24,7 @@ from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.plugins.checks import make_part
 from benchmark.runs.reading import StoredLabels
 from benchmark.scoring.bootstrap import Bootstrap
-from benchmark.scoring.evaluation import METRICS, evaluate
+from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.ranking import pairwise
 from reports.tables import text
 from reports.tables.comparison import comparison_notes
@@ -148,7 +148,7 @@ def test_a_tuned_model_is_tested_against_its_own_default():
     assert tuned_and_default(entries) == [(0, 1)]
 
 
-def test_better_ranks_at_lower_values_and_equal_models_are_told():
+def test_a_better_rank_at_a_lower_value_is_told():
     rng = np.random.default_rng(0)
     clips = rng.normal(0, 0.001, (2000, 1))
     steady, noisy = clips + rng.normal(0, 0.001, (2, 2000, 1)), rng.normal(0, 0.1, (2000, 1))
@@ -157,15 +157,15 @@ def test_better_ranks_at_lower_values_and_equal_models_are_told():
     drawn = Bootstrap("mAP", np.array([True]), runs, values, values[:, :, 0])
     inferred = Inference({"mAP": drawn}, pairwise(drawn), None, 0.95, 2000)
     assert inferred.pairs.rank.tolist() == [1, 2, 1]
-    figures = {"a": 1.0, "b": 1.0, "c": np.nextafter(1, 2)}
-    entries = [
-        SimpleNamespace(label=label, summary={name: np.array([value]) for name in METRICS})
-        for label, value in figures.items()
-    ]
+    scores = {"a": np.zeros(2), "b": np.ones(2), "c": np.zeros(2)}
+    entries = [SimpleNamespace(label=label, scores=own) for label, own in scores.items()]
     result = SimpleNamespace(entries=entries, unscored=[], notes=[])
-    *_, said, alike = comparison_notes(result, inferred)
-    assert "at a lower mAP: c (rank 1) before b (rank 2); it makes no better model" in said
-    assert "equal in every metric and seed: a and b; their scores are the same" in alike
+    notes = comparison_notes(result, inferred)
+    (said,) = (n for n in notes if n.startswith("a better rank"))
+    assert "than models of higher mAP: c (rank 1); fewer models differ" in said
+    assert notes[-1] == "scored alike to the last digit: a and c"
+    few = comparison_notes(result, replace(inferred, asked=1000))[1]
+    assert few.startswith("1,000 resamples are too few") and few.endswith("so 2,000 were drawn")
 
 
 def make_labels(n, seed):

@@ -14,10 +14,7 @@ from benchmark.scoring.evaluation import METRICS
 from benchmark.scoring.ranking import Pairwise
 from reports.tables.declaration import Content, Table, interval_columns, number_columns
 from reports.tables.text import FLOOR, HIGH, LOW
-from reports.tables.words import count, percent
-
-#: How many pairs of models whose order by rank isn't that by mAP are named.
-MOST_INVERSIONS = 3
+from reports.tables.words import count, listed, percent
 
 #: Of a comparison's columns, what those mean that are no metrics.
 COLUMNS = {
@@ -81,8 +78,8 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
     notes = [interval_note(inferred.resampled["mAP"], inferred.level)]
     if inferred.n_resamples > inferred.asked:
         notes.append(
-            f"{inferred.asked:,} resamples are too few to show significance after Holm's "
-            f"correction over so many tests: {inferred.n_resamples:,} were drawn"
+            f"{inferred.asked:,} resamples are too few for so many comparisons: none could be "
+            f"significant after Holm's correction, so {inferred.n_resamples:,} were drawn"
         )
     if inferred.pairs is not None:
         n, level = len(result.entries), percent(1 - inferred.level, 0)
@@ -91,10 +88,11 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
             f"correction: rank on {count(n * (n - 1) // 2, 'test')}, one of every pair of models, "
             f"among best on {count(n - 1, 'test')}, of the best model against each other one. The "
             "correction is milder where there are fewer tests, so a model of rank 1 need not be "
-            "among the best"
+            "among the best. A better rank doesn't make a model significantly better than another "
+            "one: `polytimbre table pairs` holds each test"
         )
         notes += _inversions(result, inferred.pairs)
-        notes += _alike(result)
+    notes += _alike(result)
     if result.unscored:
         notes.append(
             "classes left out, without an observed positive and an observed negative: "
@@ -105,30 +103,25 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
 
 def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
     """Say where the order of ranks isn't that of mAP."""
-    names = [f"{e.label} (rank {r})" for e, r in zip(result.entries, pairs.rank, strict=True)]
-    told = [f"{names[i]} before {names[j]}" for i, j in pairs.inversions[:MOST_INVERSIONS]]
-    if not told:
+    ahead = dict.fromkeys(i for i, _ in pairs.inversions)
+    if not ahead:
         return []
-    more = len(pairs.inversions) - len(told)
-    told += [count(more, "other pair")] if more else []
+    names = [f"{result.entries[i].label} (rank {pairs.rank[i]})" for i in ahead]
     return [
-        f"a better rank at a lower mAP: {', '.join(told)}; it makes no better model, as fewer "
-        "differ significantly from one whose mAP is known less well"
+        f"a better rank than models of higher mAP: {listed(names)}; fewer models differ "
+        "significantly from one whose mAP is known less well"
     ]
 
 
 def _alike(result: Comparison) -> list[str]:
-    """Name the models that no figure tells apart."""
-    groups: dict[bytes, list[str]] = {}
+    """Name the models whose scores are the same bits."""
+    same: dict[bytes, list[str]] = {}
     for entry in result.entries:
-        figures = np.concatenate([entry.summary[name] for name in METRICS])
-        groups.setdefault(figures.tobytes(), []).append(entry.label)
-    told = [" and ".join(labels) for labels in groups.values() if len(labels) > 1]
-    if not told:
-        return []
+        same.setdefault(entry.scores.tobytes(), []).append(entry.label)
     return [
-        f"equal in every metric and seed: {'; '.join(told)}; their scores are the same, as what "
-        "they differ in plays no part on these clips, or a search kept the default"
+        f"scored alike to the last digit: {listed(names)}"
+        for names in same.values()
+        if len(names) > 1
     ]
 
 

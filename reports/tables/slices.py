@@ -140,8 +140,8 @@ def _per_class(analysis: Analysis) -> Content | None:
     notes = (
         f"{model}, the best model on select; a class stands with the slices in which, and in the "
         f"clips outside which, it has at least {LEAST_A_CLASS} positives and negatives",
-        f"{percent(LEVEL, 0)} basic bootstrap intervals by group, each for itself: of {len(rows)} "
-        "of them some miss by luck",
+        f"{percent(LEVEL, 0)} basic bootstrap intervals by group, each for itself: of "
+        f"{len(rows):,} of them some miss by luck",
     )
     return Content(pd.DataFrame(rows), notes)
 

@@ -102,7 +102,8 @@ def reading(gains: Gains) -> list[str]:
     n_tests = len(NAMES) - 1
     lines = [
         f"macro F1; cross-fitted: {N_FOLDS} folds of select by group, drawn {N_REPEATS} times; "
-        "gains are over one global threshold, on held-out select clips and on test",
+        "gains, also promised ones, are over one global threshold, on held-out select clips and on "
+        "test; below 0 they are losses",
         interval_note(gains.on_test, gains.level),
         f"p: of the test gain, Holm over {n_tests} policies; intervals and p hold the luck of test "
         "clips, of seeds and of the select clips that thresholds were fitted on",
