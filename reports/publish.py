@@ -274,7 +274,8 @@ def _check_size(
         kind = _kind(path.relative_to(folder))
         sizes[kind] += 0 if kind in left_out else path.stat().st_size
     for path in _files(place.parent):
-        if path.relative_to(place.parent).parts[0] not in (place.name, folder.name):
+        name = path.relative_to(place.parent).parts[0]
+        if name != place.name and not name.startswith("."):  # hidden: sets that are being made
             sizes["other sets"] += path.stat().st_size
     total = sizes.total()
     if total > LIMIT_MB * 1e6:
