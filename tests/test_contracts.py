@@ -96,6 +96,10 @@ def broken(name, message):
         broken("forgets", "the loaded model scores differently"),
         broken("pickles", "looks like a pickle"),
         broken("params", "Parameters have defaults"),
+        broken("nowhere", r"that __init__ takes': .* must return a dict of parameters, got None"),
+        broken("sparse", "that __init__ takes': .* suggests 'depth', known: stages, pause"),
+        broken("wide", "that __init__ takes': .* 'stages' .* which a run's record can't hold"),
+        broken("pointless", "default_point must be a dict"),
         broken("wasteful", "scores the same with train.auxiliary and without"),
         broken("needy", "fitted without too': AttributeError"),
         broken("nosy", "unobserved labels reach the model"),
@@ -166,7 +170,14 @@ def _breakers(Guess):
             self.weight_ = self.weight_ + train.auxiliary.y_true.mean()
         return history
 
+    def space(suggested):
+        return {"search_space": staticmethod(lambda trial: suggested)}
+
     bodies = {
+        "nowhere": space(None),
+        "sparse": space({"depth": 3}),
+        "wide": space({"stages": {3}}),
+        "pointless": {"default_point": None},
         "wasteful": {"uses_auxiliary": True},
         "needy": {"uses_auxiliary": True, "fit": fit_with(needy)},
         "nosy": {"uses_auxiliary": True, "fit": fit_with(nosy)},

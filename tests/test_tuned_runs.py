@@ -66,6 +66,23 @@ def test_bad_input_is_refused_in_one_sentence(polytimbre):
             assert out.startswith("error: ") and out.count("\n") == 1, (case, out)
 
 
+def test_a_search_space_that_is_none_is_refused_before_a_trial(polytimbre):
+    spaces = {
+        "bug": ("1 / 0", "search_space raised ZeroDivisionError"),
+        "nothing": ("None", "search_space must return a dict of parameters, got None"),
+        "unknown": ("{'depth': trial.suggest_int('depth', 1, 9)}", "suggests 'depth', known: qua"),
+        "rare": ("{'depth': 1} if trial.suggest_int('idle', 0, 9) else {}", "suggests 'depth'"),
+    }
+    for name, (space, _) in spaces.items():
+        source = f"from tiny_plugins import Dial\n\n\nclass Own(Dial):\n    name = {name!r}\n"
+        source += f"    search_space = staticmethod(lambda trial: {space})\n"
+        polytimbre.add_plugin(f"own_{name}", source, "polytimbre.models", name, "Own")
+    outputs = polytimbre.several(*((*TUNE, name) for name in spaces))
+    for (name, (_, told)), (code, out) in zip(spaces.items(), outputs, strict=True):
+        assert code == 2 and out.startswith(f"error: model {name!r}: ") and told in out, out
+        assert out.count("\n") == 1, out
+
+
 def test_a_study_of_changed_data_or_another_search_space_is_refused(polytimbre):
     polytimbre(*TUNE, "dial")
     plugins = polytimbre.site / "tiny_plugins.py"

@@ -7,7 +7,7 @@ of their own. The project's tests run them over everything that is registered.
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from importlib.metadata import packages_distributions
@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.contracts import parameters
 from benchmark.contracts.dataset import CLASSES, Auxiliary, DatasetPlugin, Part
 from benchmark.contracts.model import History, Model
-from benchmark.contracts.parameters import declared
 from benchmark.datasets.reading.embedded import read_features
 from benchmark.errors import PluginError, UnknownNameError
 from benchmark.plugins import registry
@@ -47,6 +47,31 @@ def check_scores(name: str, scores: Any, shape: tuple[int, int]) -> None:
         fail("returned NaN")
     if scores.min() < 0 or scores.max() > 1:
         fail(f"must return values in [0, 1], got {scores.min():g} to {scores.max():g}")
+
+
+def suggest(cls: type[Model], trial: Any) -> dict[str, Any]:
+    """Return what a model's `search_space` suggests for a trial.
+
+    Raises
+    ------
+    PluginError
+        Where it raises, or suggests what can't be the model's parameters.
+    """
+    whose = f"model {cls.name!r}: search_space"
+    if not isinstance(cls.default_point, Mapping):
+        raise PluginError(f"model {cls.name!r}: default_point must be a dict, as {{}} is")
+    try:
+        suggested = cls.search_space(trial)
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{whose} raised {type(error).__name__}: {error}") from error
+    if not isinstance(suggested, dict):
+        raise PluginError(f"{whose} must return a dict of parameters, got {suggested!r}")
+    known = cls.param_names()
+    for name, value in suggested.items():
+        if name not in known:
+            raise PluginError(f"{whose} suggests {name!r}, known: {', '.join(known) or 'none'}")
+        parameters.check(cls, name, parameters.Allowed(), value)  # that a record can hold it
+    return suggested
 
 
 def make_part(
@@ -162,8 +187,9 @@ class _Rules(Rules):
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(0)).ask()
-        self.cls.from_params(**self.cls.search_space(trial))
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+        for _ in range(64):  # which visits every branch of a usual space
+            self.cls.from_params(**suggest(self.cls, study.ask()))
 
     def fit_returns_history(self) -> None:
         """Fit returns a History and reports each of its stages."""
@@ -259,7 +285,7 @@ class _Rules(Rules):
 
     def limits(self) -> None:
         """A fit takes the least and the most that each parameter is declared to be."""
-        limits = {name: [*a.limits()] for name, a in declared(self.cls).items()}
+        limits = {name: [*a.limits()] for name, a in parameters.declared(self.cls).items()}
         limits = {name: values for name, values in limits.items() if values}
         least, most = ({name: v[end] for name, v in limits.items()} for end in (0, -1))
         for params in [least] + [most] * (most != least):  # many have no largest value
