@@ -304,6 +304,25 @@ def test_the_history_of_a_study(tmp_path):
     assert report.sentences(history)[0].startswith("22 of 22 trials have ended (20 complete")
 
 
+def test_the_command_says_what_studies_there_are_and_why_importances_are_not(polytimbre, tmp_path):
+    """All from a storage that is named: no store is needed for it."""
+    made_study(tmp_path / "journal", [(0.1, 0.2, 0.3), (0.2, 0.1, 0.4)])
+    at = ("--storage", tmp_path / "journal")
+    names, as_json, nameless, short, no_store = polytimbre.several(
+        ("study", *at),
+        ("study", "--format", "json", *at),
+        ("study", "--importances", *at),
+        ("study", "made", "--importances", "--format", "json", *at),
+        ("study", *at, "--store", tmp_path / "none"),
+    )
+    assert names == [0, "made\n"]
+    assert as_json[0] == 0 and json.loads(as_json[1])["rows"] == [{"study": "made"}]
+    assert nameless[0] == 2 and "name it" in nameless[1] and nameless[1].count("\n") == 1
+    assert short[0] == 0 and "it takes 6 complete trials beside the default" in short[1]
+    assert no_store[0] == 2 and "there is no store" in no_store[1]
+    assert not polytimbre.store.exists()
+
+
 def test_a_short_or_flat_study_says_nothing_of_importances(tmp_path):
     short = made_study(tmp_path / "short", [(0.1, 0.2, 0.3), (0.2, 0.1, 0.4)])
     flat = made_study(tmp_path / "flat", [(x / 10, x / 20, 0.5) for x in range(10)])
