@@ -46,7 +46,7 @@ def quicken(cls, monkeypatch):
 def test_model_contract(name, monkeypatch):
     cls = registry.models().get(name)
     quicken(cls, monkeypatch)
-    assert len(list(check_model(cls))) == 12 + cls.uses_auxiliary
+    assert len(list(check_model(cls))) == 13 + cls.uses_auxiliary
 
 
 @pytest.mark.parametrize("name", registry.datasets().names())
@@ -92,6 +92,10 @@ def broken(name, message):
         broken("peeks", "unobserved labels reach the model"),
         broken("endless", "Fit stops where report returns True"),
         broken("no_report", "report saw other stages"),
+        broken("unlocks", "stop.X is another, or can be written to"),
+        broken("scribbles", "train.y_true is another"),
+        broken("links", "pickle is written': elsewhere is neither a file nor"),
+        broken("pipes", "pickle is written': pipe is neither a file nor a folder"),
         broken("batch", "does not depend on the clips beside it"),
         broken("forgets", "the loaded model scores differently"),
         broken("pickles", "looks like a pickle"),
@@ -159,6 +163,16 @@ def _breakers(Guess):
     def pickles(self, folder):
         (folder / "model.bin").write_bytes(b"\x80\x04.")
 
+    def unlocks(self, train, stop, seed, report):
+        stop.X.flags.writeable = True
+        return Guess.fit(self, train, stop, seed=seed, report=report)
+
+    def scribbles(self, train, stop, seed, report):
+        train.y_true.flags.writeable = True
+        train.y_true[0, 0] = 1
+        train.y_true.flags.writeable = False
+        return Guess.fit(self, train, stop, seed=seed, report=report)
+
     def needy(self, train, stop, seed, report):
         history = Guess.fit(self, train, stop, seed=seed, report=report)
         self.weight_ = self.weight_ * train.auxiliary.y_mask.mean()
@@ -193,6 +207,10 @@ def _breakers(Guess):
         "batch": scores_with(lambda s: s / s.max()),
         "forgets": {"load": forget},
         "pickles": {"save": pickles},
+        "links": {"save": lambda self, folder: (folder / "elsewhere").symlink_to("/etc/hostname")},
+        "pipes": {"save": lambda self, folder: os.mkfifo(folder / "pipe")},
+        "unlocks": {"fit": fit_with(unlocks)},
+        "scribbles": {"fit": fit_with(scribbles)},
         "params": {"__init__": lambda self, depth=3: Guess.__init__(self, stages=depth)},
     }
     return {name: type(name, (Guess,), {"name": name, **body}) for name, body in bodies.items()}

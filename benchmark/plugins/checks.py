@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from importlib.metadata import packages_distributions
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,7 @@ def check_model(cls: type[Model]) -> Iterator[str]:
         rules.search_space,
         rules.fit_returns_history,
         rules.scores,
+        rules.data_kept,
         rules.clips_apart,
         rules.save_and_load,
         rules.hidden_labels,
@@ -213,6 +215,17 @@ class _Rules(Rules):
             "uint8 and float32 features of the same values score differently",
         )
 
+    def data_kept(self) -> None:
+        """Fit and predict_proba leave the arrays as they are, read-only."""
+        given = {"train": self.train, "stop": self.stop, "new": self.new}
+        made = {"train": make_part(80, 1), "stop": make_part(40, 2), "new": make_part(30, 3)}
+        if self.cls.uses_auxiliary:
+            given["auxiliary"], made["auxiliary"] = self.train.auxiliary, make_auxiliary(60, 4)
+        for part, array in product(given, ("X", "y_true", "y_mask")):
+            found, whole = (getattr(parts[part], array) for parts in (given, made))
+            kept = np.array_equal(found, whole) and not found.flags.writeable
+            self.require(kept, self.data_kept, f"{part}.{array} is another, or can be written to")
+
     def clips_apart(self) -> None:
         """A clip's score does not depend on the clips beside it."""
         alone = self.model.predict_proba(self.new.X[:1])
@@ -226,6 +239,8 @@ class _Rules(Rules):
             folder = Path(name)
             self.model.save(folder)
             for path in folder.rglob("*"):
+                plain = (path.is_file() or path.is_dir()) and not path.is_symlink()
+                self.require(plain, rule, f"{path.name} is neither a file nor a folder")
                 pickled = path.is_file() and path.read_bytes()[:1] == b"\x80"
                 self.require(not pickled, rule, f"{path.name} looks like a pickle")
             loaded = self.cls()
