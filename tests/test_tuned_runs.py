@@ -326,6 +326,7 @@ def test_the_command_says_what_studies_there_are_and_why_importances_are_not(pol
 def test_a_short_or_flat_study_says_nothing_of_importances(tmp_path):
     short = made_study(tmp_path / "short", [(0.1, 0.2, 0.3), (0.2, 0.1, 0.4)])
     flat = made_study(tmp_path / "flat", [(x / 10, x / 20, 0.5) for x in range(10)])
-    for history in (short, flat):
+    alike = made_study(tmp_path / "alike", [(0.1, 0.2, x / 10) for x in range(10)])
+    for history in (short, flat, alike):
         assert history.importances == {}
         assert report.importances(history).empty

@@ -201,5 +201,5 @@ def study(
         if importances and frame.empty:
             warn(
                 f"{name} says nothing of importances: it takes {study_history.ENOUGH} complete "
-                "trials beside the default, of different mAP"
+                "trials beside the default, of different parameters and mAP"
             )
