@@ -148,6 +148,10 @@ def bad(tmp_path, kind):
         signal = tone(1)
         signal[22_050] = np.nan if kind == "NaN" else np.inf
         write(path, signal, subtype="FLOAT")
+    elif kind == "infinite both ways":
+        write(path, np.float32([[np.inf, -np.inf]] * 9999), subtype="FLOAT")
+    elif kind == "1 Hz":
+        write(path, tone(1), 1)
     elif kind == "0 Hz":
         content = bytearray(write(path, tone(1)).read_bytes())
         content[24:28] = bytes(4)
@@ -166,14 +170,17 @@ def bad(tmp_path, kind):
         ("text", "is not audio that can be read"),
         ("NaN", "NaN or infinite samples, the first at 0.500 s"),
         ("infinite", "NaN or infinite samples, the first at 0.500 s"),
+        ("infinite both ways", "NaN or infinite samples, the first at 0.000 s"),
         ("0 Hz", "is not audio that can be read"),
+        ("1 Hz", r"bad\.wav says that it has 1 samples a second; 1,000 to 768,000 can be heard"),
         ("no samples", r"holds 0 sample\(s\) at 44100 Hz"),
         ("one sample", r"holds 1 sample\(s\) at 44100 Hz"),
     ],
 )
-def test_bad_input_gets_a_sentence(tmp_path, kind, message):
+def test_bad_input_gets_a_sentence(tmp_path, kind, message, recwarn):
     with pytest.raises(DataError, match=message):
         read(bad(tmp_path, kind), 16_000)
+    assert not recwarn
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.flac", "a.mp3", "a.ogg", "a.opus"])

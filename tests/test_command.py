@@ -290,6 +290,21 @@ def test_bad_input_is_one_clear_sentence(polytimbre, arguments, message):
     assert message in polytimbre(*arguments, code=2)
 
 
+def test_a_command_says_what_it_needs(polytimbre):
+    needed = {
+        ("show",): "`polytimbre show` needs RUN_ID. Stored or published run, may be shortened; "
+        "see `list runs`.",
+        ("reproduce",): "`polytimbre reproduce` needs RUN_ID. ",
+        ("predict", "--format", "csv"): "`polytimbre predict` needs PATH. ",
+        ("new", "model"): "`polytimbre new model` needs NAME. ",
+        ("evaluate", "--audio", "x"): "`polytimbre evaluate` needs --labels. ",
+    }
+    outcomes = polytimbre.several(*needed, ("show", "--help"))
+    for told, (code, out) in zip(needed.values(), outcomes):
+        assert code == 2 and out.startswith(f"error: {told}") and out.count("\n") == 1, out
+    assert outcomes[-1][0] == 0 and "Usage: polytimbre show" in outcomes[-1][1]
+
+
 def test_a_published_run_is_shown_where_no_store_holds_it(polytimbre):
     from benchmark.runs.published import DEFAULT, PublishedSet
 

@@ -46,7 +46,7 @@ def quicken(cls, monkeypatch):
 def test_model_contract(name, monkeypatch):
     cls = registry.models().get(name)
     quicken(cls, monkeypatch)
-    assert len(list(check_model(cls))) == 12 + cls.uses_auxiliary
+    assert len(list(check_model(cls))) == 13 + cls.uses_auxiliary
 
 
 @pytest.mark.parametrize("name", registry.datasets().names())
@@ -92,10 +92,18 @@ def broken(name, message):
         broken("peeks", "unobserved labels reach the model"),
         broken("endless", "Fit stops where report returns True"),
         broken("no_report", "report saw other stages"),
+        broken("unlocks", "stop.X is another, or can be written to"),
+        broken("scribbles", "train.y_true is another"),
+        broken("links", "pickle is written': elsewhere is neither a file nor"),
+        broken("pipes", "pickle is written': pipe is neither a file nor a folder"),
         broken("batch", "does not depend on the clips beside it"),
         broken("forgets", "the loaded model scores differently"),
         broken("pickles", "looks like a pickle"),
         broken("params", "Parameters have defaults"),
+        broken("nowhere", r"that __init__ takes': .* must return a dict of parameters, got None"),
+        broken("sparse", "that __init__ takes': .* suggests 'depth', known: stages, pause"),
+        broken("wide", "that __init__ takes': .* 'stages' .* which a run's record can't hold"),
+        broken("pointless", "default_point must be a dict"),
         broken("wasteful", "scores the same with train.auxiliary and without"),
         broken("needy", "fitted without too': AttributeError"),
         broken("nosy", "unobserved labels reach the model"),
@@ -155,6 +163,16 @@ def _breakers(Guess):
     def pickles(self, folder):
         (folder / "model.bin").write_bytes(b"\x80\x04.")
 
+    def unlocks(self, train, stop, seed, report):
+        stop.X.flags.writeable = True
+        return Guess.fit(self, train, stop, seed=seed, report=report)
+
+    def scribbles(self, train, stop, seed, report):
+        train.y_true.flags.writeable = True
+        train.y_true[0, 0] = 1
+        train.y_true.flags.writeable = False
+        return Guess.fit(self, train, stop, seed=seed, report=report)
+
     def needy(self, train, stop, seed, report):
         history = Guess.fit(self, train, stop, seed=seed, report=report)
         self.weight_ = self.weight_ * train.auxiliary.y_mask.mean()
@@ -166,7 +184,14 @@ def _breakers(Guess):
             self.weight_ = self.weight_ + train.auxiliary.y_true.mean()
         return history
 
+    def space(suggested):
+        return {"search_space": staticmethod(lambda trial: suggested)}
+
     bodies = {
+        "nowhere": space(None),
+        "sparse": space({"depth": 3}),
+        "wide": space({"stages": {3}}),
+        "pointless": {"default_point": None},
         "wasteful": {"uses_auxiliary": True},
         "needy": {"uses_auxiliary": True, "fit": fit_with(needy)},
         "nosy": {"uses_auxiliary": True, "fit": fit_with(nosy)},
@@ -182,6 +207,10 @@ def _breakers(Guess):
         "batch": scores_with(lambda s: s / s.max()),
         "forgets": {"load": forget},
         "pickles": {"save": pickles},
+        "links": {"save": lambda self, folder: (folder / "elsewhere").symlink_to("/etc/hostname")},
+        "pipes": {"save": lambda self, folder: os.mkfifo(folder / "pipe")},
+        "unlocks": {"fit": fit_with(unlocks)},
+        "scribbles": {"fit": fit_with(scribbles)},
         "params": {"__init__": lambda self, depth=3: Guess.__init__(self, stages=depth)},
     }
     return {name: type(name, (Guess,), {"name": name, **body}) for name, body in bodies.items()}

@@ -1,5 +1,7 @@
 """Embeddings from a file: shapes, kinds of numbers, keys; and what is refused."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,7 @@ def test_the_name_follows_the_content(tmp_path):
         ),
         ({"key": KEYS[:2]}, r"2 keys, and X of shape \(3, 2, 4\)"),
         ({"X": X[0]}, r"3 keys, and X of shape \(2, 4\)"),
+        ({"X": X[0, 0, 0]}, r"3 keys, and X of shape \(\)"),
         ({"X": X[:, 0, 0]}, r"must have shape .*, got \(3,\)"),
         ({"X": X[:, :, :0]}, r"must have shape .*, got \(3, 2, 0\)"),
         ({"X": X.astype(np.int64)}, "must be float or uint, got int64"),
@@ -99,7 +102,7 @@ def test_missing_clips_and_values_are_named(tmp_path):
     gap = X.copy()
     gap[2, 1, 3] = np.nan
     embeddings = read(save(tmp_path, X=gap))
-    with pytest.raises(DataError, match="NaN or infinite values, the first in the clip 'b'"):
+    with pytest.raises(DataError, match="NaN or infinite as float32, the first in the clip 'b'"):
         embeddings.of(KEYS)
     embeddings.of(KEYS[:2])  # what is not needed does no harm
 
@@ -130,6 +133,67 @@ def test_folders_of_unlike_or_pickled_arrays(tmp_path):
     np.save(tmp_path / "b.npy", np.array([None]), allow_pickle=True)
     with pytest.raises(DataError, match=r"a pickle\), which are never loaded"):
         read(tmp_path)
+
+
+def test_keys_that_are_no_text(tmp_path):
+    for code in (0xD800, 0xFFFFFFFF):  # numpy takes any four bytes for a character
+        with pytest.raises(DataError, match="array 'key' is damaged"):
+            read(save(tmp_path, key=np.array([code, 97, 98], np.uint32).view("U1")))
+
+
+def test_files_of_a_folder_may_be_called_anything(tmp_path):
+    for name in ("a.npy", os.fsdecode(b"\xff.npy")):
+        np.save(tmp_path / name, X[0])
+    (tmp_path / "._a.npy").write_bytes(b"what macOS leaves")
+    assert read(tmp_path).of(np.array(["a"]))[1] == 1
+
+
+def test_values_beyond_float32_are_refused_without_a_warning(tmp_path, recwarn):
+    with pytest.raises(DataError, match="infinite as float32, the first in the clip 'c'"):
+        read(save(tmp_path, X=X + np.float64(1e300))).of(KEYS)
+    assert not recwarn
+
+
+def tables(pa):
+    """Tables that can't be used, and what is said about them."""
+    keys, floats, good = pa.array(["a", "b"]), pa.list_(pa.float32()), pa.array([[1.0], [2.0]])
+    of_keys, of_X = "`key` must hold a text in each row, got ", "`X` must hold lists of floats or"
+    no_bytes = pa.array([b"\xff", b"b"])
+    twice = pa.Table.from_arrays([keys, good, good], ["key", "X", "X"])
+    yield twice, "one column `X`, it has 2 among: key, X, X"
+    yield pa.table({"X": good}), "one column `key`, it has 0 among: X"
+    for key, told in (
+        (pa.array(["a", None]), of_keys + "string, 1 of 2"),
+        (pa.array([1, 2]), of_keys + "int64"),
+        (pa.array([["a"], []]), of_keys + "list"),
+        (no_bytes, "can't be read: Invalid UTF8"),
+        (no_bytes.view(pa.string()), "can't be read: 'utf-8' codec"),
+        (pa.array(["a", "b" * 257]), "`key` has texts of more than 256 characters"),
+    ):
+        yield pa.table({"key": key, "X": good}), told
+    for values, told in (
+        (pa.array([None, None], floats), "lists that are all as long"),
+        (pa.array([[None], [None]], pa.list_(floats)), "lists that are all as long"),
+        (pa.array([[1.0], [1.0, 2.0]]), "lists that are all as long"),
+        (pa.array([[1.0], [None]]), "`X` has gaps"),
+        (pa.array([[], []], floats), r"must have shape .*, got \(2, 0\)"),
+        (pa.array([[("x", 1.0)]] * 2, pa.map_(pa.string(), pa.float32())), of_X),
+        (pa.array([[{"x": 1.0}]] * 2), of_X),
+        (pa.array([["a"], ["b"]]), of_X),
+        (pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(1 << 25, "f4")), 1 << 24), "claims"),
+    ):
+        yield pa.table({"key": keys, "X": values}), told
+
+
+def test_tables_that_can_not_be_used_are_refused(tmp_path, recwarn):
+    pa = pytest.importorskip("pyarrow", reason='needs: pip install "polytimbre[parquet]"')
+    from pyarrow import parquet
+
+    for table, told in tables(pa):
+        parquet.write_table(table, tmp_path / "some.parquet")
+        with pytest.raises(DataError, match=told):
+            read(tmp_path / "some.parquet")
+    assert not recwarn
 
 
 def test_sets_are_joined_along_their_features():

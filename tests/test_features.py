@@ -252,7 +252,9 @@ def test_features_that_can_not_be_used_are_refused(embedded: Command):
         ("own", "--layer", 1): "name the file with --features",
         (long, "--layer", 7): "there is no layer 7",
         (few,): "lacks 239 of the data set's 240 clips, the first is 'clip001'",
-        (gaps,): "holds NaN or infinite values, the first in the clip 'clip003'",
+        (
+            gaps,
+        ): "holds values that are NaN or infinite as float32, the first in the clip 'clip003'",
         (f"{long}+own",): "has 7 frames a clip",
     }
     results = embedded.several(*(run_on(*features) for features in refused))

@@ -18,7 +18,8 @@ from heard import song, store_of
 from benchmark.audio import live
 from benchmark.audio.files import open_recording
 from benchmark.cli.listen import _check
-from benchmark.errors import DataError
+from benchmark.cli.listen import listen as listen_command
+from benchmark.errors import DataError, ParameterError
 from benchmark.predict import choosing
 from benchmark.predict.listening import listen
 from benchmark.runs.reading import Runs
@@ -86,19 +87,30 @@ SILENT = np.zeros(24_000, np.float32)
         (b"ab", 1, "in the middle of a sample"),
         (np.float32([0, 0, np.nan]).tobytes(), 1, "what is no sound, at 0.000 s"),
         (np.float32([0] * 24 + [np.inf]).tobytes(), 1, "what is no sound, at 0.001 s"),
+        (np.float32([0] * 24 + [np.inf, -np.inf]).tobytes(), 2, "what is no sound, at 0.001 s"),
+        (np.float32([0] * 24 + [3e38, 3e38]).tobytes(), 2, "what is no sound, at 0.001 s"),
         (np.full(9999, 20_000, np.int16).tobytes(), 1, "32-bit little-endian floats"),
     ],
 )
-def test_raw_samples_that_can_not_be_used_are_refused(content, channels, sentence):
+def test_raw_samples_that_can_not_be_used_are_refused(content, channels, sentence, recwarn):
     blocks = live.raw(io.BytesIO(content), 24_000, channels).blocks
     with pytest.raises(DataError, match=sentence):
         list(blocks)
+    assert not recwarn
 
 
-@pytest.mark.parametrize("rate", [0, -1, float("nan"), 1e9])
+@pytest.mark.parametrize("rate", [0, -1, 0.001, float("nan"), 1e9])
 def test_an_impossible_rate_is_refused(rate):
     with pytest.raises(DataError, match="samples can't come at"):
         live.raw(io.BytesIO(), rate)
+
+
+@pytest.mark.parametrize("hop", [0, -1, float("nan"), float("inf"), 1e308])
+def test_an_impossible_hop_is_refused(recogniser, hop):
+    with pytest.raises(ParameterError, match=r"a time of 0.01 to 3,600 s \(--hop\), not"):
+        next(recogniser.windows([SILENT], 24_000, hop))
+    with pytest.raises(ParameterError, match="--hop"):
+        listen_command("-", 48_000, hop=hop)
 
 
 def test_what_does_not_belong_together_is_refused():

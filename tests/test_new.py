@@ -100,6 +100,10 @@ def test_a_package_can_be_installed_and_its_test_passes(
         ("../outside", "can't be the name"),
         ("cnn", "a model is named 'cnn' already"),
         ("rendered", "a data set is named 'rendered' already"),
+        ("vggish", "a front end is named 'vggish' already"),
+        ("last_", "'last_' can't be the name"),
+        ("path", "the class of 'path' would be Path, which is taken"),
+        ("none", "the class of 'none' would be None, which is taken"),
         ("random", "'random' is a module of Python's own"),
     ],
 )
@@ -107,6 +111,23 @@ def test_a_name_that_can_not_be_used_is_refused(tmp_path, name, message):
     with pytest.raises(PluginError, match=message):
         scaffold.write("model", name, tmp_path / "package")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["model", "data set"])
+@pytest.mark.parametrize("name", ["GROUP", "DESCRIPTION", "CLASSIC_PLUGIN", "NotMyModel_MyDataset"])
+def test_names_may_hold_words_of_the_templates(tmp_path, kind, name):
+    project, module, test = scaffold.write(kind, name, tmp_path)
+    cls = name.replace("_", "")
+    made = tomllib.loads(project.read_text())["project"]
+    assert made["name"] == f"polytimbre-{name}"
+    assert made["description"] == f"The {kind} {name} for polytimbre"
+    points = {f"polytimbre.{kind.replace(' ', '')}s": {name: f"polytimbre_{name}:{cls}"}}
+    assert made["entry-points"] == points
+    scope = {"__name__": module.stem}
+    exec(module.read_text(), scope)
+    assert scope[cls].name == name
+    assert f"from {module.stem} import {cls}\n" in test.read_text()
+    assert f'"{name}" in pt.' in test.read_text()
 
 
 def test_without_a_clone_nothing_is_written(clone, tmp_path):

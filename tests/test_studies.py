@@ -1,6 +1,7 @@
 """Studies: exact counts through races, deaths, damage and lost storages, without any fitting."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -329,13 +330,27 @@ def test_a_storage_that_never_answers_is_given_up(silent_port, monkeypatch):
 @pytest.mark.parametrize(
     ("address", "named"),
     [
-        ("postgresql://user:secret@host:port/x", "can't be used"),
-        ("postgrsql://user:secret@host/x", "postgrsql"),
+        ("postgresql://user:secret@host:port/x", "by --storage is no address of a database: name"),
+        ("http://user:secret", "by --storage is no address of a database: name"),
+        ("://x", "by --storage is no address of a database: name sqlite:///FILE, postgresql://"),
+        ("postgrsql://user:secret@host/x", "is of an unknown kind, 'postgrsql'"),
+        ("postgresql+nosuch://u:secret@host/x", "is of an unknown kind, 'postgresql+nosuch'"),
+        ("sqlite+nosuch:///x.db", "is of an unknown kind, 'sqlite+nosuch'"),
+        ("sqlite://", "is in memory, and gone with the command"),
+        ("sqlite:///:memory:", "is in memory"),
+        ("sqlite:///file:x?mode=memory&uri=true", "is in memory"),
+        ("sqlite://host/x.db", "names a host, and a file has none"),
+        ("sqlite:////proc", "sqlite:////proc is a folder: name sqlite:///FILE"),
+        ("sqlite:////proc/nowhere/x.db", "can't be made, there is no folder /proc/nowhere: name"),
         ("/proc/nowhere/studies.journal", "No such file or directory"),
     ],
 )
-def test_an_address_that_cannot_be_used_is_refused(address, named):
-    assert named in refusal(address)
+def test_an_address_that_cannot_be_used_is_refused(address, named, recwarn):
+    said = refusal(address)
+    assert named in said and not recwarn
+    if "://" in address:
+        with pytest.raises(StoreError, match=re.escape(said)):  # before it is looked for
+            studies.names(address)
 
 
 def test_another_file_is_no_journal_and_stays_as_it_is(tmp_path):

@@ -66,6 +66,23 @@ def test_bad_input_is_refused_in_one_sentence(polytimbre):
             assert out.startswith("error: ") and out.count("\n") == 1, (case, out)
 
 
+def test_a_search_space_that_is_none_is_refused_before_a_trial(polytimbre):
+    spaces = {
+        "bug": ("1 / 0", "search_space raised ZeroDivisionError"),
+        "nothing": ("None", "search_space must return a dict of parameters, got None"),
+        "unknown": ("{'depth': trial.suggest_int('depth', 1, 9)}", "suggests 'depth', known: qua"),
+        "rare": ("{'depth': 1} if trial.suggest_int('idle', 0, 9) else {}", "suggests 'depth'"),
+    }
+    for name, (space, _) in spaces.items():
+        source = f"from tiny_plugins import Dial\n\n\nclass Own(Dial):\n    name = {name!r}\n"
+        source += f"    search_space = staticmethod(lambda trial: {space})\n"
+        polytimbre.add_plugin(f"own_{name}", source, "polytimbre.models", name, "Own")
+    outputs = polytimbre.several(*((*TUNE, name) for name in spaces))
+    for (name, (_, told)), (code, out) in zip(spaces.items(), outputs, strict=True):
+        assert code == 2 and out.startswith(f"error: model {name!r}: ") and told in out, out
+        assert out.count("\n") == 1, out
+
+
 def test_a_study_of_changed_data_or_another_search_space_is_refused(polytimbre):
     polytimbre(*TUNE, "dial")
     plugins = polytimbre.site / "tiny_plugins.py"
@@ -287,9 +304,29 @@ def test_the_history_of_a_study(tmp_path):
     assert report.sentences(history)[0].startswith("22 of 22 trials have ended (20 complete")
 
 
+def test_the_command_says_what_studies_there_are_and_why_importances_are_not(polytimbre, tmp_path):
+    """All from a storage that is named: no store is needed for it."""
+    made_study(tmp_path / "journal", [(0.1, 0.2, 0.3), (0.2, 0.1, 0.4)])
+    at = ("--storage", tmp_path / "journal")
+    names, as_json, nameless, short, no_store = polytimbre.several(
+        ("study", *at),
+        ("study", "--format", "json", *at),
+        ("study", "--importances", *at),
+        ("study", "made", "--importances", "--format", "json", *at),
+        ("study", *at, "--store", tmp_path / "none"),
+    )
+    assert names == [0, "made\n"]
+    assert as_json[0] == 0 and json.loads(as_json[1])["rows"] == [{"study": "made"}]
+    assert nameless[0] == 2 and "name it" in nameless[1] and nameless[1].count("\n") == 1
+    assert short[0] == 0 and "it takes 6 complete trials beside the default" in short[1]
+    assert no_store[0] == 2 and "there is no store" in no_store[1]
+    assert not polytimbre.store.exists()
+
+
 def test_a_short_or_flat_study_says_nothing_of_importances(tmp_path):
     short = made_study(tmp_path / "short", [(0.1, 0.2, 0.3), (0.2, 0.1, 0.4)])
     flat = made_study(tmp_path / "flat", [(x / 10, x / 20, 0.5) for x in range(10)])
-    for history in (short, flat):
+    alike = made_study(tmp_path / "alike", [(0.1, 0.2, x / 10) for x in range(10)])
+    for history in (short, flat, alike):
         assert history.importances == {}
         assert report.importances(history).empty

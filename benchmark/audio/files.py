@@ -30,6 +30,8 @@ LARGEST_LIST = 16 * 2**20
 LARGEST = 1 << 40
 #: Seconds of audio that are in memory at a time.
 BLOCK_SECONDS = 5.0
+#: Samples a second, at least and at most: below, no instrument can be heard.
+LEAST_HERTZ, MOST_HERTZ = 1_000, 768_000
 #: Shorter ones are refused: no instrument can be told from them.
 LEAST_SECONDS = 0.1
 
@@ -63,7 +65,8 @@ class Recording:
         read = _read_by_ffmpeg if self.ffmpeg else _read_by_libsndfile
         done = 0
         for block in read(self.path):
-            mono = block.mean(axis=1, dtype=np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):  # refused below
+                mono = block.mean(axis=1, dtype=np.float32)
             if not np.isfinite(mono).all():
                 at = (done + int(np.argmin(np.isfinite(mono)))) / self.sample_rate
                 raise DataError(
@@ -85,7 +88,7 @@ def open_recording(path: Path) -> Recording:
     Raises
     ------
     DataError
-        Where it does not exist, is a folder, is empty or is no audio.
+        Where it does not exist, is a folder, is empty, is no audio or has an impossible rate.
     """
     path = Path(path)
     if path.is_dir():
@@ -96,9 +99,16 @@ def open_recording(path: Path) -> Recording:
         raise DataError(f"{path} is empty (0 bytes)")
     if path.suffix.lower() in FFMPEG_SUFFIXES or start[4:8] == b"ftyp":
         with _opened_by_ffmpeg(path) as (_, stream):
-            return Recording(path, stream.rate, stream.channels, ffmpeg=True)
-    with _opened(path) as file:
-        return Recording(path, file.samplerate, file.channels)
+            found = Recording(path, stream.rate, stream.channels, ffmpeg=True)
+    else:
+        with _opened(path) as file:
+            found = Recording(path, file.samplerate, file.channels)
+    if not LEAST_HERTZ <= found.sample_rate <= MOST_HERTZ:
+        raise DataError(
+            f"{path} says that it has {found.sample_rate:,} samples a second; {LEAST_HERTZ:,} to"
+            f" {MOST_HERTZ:,} can be heard"
+        )
+    return found
 
 
 def find_recordings(path: Path) -> list[Path]:

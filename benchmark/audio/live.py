@@ -9,13 +9,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from benchmark.audio.files import Recording
+from benchmark.audio.files import LEAST_HERTZ, MOST_HERTZ, Recording
 from benchmark.errors import DataError
 
 #: Seconds that are taken at a time: what comes later can't be heard earlier.
 BLOCK_SECONDS = 0.02
-#: The highest rate, and the most channels, that raw samples may be said to have.
-MOST_HERTZ, MOST_CHANNELS = 768_000, 64
+#: The most channels that raw samples may be said to have.
+MOST_CHANNELS = 64
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,11 @@ def raw(stream: BinaryIO, sample_rate: float, channels: int = 1) -> Live:
         For an impossible rate or number of channels; while it is heard, for NaN or infinite
         samples, and at its end if that is in the middle of a sample, or there was nothing.
     """
-    if not 0 < sample_rate <= MOST_HERTZ:
-        raise DataError(f"samples can't come at {sample_rate:g} Hz; say their rate with --rate")
+    if not LEAST_HERTZ <= sample_rate <= MOST_HERTZ:
+        raise DataError(
+            f"samples can't come at {sample_rate:g} Hz: say their rate with --rate, {LEAST_HERTZ:,}"
+            f" to {MOST_HERTZ:,}"
+        )
     if not 1 <= channels <= MOST_CHANNELS:
         raise DataError(f"samples can't have {channels} channels: 1 to {MOST_CHANNELS}")
     return Live("standard input", sample_rate, _raw_blocks(stream, sample_rate, channels))
@@ -87,16 +90,18 @@ def _raw_blocks(stream: BinaryIO, sample_rate: float, channels: int) -> Iterator
         content = rest + content
         whole = len(content) // size * size
         content, rest = content[:whole], content[whole:]
-        mono = np.frombuffer(content, "<f4").reshape(-1, channels).mean(axis=1, dtype=np.float32)
-        if not np.isfinite(mono).all() or np.abs(mono).max(initial=0) > LOUDEST:
-            at = (done + int(np.argmin(np.isfinite(mono)))) / sample_rate
+        samples = np.frombuffer(content, "<f4").reshape(-1, channels)
+        with np.errstate(invalid="ignore"):  # NaN is not below either
+            sound = (np.abs(samples) <= LOUDEST).all(axis=1)
+        if not sound.all():
+            at = (done + int(np.argmin(sound))) / sample_rate
             raise DataError(
                 f"standard input holds what is no sound, at {at:.3f} s: NaN, infinite or huge"
                 " samples. It has to be raw 32-bit little-endian floats (f32le)"
             )
-        done += len(mono)
-        if len(mono):
-            yield mono
+        done += len(samples)
+        if len(samples):
+            yield samples.mean(axis=1, dtype=np.float32)
     if rest:
         raise DataError(
             f"standard input ends in the middle of a sample: {len(rest)} byte(s) are left of {size}"

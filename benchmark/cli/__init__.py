@@ -74,11 +74,15 @@ class Grouped(TyperGroup):
 
 
 class Once(TyperCommand):
-    """A command that refuses empty values, and an option given twice where only one counts."""
+    """A command that refuses empty and missing values, and an option given twice for one."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; refuse what is empty, and an option that is given twice."""
+        """Parse the arguments; refuse what is empty or missing, and an option given twice."""
         values, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for one in self.params if "help" not in values else ():
+            if one.required and values.get(one.name) is None:
+                name = one.opts[0] if one.param_type_name == "option" else one.name.upper()
+                raise PolytimbreError(f"`{ctx.command_path}` needs {name}. {one.help}")
         for one in given:
             value = values.get(one.name)
             if "" in (value if isinstance(value, list | tuple) else [value]):

@@ -59,6 +59,10 @@ StoreOption = Annotated[
         help="Folder of the runs. [default: what `polytimbre info` prints]",
     ),
 ]
+RunArgument = Annotated[
+    str,
+    typer.Argument(help="Stored or published run, may be shortened; see `list runs`."),
+]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set; see `list datasets`.")]
 StoredOption = Annotated[
     str | None, typer.Option("--dataset", help="Data set; needed where runs on several are stored.")

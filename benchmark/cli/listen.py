@@ -64,10 +64,11 @@ def listen(
     from dataclasses import replace
 
     from benchmark.predict.listening import listen as updates_of
-    from benchmark.predict.recogniser import check_window
+    from benchmark.predict.recogniser import check_hop, check_window
 
     check_name("format", fmt, FORMATS)
     _check(source, rate, device)
+    check_hop(hop)
     check_window(window)
     heard_by = open_run(run, model, dataset, features, store, results)
     recogniser = heard_by.recogniser

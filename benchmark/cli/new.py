@@ -1,6 +1,7 @@
 """The command that writes the beginning of a model or a data set."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -37,5 +38,5 @@ def new_dataset(name: NameArgument, package: PackageOption = None) -> None:
 def _tell(name: str, files: list[Path], package: Path | None) -> None:
     for file in files:
         print(f"wrote {file}")
-    first = f"pip install -e {package} && " if package else ""
+    first = f"pip install -e {quote(str(package))} && " if package else ""
     print(f"next: {first}polytimbre check {name}")

@@ -15,6 +15,7 @@ from benchmark.cli.common import (
     LayerOption,
     ResultsOption,
     RootOption,
+    RunArgument,
     StoreOption,
     print_table,
     read_runs,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    run_id: Annotated[str, typer.Argument(help="Stored or published run; may be shortened.")],
+    run_id: RunArgument,
     data_root: RootOption = None,
     features: FeaturesOption = None,
     layer: LayerOption = None,

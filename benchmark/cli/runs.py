@@ -17,6 +17,7 @@ from benchmark.cli.common import (
     ModelsOption,
     ParamOption,
     RootOption,
+    RunArgument,
     SchedulerOption,
     SeedOption,
     SeedsOption,
@@ -137,7 +138,7 @@ def _tuned(
 
 
 def show(
-    run_id: str,
+    run_id: RunArgument,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole record, epoch by epoch, as JSON.")
     ] = False,

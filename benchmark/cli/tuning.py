@@ -171,13 +171,24 @@ def study(
 
     Without a name, the studies are listed.
     """
+    import pandas as pd
+
     from benchmark.tuning import history as study_history
     from benchmark.tuning import studies
     from reports.tables import studies as report
 
-    address = studies.address_of(storage, read_runs(store))
+    address = studies.address_of(storage, read_runs(store) if store or not storage else None)
     if name is None:
-        print("\n".join(studies.names(address)) or "no study yet: `polytimbre tune` makes one")
+        if importances:
+            raise ProtocolError(
+                "--importances are those of one study: name it, as in `polytimbre study NAME "
+                "--importances`; `polytimbre study` lists them"
+            )
+        names = studies.names(address)
+        if fmt == "table":
+            print("\n".join(names) or "no study yet: `polytimbre tune` makes one")
+        else:
+            print_table(pd.DataFrame({"study": names}), fmt, "studies")
         return
     with studies.reachable(address):
         history = study_history.read(name, address)
@@ -187,3 +198,8 @@ def study(
             first = ["trial", "state", "select mAP", "parameters"]
             frame = frame[[*first, *frame.columns.difference(first, sort=False)]]
         print_table(frame, fmt, f"study {name}", report.sentences(history), meanings)
+        if importances and frame.empty:
+            warn(
+                f"{name} says nothing of importances: it takes {study_history.ENOUGH} complete "
+                "trials beside the default, of different parameters and mAP"
+            )

@@ -4,13 +4,14 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 
 from benchmark.errors import DataError
 from benchmark.reading.files import open_binary
-from benchmark.reading.npz import MAX_FILE_BYTES, NpzReader
+from benchmark.reading.npz import MAX_CHARACTERS, MAX_FILE_BYTES, NpzReader
 
 #: Of an array that is read: 20,000 clips of 100 frames with 1,024 features have as many.
 MAX_VALUES = 1 << 31
@@ -75,7 +76,8 @@ class Embeddings:
         if not np.isfinite(X).all():
             bad = keys[~np.isfinite(X).all(axis=(1, 2))]
             raise DataError(
-                f"{self.name} holds NaN or infinite values, the first in the clip {str(bad[0])!r}"
+                f"{self.name} holds values that are NaN or infinite as float32, the first in the"
+                f" clip {str(bad[0])!r}"
             )
         return X, len(self.keys) - len(np.unique(chosen))
 
@@ -121,7 +123,7 @@ def _check(path: Path, keys: np.ndarray, X: np.ndarray, layer: int | None) -> np
     """Return X as (n, frames, features), uint8 or float32."""
     if keys.dtype.kind != "U" or keys.ndim != 1:
         raise DataError(f"{path}: `key` must be text of shape (n,), got {keys.dtype} {keys.shape}")
-    if not len(keys) or len(keys) != len(X):
+    if not len(keys) or X.shape[:1] != keys.shape:
         raise DataError(f"{path}: {len(keys)} keys, and X of shape {X.shape}: one row a key")
     names, counts = np.unique(keys, return_counts=True)
     if counts.max() > 1:
@@ -138,7 +140,8 @@ def _check(path: Path, keys: np.ndarray, X: np.ndarray, layer: int | None) -> np
             raise DataError(f"{path}: there is no layer {layer} in X of shape {X.shape}")
         X = X[:, layer]
     X = X[:, None] if X.ndim == 2 else X
-    return X if X.dtype == np.uint8 else X.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is infinite then is refused where a clip needs it
+        return X if X.dtype == np.uint8 else X.astype(np.float32)
 
 
 def _read_npz(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
@@ -191,7 +194,8 @@ def _check_claim(path: Path, claimed: int) -> None:
 
 
 def _read_folder(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
-    files = sorted(path.rglob("*.npy"))
+    # macOS leaves some that begin so beside what it copies
+    files = sorted(file for file in path.rglob("*.npy") if not file.name.startswith("._"))
     if not files:
         raise DataError(f"{path} holds no .npy file: one a clip is needed, named after its key")
     first = _load(files[0])
@@ -203,7 +207,8 @@ def _read_folder(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
     digest, X = hashlib.sha256(), np.empty((len(files), *first.shape), first.dtype)
     for row, file in enumerate(files):
         X[row] = _load(file, (first.shape, first.dtype))
-        digest.update(f"{file.stem} {_sha256(file)}\n".encode())
+        line = f"{file.stem} {_sha256(file)}\n"
+        digest.update(line.encode(errors="surrogateescape"))  # a name need not be UTF-8
     return digest.hexdigest(), np.array([file.stem for file in files]), X
 
 
@@ -218,27 +223,64 @@ def _read_parquet(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
     with open_binary(path, MAX_FILE_BYTES, "write it by pyarrow") as file:
         try:
             stored = parquet.ParquetFile(file)
-            groups = map(stored.metadata.row_group, range(stored.metadata.num_row_groups))
-            _check_claim(path, sum(group.total_byte_size for group in groups))
-            table = stored.read()
+            _check_claim(path, _claimed(stored.metadata))
+            held = stored.schema_arrow.names
+            for name in ("key", "X"):
+                if (count := held.count(name)) != 1:
+                    raise DataError(
+                        f"{path} must have one column `{name}`, it has {count} among:"
+                        f" {', '.join(held[:20]) or 'none'}"
+                    )
+            table = stored.read(["key", "X"])
+            keys, X = _texts(path, table["key"]), _values(path, table["X"].combine_chunks())
         except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
             raise DataError(f"{path} can't be read: {error}") from error
-    missing = [name for name in ("key", "X") if name not in table.column_names]
-    if missing:
-        held = ", ".join(table.column_names)
-        raise DataError(f"{path} lacks the column `{missing[0]}`: it holds {held}")
-    column = table["X"].combine_chunks()
-    shape = [len(column)]
-    while pyarrow.types.is_nested(column.type):
-        lengths = np.unique(column.value_lengths() if hasattr(column, "value_lengths") else [0])
-        if len(lengths) != 1 or lengths[0] is None or not lengths[0]:
+    return _sha256(path), keys, X
+
+
+def _claimed(metadata: Any) -> int:
+    """Return the bytes that a table takes: its pages hold a value that repeats only once."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    columns = [group.column(i) for group in groups for i in range(group.num_columns)]
+    return sum(max(one.total_uncompressed_size, 4 * one.num_values) for one in columns)
+
+
+def _texts(path: Path, column: Any) -> np.ndarray:
+    """Return a column of text as an array of str; bytes pass for text, as in a .npz."""
+    import pyarrow as pa
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    texts = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary())
+    if kind not in texts or column.null_count:
+        raise DataError(
+            f"{path}: the column `key` must hold a text in each row, got {column.type},"
+            f" {column.null_count} of {len(column)} rows empty"
+        )
+    found = column.cast(pa.large_string()).to_pylist()
+    if max(map(len, found), default=0) > MAX_CHARACTERS:
+        raise DataError(
+            f"{path}: the column `key` has texts of more than {MAX_CHARACTERS} characters"
+        )
+    return np.array(found, dtype=str)
+
+
+def _values(path: Path, column: Any) -> np.ndarray:
+    """Return a column of numbers, or of lists of them that are all as long, as an array."""
+    from pyarrow import types
+
+    shape, of = [len(column)], column.type
+    is_list = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    while any(is_one(column.type) for is_one in is_list):
+        lengths = np.unique(column.value_lengths().to_numpy(zero_copy_only=False))
+        if column.null_count or len(lengths) > 1:
             raise DataError(f"{path}: the column `X` must hold lists that are all as long")
-        shape.append(int(lengths[0]))
+        shape.append(int(lengths.max(initial=0)))
         column = column.flatten()
+    if not (types.is_floating(column.type) or types.is_uint8(column.type)):
+        raise DataError(f"{path}: the column `X` must hold lists of floats or uint8, got {of}")
     if column.null_count:
         raise DataError(f"{path}: the column `X` has gaps")
-    values = column.to_numpy(zero_copy_only=False)
-    return _sha256(path), np.array(table["key"].to_pylist(), dtype=str), values.reshape(shape)
+    return column.to_numpy(zero_copy_only=False).reshape(shape)
 
 
 def _sha256(path: Path) -> str:

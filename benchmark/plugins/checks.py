@@ -7,18 +7,19 @@ of their own. The project's tests run them over everything that is registered.
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from importlib.metadata import packages_distributions
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmark.contracts import parameters
 from benchmark.contracts.dataset import CLASSES, Auxiliary, DatasetPlugin, Part
 from benchmark.contracts.model import History, Model
-from benchmark.contracts.parameters import declared
 from benchmark.datasets.reading.embedded import read_features
 from benchmark.errors import PluginError, UnknownNameError
 from benchmark.plugins import registry
@@ -47,6 +48,31 @@ def check_scores(name: str, scores: Any, shape: tuple[int, int]) -> None:
         fail("returned NaN")
     if scores.min() < 0 or scores.max() > 1:
         fail(f"must return values in [0, 1], got {scores.min():g} to {scores.max():g}")
+
+
+def suggest(cls: type[Model], trial: Any) -> dict[str, Any]:
+    """Return what a model's `search_space` suggests for a trial.
+
+    Raises
+    ------
+    PluginError
+        Where it raises, or suggests what can't be the model's parameters.
+    """
+    whose = f"model {cls.name!r}: search_space"
+    if not isinstance(cls.default_point, Mapping):
+        raise PluginError(f"model {cls.name!r}: default_point must be a dict, as {{}} is")
+    try:
+        suggested = cls.search_space(trial)
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{whose} raised {type(error).__name__}: {error}") from error
+    if not isinstance(suggested, dict):
+        raise PluginError(f"{whose} must return a dict of parameters, got {suggested!r}")
+    known = cls.param_names()
+    for name, value in suggested.items():
+        if name not in known:
+            raise PluginError(f"{whose} suggests {name!r}, known: {', '.join(known) or 'none'}")
+        parameters.check(cls, name, parameters.Allowed(), value)  # that a record can hold it
+    return suggested
 
 
 def make_part(
@@ -113,6 +139,7 @@ def check_model(cls: type[Model]) -> Iterator[str]:
         rules.search_space,
         rules.fit_returns_history,
         rules.scores,
+        rules.data_kept,
         rules.clips_apart,
         rules.save_and_load,
         rules.hidden_labels,
@@ -162,8 +189,9 @@ class _Rules(Rules):
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(0)).ask()
-        self.cls.from_params(**self.cls.search_space(trial))
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+        for _ in range(64):  # which visits every branch of a usual space
+            self.cls.from_params(**suggest(self.cls, study.ask()))
 
     def fit_returns_history(self) -> None:
         """Fit returns a History and reports each of its stages."""
@@ -187,6 +215,17 @@ class _Rules(Rules):
             "uint8 and float32 features of the same values score differently",
         )
 
+    def data_kept(self) -> None:
+        """Fit and predict_proba leave the arrays as they are, read-only."""
+        given = {"train": self.train, "stop": self.stop, "new": self.new}
+        made = {"train": make_part(80, 1), "stop": make_part(40, 2), "new": make_part(30, 3)}
+        if self.cls.uses_auxiliary:
+            given["auxiliary"], made["auxiliary"] = self.train.auxiliary, make_auxiliary(60, 4)
+        for part, array in product(given, ("X", "y_true", "y_mask")):
+            found, whole = (getattr(parts[part], array) for parts in (given, made))
+            kept = np.array_equal(found, whole) and not found.flags.writeable
+            self.require(kept, self.data_kept, f"{part}.{array} is another, or can be written to")
+
     def clips_apart(self) -> None:
         """A clip's score does not depend on the clips beside it."""
         alone = self.model.predict_proba(self.new.X[:1])
@@ -200,6 +239,8 @@ class _Rules(Rules):
             folder = Path(name)
             self.model.save(folder)
             for path in folder.rglob("*"):
+                plain = (path.is_file() or path.is_dir()) and not path.is_symlink()
+                self.require(plain, rule, f"{path.name} is neither a file nor a folder")
                 pickled = path.is_file() and path.read_bytes()[:1] == b"\x80"
                 self.require(not pickled, rule, f"{path.name} looks like a pickle")
             loaded = self.cls()
@@ -259,7 +300,7 @@ class _Rules(Rules):
 
     def limits(self) -> None:
         """A fit takes the least and the most that each parameter is declared to be."""
-        limits = {name: [*a.limits()] for name, a in declared(self.cls).items()}
+        limits = {name: [*a.limits()] for name, a in parameters.declared(self.cls).items()}
         limits = {name: values for name, values in limits.items() if values}
         least, most = ({name: v[end] for name, v in limits.items()} for end in (0, -1))
         for params in [least] + [most] * (most != least):  # many have no largest value

@@ -1,6 +1,8 @@
 """Write the beginning of a plugin from a template: a file in the clone, or a package."""
 
+import ast
 import keyword
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -72,43 +74,65 @@ def _check_name(kind: str, name: str) -> None:
     if (
         not (name.isascii() and name.isidentifier())
         or keyword.iskeyword(name)
-        or name.startswith("_")
+        or name.strip("_") != name  # a distribution's can't end so
     ):
         raise PluginError(
             f"{name!r} can't be the name of a {kind}: take letters, digits and underscores, a "
-            "letter first, and no word of Python's"
+            "letter first, no underscore last, and no word of Python's"
         )
-    for known, registered in (("model", registry.models()), ("data set", registry.datasets())):
+    for known, registered in (
+        ("model", registry.models()),
+        ("data set", registry.datasets()),
+        ("front end", registry.frontends()),
+    ):
         broken = {where.rpartition(".")[2] for where in registered.failures}
         if name in {*registered.names(), *broken}:
             raise PluginError(f"a {known} is named {name!r} already: take another name")
     if name in sys.stdlib_module_names:
         raise PluginError(f"{name!r} is a module of Python's own: take another name")
+    cls = _class_name(name)
+    if keyword.iskeyword(cls) or cls in _imported(_template(f"{_KINDS[kind].template}.py")):
+        raise PluginError(
+            f"the class of {name!r} would be {cls}, which is taken: take another name"
+        )
+
+
+def _imported(source: str) -> set[str]:
+    """Return the names that a module imports."""
+    nodes = ast.walk(ast.parse(source))
+    found = (node.names for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+    return {one.asname or one.name for names in found for one in names}
 
 
 def _package(kind: str, name: str, package: Path) -> dict[Path, str]:
     what = _KINDS[kind]
-    project = (TEMPLATES / "package.toml").read_text(encoding="utf-8")
-    for word, value in (
-        ("PLUGIN", name),
-        ("CLASS", _class_name(name)),
-        ("GROUP", what.group),
-        ("DESCRIPTION", f"The {kind} {name} for polytimbre"),
-    ):
-        project = project.replace(word, value)
+    words = {
+        "PLUGIN": name,
+        "CLASS": _class_name(name),
+        "GROUP": what.group,
+        "DESCRIPTION": f"The {kind} {name} for polytimbre",
+    }
     return {
-        package / "pyproject.toml": project,
+        package / "pyproject.toml": _replaced(_template("package.toml"), words),
         package / f"polytimbre_{name}.py": _filled(what, f"{what.template}.py", name),
         package / "tests" / f"test_{name}.py": _filled(what, f"test_{what.template}.py", name),
     }
 
 
 def _filled(what: _Kind, template: str, name: str) -> str:
-    text = (TEMPLATES / template).read_text(encoding="utf-8")
-    spoken = name.replace("_", " ")
-    text = text.replace('"""My model:', f'"""{spoken.capitalize()}:')
-    text = text.replace('"""My data set.', f'"""{spoken.capitalize()}.')
-    return text.replace(what.template, name).replace(what.cls, _class_name(name))
+    spoken = name.replace("_", " ").capitalize()
+    words = {'"""My model:': f'"""{spoken}:', '"""My data set.': f'"""{spoken}.'}
+    words |= {what.template: name, what.cls: _class_name(name)}
+    return _replaced(_template(template), words)
+
+
+def _template(file: str) -> str:
+    return (TEMPLATES / file).read_text(encoding="utf-8")
+
+
+def _replaced(text: str, words: dict[str, str]) -> str:
+    """Replace words all at once: what stands for one may hold another."""
+    return re.sub("|".join(map(re.escape, words)), lambda found: words[found[0]], text)
 
 
 def _class_name(name: str) -> str:

@@ -18,8 +18,8 @@ from benchmark.plugins import registry
 
 #: Windows that are scored together where nobody waits for each.
 TOGETHER = 32
-#: Seconds from window to window, at least.
-LEAST_HOP = 0.01
+#: Seconds from window to window, at least and at most.
+LEAST_HOP, MOST_HOP = 0.01, 3600
 #: Windows that are no further apart are neighbours, in seconds.
 TOUCHING = 0.01
 #: Samples that are nowhere larger are silence, about -100 dB.
@@ -218,16 +218,16 @@ class Recogniser:
 
 
 def check_hop(seconds: float | None) -> None:
-    """Refuse a time from window to window that is too short, or no time.
+    """Refuse a time from window to window that is too short, too long, or no time.
 
     Raises
     ------
     ParameterError
     """
-    if seconds is not None and not LEAST_HOP <= seconds < np.inf:
+    if seconds is not None and not LEAST_HOP <= seconds <= MOST_HOP:
         raise ParameterError(
-            f"from window to window there must be a time of at least {LEAST_HOP} s (--hop), not"
-            f" {seconds:g}"
+            f"from window to window there must be a time of {LEAST_HOP} to {MOST_HOP:,} s (--hop),"
+            f" not {seconds:g}"
         )
 
 

@@ -171,7 +171,10 @@ class NpzReader:
             self._check(name, stored, shape, dtype, f"{kind}S" if kind == "U" else kind)
             array = np.empty(shape, dtype)
             self._fill(stream, memoryview(array.reshape(-1).view(np.uint8)))
-            return array.astype(str) if dtype.kind == "S" else array
+            if dtype.kind in "US":
+                array = array.astype(str)
+                "".join(array.ravel().tolist()).encode()  # any four bytes are a character to numpy
+            return array
 
     def read_as_uint8(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """Return an integer array of any width as uint8, never holding the wide copy.

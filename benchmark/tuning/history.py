@@ -169,7 +169,7 @@ def importances(study: Any) -> dict[str, float]:
     -------
     dict of str to float
         Largest first; of the parameters that every searched trial has. Empty with fewer than
-        `ENOUGH` complete searched trials, or if all have one value.
+        `ENOUGH` complete searched trials, or if all have one value or the same parameters.
     """
     import optuna
 
@@ -188,5 +188,8 @@ def importances(study: Any) -> dict[str, float]:
             )
         )
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    shares = optuna.importance.get_param_importances(copy, evaluator=evaluator)
+    try:
+        shares = optuna.importance.get_param_importances(copy, evaluator=evaluator)
+    except RuntimeError:  # what no parameter explains any of
+        return {}
     return {name: float(value) for name, value in shares.items()}

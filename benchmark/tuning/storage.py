@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from benchmark.errors import PolytimbreError, StoreError, UnknownNameError
 from benchmark.reading.files import open_binary
@@ -21,7 +21,7 @@ PATIENCE = 8.0
 MAX_JOURNAL_BYTES = 1 << 30
 
 
-def address_of(address: str | None, store: Runs) -> str:
+def address_of(address: str | None, store: Runs | None) -> str:
     """Return a storage's address: the journal file beside the store if none was named."""
     if address is None:
         return str(store.path / "studies.journal")
@@ -40,6 +40,44 @@ def shown(address: str) -> str:
         return make_url(address).set(query={}).render_as_string(hide_password=True)
     except Exception:
         return "named by --storage"
+
+
+def _url(address: str) -> Any:
+    """Return a database's address, taken apart.
+
+    Raises
+    ------
+    StoreError
+        Where it can't be taken apart, or is of no kind of database or no file.
+    """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    def refuse(reason: str, cause: Exception | None = None) -> NoReturn:
+        forms = "sqlite:///FILE, postgresql://USER:PASSWORD@HOST/DATABASE or a file's path"
+        raise StoreError(f"the storage {shown(address)} {reason}: name {forms}") from cause
+
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError) as error:  # whose words may hold a part of the password
+        refuse("is no address of a database", error)
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        url.get_dialect()
+    except Exception as error:  # a dialect is a module that may be broken
+        refuse(f"is of an unknown kind, {url.drivername!r}", error)
+    if url.get_backend_name() == "sqlite":
+        if url.host is not None:
+            refuse("names a host, and a file has none")
+        if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
+            refuse("is in memory, and gone with the command")
+        if Path(url.database).is_dir():
+            refuse("is a folder")
+        folder = Path(url.database).absolute().parent
+        if not (url.database.startswith("file:") or folder.is_dir()):
+            refuse(f"can't be made, there is no folder {folder}")
+    return url
 
 
 def open_storage(address: str, looking: bool = False) -> Any:
@@ -72,7 +110,9 @@ def open_storage(address: str, looking: bool = False) -> Any:
     except Exception as error:  # drivers and databases raise their own
         reason = _reason(error)
         if isinstance(error, ImportError) and "psycopg" in reason:
-            reason += ". For PostgreSQL: pip install 'polytimbre[postgres]'"
+            reason += (
+                ". For PostgreSQL: pip install 'polytimbre[postgres]', and write postgresql://"
+            )
         raise StoreError(
             f"the storage {shown(address)} can't be used ({reason}). Check --storage"
         ) from error
@@ -80,15 +120,9 @@ def open_storage(address: str, looking: bool = False) -> Any:
 
 def _to_look_at(address: str) -> Any | None:
     """Open a storage to read from; None for a file that isn't there: reading does not make it."""
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
     file: str | None = address
     if "://" in address:
-        try:
-            url = make_url(address)
-        except ArgumentError:  # said in a sentence where it is opened
-            return open_storage(address, looking=True)
+        url = _url(address)
         file = url.database if url.get_backend_name() == "sqlite" else None
     if file and not file.startswith("file:") and not Path(file).exists():
         return None
@@ -152,12 +186,10 @@ def _reason(error: BaseException) -> str:
 
 def _database(url: str, engine: dict[str, Any]) -> Any:
     from optuna.storages import RDBStorage
-    from sqlalchemy import create_engine, make_url
+    from sqlalchemy import create_engine
     from sqlalchemy.exc import DBAPIError, OperationalError
 
-    parsed = make_url(url)
-    if parsed.drivername in ("postgres", "postgresql"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
+    parsed = _url(url)
     networked = parsed.get_backend_name() in ("postgresql", "mysql", "mariadb")
     connect = {"connect_timeout": int(PATIENCE / 2)} if networked else {}
     url = parsed.render_as_string(hide_password=False)

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from benchmark.contracts.model import Model, Report, Stage
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import PluginError, ProtocolError
 from benchmark.plugins import registry
-from benchmark.plugins.checks import check_scores
+from benchmark.plugins.checks import check_scores, suggest
 from benchmark.plugins.identity import source_hash
 from benchmark.runs.request import Chosen, RunRequest, divide_for, make_model
 from benchmark.runs.store import Store
@@ -127,15 +127,24 @@ def study_name(request: RunRequest) -> str:
     return "-".join(word for word in words if word)
 
 
-def search_space(suggest: Callable[[Any], dict[str, Any]]) -> dict[str, str]:
+def search_space(model: type[Model]) -> dict[str, str]:
     """Return the parameters that a model's search space suggests, each with its distribution.
 
     It is run 64 times on random draws, which visits every branch of a usual space.
+
+    Parameters
+    ----------
+    model : subclass of Model
 
     Returns
     -------
     dict of str to str
         Each parameter's distribution, as Optuna writes it; several if branches differ.
+
+    Raises
+    ------
+    PluginError
+        As :func:`benchmark.plugins.checks.suggest` does.
     """
     import optuna
 
@@ -144,7 +153,7 @@ def search_space(suggest: Callable[[Any], dict[str, Any]]) -> dict[str, str]:
     distributions: dict[str, set[str]] = {}
     for _ in range(64):
         trial = study.ask()
-        suggest(trial)
+        suggest(model, trial)
         for name, distribution in trial.distributions.items():
             text = optuna.distributions.distribution_to_json(distribution)
             distributions.setdefault(name, set()).add(text)
@@ -157,16 +166,11 @@ def specify(request: RunRequest, caps: Caps) -> StudySpec:
 
     Raises
     ------
-    UnknownNameError, DataError, ProtocolError
+    UnknownNameError, DataError, PluginError, ProtocolError
         Before anything is stored.
     """
     model = make_model(request)
-    try:
-        space = search_space(type(model).search_space)
-    except Exception as error:
-        raise PluginError(
-            f"model {request.model!r}: search_space raised {type(error).__name__}: {error}"
-        ) from error
+    space = search_space(type(model))
     if not space:
         raise ProtocolError(f"model {request.model!r} has no search space: nothing to tune")
     division = divide_for(request)
@@ -204,14 +208,14 @@ def default_point(model: Model) -> dict[str, Any]:
     params = model.get_params()
     trial = optuna.trial.FixedTrial({**params, **type(model).default_point})
     try:
-        with warnings.catch_warnings(action="error"):  # of values outside their range
-            suggested = type(model).search_space(trial)
-    except (ValueError, TypeError, UserWarning):
+        with warnings.catch_warnings(
+            action="error", category=UserWarning
+        ):  # of values outside their range
+            suggested = suggest(type(model), trial)
+    except PluginError:
         return {}
-    same = all(
-        list(v) == list(params[k]) if isinstance(v, list) else v == params[k]
-        for k, v in suggested.items()
-    )
+    plain = {name: list(v) if isinstance(v, tuple) else v for name, v in params.items()}
+    same = all(plain[k] == (list(v) if isinstance(v, tuple) else v) for k, v in suggested.items())
     return dict(trial.params) if same else {}
 
 
@@ -327,7 +331,7 @@ class _Trials:
     def jobs(self) -> Iterator[Job]:
         model: type[Model] = registry.models().get(self.request.model)
         while not self.expired() and (trial := self.study.claim()) is not None:
-            params = model.search_space(trial) if trial.number or self.study.spec.first else {}
+            params = suggest(model, trial) if trial.number or self.study.spec.first else {}
             # the first trial is the default, so that a tuned model is never a worse choice
             params = {**(params if trial.number else {}), **self.request.params}
             trial.set_user_attr("params", params)
