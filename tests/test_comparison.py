@@ -157,10 +157,15 @@ def test_a_better_rank_at_a_lower_value_is_told():
     drawn = Bootstrap("mAP", np.array([True]), runs, values, values[:, :, 0])
     inferred = Inference({"mAP": drawn}, pairwise(drawn), None, 0.95, 2000)
     assert inferred.pairs.rank.tolist() == [1, 2, 1]
-    entries = [SimpleNamespace(label=label) for label in "abc"]
+    scores = {"a": np.zeros(2), "b": np.ones(2), "c": np.zeros(2)}
+    entries = [SimpleNamespace(label=label, scores=own) for label, own in scores.items()]
     result = SimpleNamespace(entries=entries, unscored=[], notes=[])
-    (said,) = (n for n in comparison_notes(result, inferred) if n.startswith("a better rank"))
-    assert "at a lower mAP: c (rank 1) before b (rank 2); it makes no better model" in said
+    notes = comparison_notes(result, inferred)
+    (said,) = (n for n in notes if n.startswith("a better rank"))
+    assert "than models of higher mAP: c (rank 1); fewer models differ" in said
+    assert notes[-1] == "scored alike to the last digit: a and c"
+    few = comparison_notes(result, replace(inferred, asked=1000))[1]
+    assert few.startswith("1,000 resamples are too few") and few.endswith("so 2,000 were drawn")
 
 
 def make_labels(n, seed):

@@ -236,7 +236,7 @@ def test_a_tuned_model_is_held_against_its_default(source):
     frame = frame.assign(significant=[True, False])
     said = tuning_sentence(frame, 0.95)
     assert f"worse: {names[2]}; no significant difference: {names[0]} (" in said
-    assert "over 2 tests, at 5%" in said and "better" not in said
+    assert "over 2 tests, at 5 %" in said and "better" not in said
 
 
 def test_what_tuning_promised_stands_beside_what_it_kept(source):

@@ -53,7 +53,7 @@ def data_verify(
     """Load a data set, check it, print what it holds, and name clips with the same features."""
     from benchmark.protocol import PARTS, divide
     from benchmark.runs.request import DataRequest, load
-    from reports.tables.words import count
+    from reports.tables.words import count, percent
 
     data = load(DataRequest(name, data_root, split))
     division = divide(data)
@@ -62,14 +62,16 @@ def data_verify(
     print(f"fingerprint  {data.fingerprint}\ndivision     {division.id}")
     shape = f"{data.X.shape[1]} frames x {data.X.shape[2]}"
     print(f"features     {data.features}, {shape}, {data.X.dtype}")
-    print(f"observed     {data.y_mask.mean():.1%} of the labels")
+    print(f"observed     {percent(data.y_mask.mean())} of the labels")
     for attribute, values in data.attributes.items():
         print(f"attribute    {attribute}: {count(len(set(values.tolist()) - {''}), 'value')}")
     for line in _identical(data, division.rows):
         print(line)
     for part in PARTS:
         labels = division.part(part)
-        print(f"{part:<12} {len(labels):>6} clips, {labels.y_positive.sum():>6} observed positives")
+        print(
+            f"{part:<12} {len(labels):>6,} clips, {labels.y_positive.sum():>7,} observed positives"
+        )
 
 
 def _identical(data: "Dataset", rows_of: "dict[str, np.ndarray]") -> list[str]:

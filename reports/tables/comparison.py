@@ -14,7 +14,7 @@ from benchmark.scoring.evaluation import METRICS
 from benchmark.scoring.ranking import Pairwise
 from reports.tables.declaration import Content, Table, interval_columns, number_columns
 from reports.tables.text import FLOOR, HIGH, LOW
-from reports.tables.words import count
+from reports.tables.words import count, listed, percent
 
 #: Of a comparison's columns, what those mean that are no metrics.
 COLUMNS = {
@@ -78,19 +78,21 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
     notes = [interval_note(inferred.resampled["mAP"], inferred.level)]
     if inferred.n_resamples > inferred.asked:
         notes.append(
-            f"{inferred.n_resamples:,} resamples were drawn instead of {inferred.asked:,}: so few "
-            "can't show significance after Holm's correction"
+            f"{inferred.asked:,} resamples are too few for so many comparisons: none could be "
+            f"significant after Holm's correction, so {inferred.n_resamples:,} were drawn"
         )
     if inferred.pairs is not None:
-        n, level = len(result.entries), f"{1 - inferred.level:.0%}"
+        n, level = len(result.entries), percent(1 - inferred.level, 0)
         notes.append(
             f"rank and among best rest on tests of differences in mAP, at {level} after Holm's "
             f"correction: rank on {count(n * (n - 1) // 2, 'test')}, one of every pair of models, "
             f"among best on {count(n - 1, 'test')}, of the best model against each other one. The "
             "correction is milder where there are fewer tests, so a model of rank 1 need not be "
-            "among the best"
+            "among the best. A better rank doesn't make a model significantly better than another "
+            "one: `polytimbre table pairs` holds each test"
         )
         notes += _inversions(result, inferred.pairs)
+    notes += _alike(result)
     if result.unscored:
         notes.append(
             "classes left out, without an observed positive and an observed negative: "
@@ -101,20 +103,32 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
 
 def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
     """Say where the order of ranks isn't that of mAP."""
-    names = [f"{e.label} (rank {r})" for e, r in zip(result.entries, pairs.rank, strict=True)]
-    told = [f"{names[i]} before {names[j]}" for i, j in pairs.inversions]
-    if not told:
+    ahead = dict.fromkeys(i for i, _ in pairs.inversions)
+    if not ahead:
         return []
+    names = [f"{result.entries[i].label} (rank {pairs.rank[i]})" for i in ahead]
     return [
-        f"a better rank at a lower mAP: {', '.join(told)}; it makes no better model, as fewer "
-        "differ significantly from one whose mAP is known less well"
+        f"a better rank than models of higher mAP: {listed(names)}; fewer models differ "
+        "significantly from one whose mAP is known less well"
+    ]
+
+
+def _alike(result: Comparison) -> list[str]:
+    """Name the models whose scores are the same bits."""
+    same: dict[bytes, list[str]] = {}
+    for entry in result.entries:
+        same.setdefault(entry.scores.tobytes(), []).append(entry.label)
+    return [
+        f"scored alike to the last digit: {listed(names)}"
+        for names in same.values()
+        if len(names) > 1
     ]
 
 
 def interval_note(drawn: Bootstrap, level: float) -> str:
     """Say what the intervals of a bootstrap are."""
     told = (
-        f"below or beside a value: its {level:.0%} basic bootstrap interval, from "
+        f"below or beside a value: its {percent(level, 0)} basic bootstrap interval, from "
         f"{len(drawn.class_values):,} resamples of groups of clips and of seeds, the same for all "
         "models"
     )
@@ -252,7 +266,7 @@ def tuning_sentence(frame: pd.DataFrame, level: float) -> str:
     ]
     return (
         f"mAP, tuned against the same model's default: {'; '.join(told)} (paired bootstrap, Holm's "
-        f"correction over {count(len(frame), 'test')}, at {1 - level:.0%})"
+        f"correction over {count(len(frame), 'test')}, at {percent(1 - level, 0)})"
     )
 
 

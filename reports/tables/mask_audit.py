@@ -175,9 +175,9 @@ def mask_sentences(audit: MaskAudit) -> list[str]:
     n = len(audit.models)
     pairs = n * (n - 1) // 2
     sentences = [
-        f"{count(n, 'model')} are scored on all labels ({audit.present:.0f} positives among "
-        f"{audit.labels:.0f} labels a class) and {_kind(audit)} ({level.present:.0f} among "
-        f"{level.labels:.0f}): positives are {percent(audit.prevalence)} of all labels and "
+        f"{count(n, 'model')} are scored on all labels ({audit.present:,.0f} positives among "
+        f"{audit.labels:,.0f} labels a class) and {_kind(audit)} ({level.present:,.0f} among "
+        f"{level.labels:,.0f}): positives are {percent(audit.prevalence)} of all labels and "
         f"{percent(level.prevalence)} of the observed ones.",
         *(["Scored is one run a model, that of the first seed."] if level.share is None else []),
         *(_level_sentence(audit, level, i) for i in range(len(METRICS))),
@@ -242,11 +242,11 @@ def _enough(audit: MaskAudit, metric: str) -> str:
     if least is None:
         top = audit.levels[-1]
         return (
-            f"{metric}: no level that was tried, up to {top.present:.0f} observed positives and "
-            f"{top.labels:.0f} labels a class, keeps {bound}."
+            f"{metric}: no level that was tried, up to {top.present:,.0f} observed positives and "
+            f"{top.labels:,.0f} labels a class, keeps {bound}."
         )
     first = ", the least that was tried" if least is audit.levels[0] else ""
     return (
-        f"{metric}: the ranking keeps {bound} from {least.present:.0f} observed positives and "
-        f"{least.labels:.0f} labels a class on ({least.share:g} times OpenMIC's rates{first})."
+        f"{metric}: the ranking keeps {bound} from {least.present:,.0f} observed positives and "
+        f"{least.labels:,.0f} labels a class on ({least.share:g} times OpenMIC's rates{first})."
     )

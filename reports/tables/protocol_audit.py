@@ -194,7 +194,7 @@ def model_sentences(audit: ModelAudit) -> list[str]:
         for name, key in (("accuracy", "accuracy"), ("weighted F1", "f1"))
     ]
     sentences = [
-        f"On {audit.dataset} the published protocol keeps {audit.n_kept} of {audit.n_clips} "
+        f"On {audit.dataset} the published protocol keeps {audit.n_kept:,} of {audit.n_clips:,} "
         f"clips and calls {percent(audit.present)} of their labels present; "
         f"{percent(audit.observed)} were observed to be.",
         f"Saying yes to everything scores a weighted precision of "

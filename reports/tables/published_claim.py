@@ -178,10 +178,10 @@ def label_sentences(audit: LabelAudit) -> list[str]:
     n_labels = present + missing + audit.absent.sum()
     said = present + missing
     return [
-        f"The published protocol keeps {audit.n_kept} of the {audit.n_test} test clips, those "
-        f"whose {FILTER_CLASS} label was observed, and calls {said} of their {n_labels} labels "
-        f"present ({percent(said / n_labels)}); {missing} of these ({percent(missing / said)}) "
-        f"were never observed, {present} were observed as present.",
+        f"The published protocol keeps {audit.n_kept:,} of the {audit.n_test:,} test clips, those "
+        f"whose {FILTER_CLASS} label was observed, and calls {said:,} of their {n_labels:,} labels "
+        f"present ({percent(said / n_labels)}); {missing:,} of these ({percent(missing / said)}) "
+        f"were never observed, {present:,} were observed as present.",
         f"Saying yes to everything then scores a weighted precision of "
         f"{percent(yes.published['precision'])} and a recall of "
         f"{percent(yes.published['recall'])}; {percent(claim.precision, 0)} and "

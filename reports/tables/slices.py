@@ -17,7 +17,7 @@ from benchmark.analysis.slices import (
 from benchmark.scoring.ranking import LEVEL
 from reports.tables.declaration import Content, Table, interval_columns, number_columns
 from reports.tables.text import BESIDE, FLOOR, HIGH, LOW, with_interval
-from reports.tables.words import count
+from reports.tables.words import count, percent
 
 #: What a terminal shows of one attribute's slices; first what a narrow one has room for.
 _SHOWN = ("slice", "model", "mAP", "difference", "p", "clips", "ROC-AUC", "ROC-AUC difference",
@@ -42,8 +42,8 @@ def _slices(analysis: Analysis) -> Content | None:
         "classes, mean over the slice's positives",
         "differences: the slice minus all other clips whose attribute is known, on the same "
         "classes; of mAP at equal shares of positives, of ROC-AUC with the slice's own mixture of "
-        f"classes; {LEVEL:.0%} basic bootstrap intervals, {n_resamples:,} resamples by group, "
-        "paired, seeds resampled too; p: Holm's correction over the slices of a model",
+        f"classes; {percent(LEVEL, 0)} basic bootstrap intervals, {n_resamples:,} resamples by "
+        "group, paired, seeds resampled too; p: Holm's correction over the slices of a model",
     ]
     facts = {
         "significant": _significant(frame),
@@ -140,8 +140,8 @@ def _per_class(analysis: Analysis) -> Content | None:
     notes = (
         f"{model}, the best model on select; a class stands with the slices in which, and in the "
         f"clips outside which, it has at least {LEAST_A_CLASS} positives and negatives",
-        f"{LEVEL:.0%} basic bootstrap intervals by group, each for itself: of {len(rows)} of them "
-        "some miss by luck",
+        f"{percent(LEVEL, 0)} basic bootstrap intervals by group, each for itself: of "
+        f"{len(rows):,} of them some miss by luck",
     )
     return Content(pd.DataFrame(rows), notes)
 

@@ -14,6 +14,7 @@ from benchmark.protocol import N_FOLDS
 from reports.tables.comparison import interval_note
 from reports.tables.declaration import Content, Table, interval_columns, number_columns
 from reports.tables.text import FLOOR, HIGH, LOW
+from reports.tables.words import percent
 
 #: The policy that the others are held against.
 REFERENCE = NAMES[0]
@@ -101,7 +102,8 @@ def reading(gains: Gains) -> list[str]:
     n_tests = len(NAMES) - 1
     lines = [
         f"macro F1; cross-fitted: {N_FOLDS} folds of select by group, drawn {N_REPEATS} times; "
-        "gains are over one global threshold, on held-out select clips and on test",
+        "gains, also promised ones, are over one global threshold, on held-out select clips and on "
+        "test; below 0 they are losses",
         interval_note(gains.on_test, gains.level),
         f"p: of the test gain, Holm over {n_tests} policies; intervals and p hold the luck of test "
         "clips, of seeds and of the select clips that thresholds were fitted on",
@@ -146,7 +148,9 @@ def _verdict(gains: Gains, rows: dict[str, PolicyResult]) -> list[str]:
             level.append(name)
         else:
             (gain if row.gain.value > 0 else lose).append(name)
-    where = f"on test ({_subject(gains)}; {alpha:.0%} level, Holm over {len(others)} policies)"
+    where = (
+        f"on test ({_subject(gains)}; {percent(alpha, 0)} level, Holm over {len(others)} policies)"
+    )
     if gain:
         best = max(gain, key=lambda name: rows[name].gain.value)
         lines = [f"Against one global threshold, {best} gains most F1 {where}: use it."]
@@ -197,8 +201,8 @@ def _judged(gains: Gains, rows: dict[str, PolicyResult]) -> str:
     return (
         f"Of what a policy gains on test, held-out select clips are {better} judge: off by "
         f"{held:.3f} on average, against {seen:.3f} for the clips that chose. Their "
-        f"{gains.level:.0%} intervals reach ±{half_width:.3f} (median policy), smaller gains can't "
-        f"be seen there: tuned was promised {tuned.held_out_gain.value:+z.3f} "
+        f"{percent(gains.level, 0)} intervals reach ±{half_width:.3f} (median policy), smaller "
+        f"gains can't be seen there: tuned was promised {tuned.held_out_gain.value:+z.3f} "
         f"({tuned.chosen_by - first.chosen_by:+z.3f} by the clips that chose it) and got "
         f"{_signed(tuned.gain)} ({_subject(gains)})."
     )

@@ -10,8 +10,8 @@ from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.training_curves import curves
 from benchmark.analysis.training_gap import GAP_PARTS, RULE, Gap, Interval
 from reports.tables.declaration import Content, Table, interval_columns, number_columns
-from reports.tables.text import HIGH, LOW, with_interval
-from reports.tables.words import listed, percent
+from reports.tables.text import HIGH, LOW
+from reports.tables.words import count, listed, percent
 
 #: What columns of both tables of gaps mean.
 COLUMNS = {
@@ -35,7 +35,7 @@ def _gap(analysis: Analysis) -> Content:
     steps = [name + end for name in ("optimism", "shift") for end in ("", LOW, HIGH)]
     loss = [f"{part} loss" for part in GAP_PARTS]
     mAP, corrected = ([f"{part} {kind}" for part in GAP_PARTS] for kind in ("mAP", "corrected mAP"))
-    notes = (*analysis.trained.notes, *map(sentence, analysis.gaps), RULE)
+    notes = (*analysis.trained.notes, *sentences(analysis.gaps), RULE)
     share = [f"lost share{end}" for end in ("", LOW, HIGH)]
     first = [
         "model",
@@ -142,31 +142,25 @@ GAP_PER_CLASS = Table(
 )
 
 
-def sentence(one: Gap) -> str:
-    """Return one model's verdict and what it rests on."""
-    steps = [
-        with_interval(s.mAP.value, s.mAP.lower, s.mAP.upper) for s in (one.optimism, one.shift)
+def sentences(gaps: Sequence[Gap]) -> list[str]:
+    """Return what follows from all models' gaps, whose values stand in the table."""
+    surpassed = [f"{g.label} (by {listed(g.surpassed_by)})" for g in gaps if g.surpassed_by]
+    none = len(gaps) - len(surpassed)
+    judged = [f"over-fitted: {'; '.join(surpassed)}"] if surpassed else []
+    judged += [f"not shown to be over-fitted: {count(none, 'model')}"] if none else []
+    shares = sorted((g.lost_share.value, g.label) for g in gaps if not np.isnan(g.lost_share.value))
+    ends = [f"{percent(share)} ({label})" for share, label in (*shares[:1], *shares[1:][-1:])]
+    falling = [
+        f"{g.label} (by {percent(g.turned.fall)} since {g.turned.unit} {g.turned.since})"
+        for g in gaps
+        if g.turned and g.turned.stage == g.turned.last > 1 and g.turned.still_falling
     ]
-    sentence = (
-        f"{one.label} is {one.verdict}: of a fit mAP of {one.parts['fit'].mAP:.3f}, {steps[0]} "
-        f"is optimism and {steps[1]} is lost from select to test"
-    )
-    lost = one.lost_share
-    if not np.isnan(lost.value):
-        ends = f"{percent(lost.lower)} to {percent(lost.upper)}"
-        sentence += f"; optimism is {percent(lost.value)} ({ends}) of what fit mAP is above chance"
-    if one.surpassed_by:
-        sentence += f"; significantly better on test: {listed(one.surpassed_by)}"
-    turned = one.turned
-    if turned is None or turned.last == turned.stage == 1:
-        return f"{sentence}."
-    where = f"its stopping loss was lowest at {turned.unit} {turned.stage}"
-    if turned.stage < turned.last:
-        after = f" and had risen by {turned.rise:.1%} by {turned.unit} {turned.last}"
-    else:
-        still = f"and still falling: by {turned.fall:.1%} since {turned.unit} {turned.since}"
-        after = f", the last, {still if turned.still_falling else 'where it was level'}"
-    return f"{sentence}; {where}{after}."
+    said = {
+        "": "; ".join(judged),
+        "optimism, of what fit mAP is above chance: ": " to ".join(ends),
+        "stopping loss still falling when training ended: ": listed(falling),
+    }
+    return [f"{what}{told}" for what, told in said.items() if told]
 
 
 def _curves(analysis: Analysis) -> Content:

@@ -14,6 +14,6 @@ def listed(parts: Sequence[str]) -> str:
 
 
 def count(n: int, noun: str) -> str:
-    """Return a number with its noun, as in "1 test" and "3 tests"."""
+    """Return a number with its noun, as in "1 test" and "3,000 tests"."""
     plural = noun + ("es" if noun.endswith("s") else "s")
-    return f"{n} {noun if n == 1 else plural}"
+    return f"{n:,} {noun if n == 1 else plural}"
