@@ -235,14 +235,14 @@ class Dataset:
 
     def _facts(self) -> dict[str, str]:
         train = self.partition == "train"
+        observed = f"{100 * self.y_mask.mean():.1f} %"
         return {
             "split": self.split if self.official else f"{self.split}, NOT OFFICIAL",
             "clips": f"{len(self):,}: {train.sum():,} train, {(~train).sum():,} test",
             "groups": f"{len(set(self.groups.tolist())):,}",
             "features": f"{self.features}, {self.X.shape[1]} frames x {self.X.shape[2]},"
             f" {self.X.dtype}",
-            "classes": f"{len(self.classes)}, {100 * self.y_mask.mean():.1f} % of the labels"
-            " observed",
+            "classes": f"{len(self.classes)}, {observed} of the labels observed",
             **({"attributes": ", ".join(self.attributes)} if self.attributes else {}),
             **self._auxiliary_facts(),
         }
