@@ -219,7 +219,7 @@ def test_what_can_not_be_written_is_refused_first(tmp_path, asked, sentence):
     paths = {n: tmp_path / asked[n] for n in ("out", "timeline", "figure") if n in asked}
     given = {"fmt": "table", "per": "window", "out": None, "timeline": None, "figure": None}
     with pytest.raises((DataError, ProtocolError, UnknownNameError), match=sentence):
-        _check(files, **{**given, **asked, **paths})
+        _check(files, files, **{**given, **asked, **paths})
 
 
 def test_a_folder_of_label_tracks_stays_one_where_a_file_is_unreadable(tmp_path, store):

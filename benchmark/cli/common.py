@@ -1,8 +1,9 @@
 """Options and helpers that the commands share."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -298,14 +299,31 @@ def compute(
 
 
 def check_output(target: Path, *read: Path) -> None:
-    """Refuse to write over a file that the command reads, over a folder, or into none."""
-    if not target.absolute().parent.is_dir():
-        raise DataError(f"{target} can't be written: there is no folder {target.parent}")
+    """Refuse to write over a file that the command reads, over a folder, or where nobody can."""
+    place = Path(os.path.realpath(target))
+    if not place.parent.is_dir():
+        folder = place.parent if target.is_symlink() else target.parent
+        raise DataError(f"{target} can't be written: there is no folder {folder}")
     if target.is_dir():
         raise DataError(f"{target} can't be written: it is a folder; name a file in it")
+    device = target.exists() and not target.is_file()  # which is written as it is, nothing beside
+    if not os.access(target if device else place.parent, os.W_OK):
+        raise DataError(
+            f"{target} can't be written: there is no right to, or its disk is read-only; name"
+            " another place"
+        )
     for one in read:
-        if target.exists() and one.exists() and target.samefile(one):
+        if is_same(target, one):
             raise DataError(f"{target} would be written over, and is what is read: name another")
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Whether two names are one file's, by whatever links, or would be."""
+    if os.path.realpath(one) == os.path.realpath(other):
+        return True
+    with suppress(OSError):
+        return one.samefile(other)
+    return False
 
 
 @contextmanager
