@@ -289,7 +289,9 @@ def compute(
         warn("interrupted; finished runs are kept, the same command goes on from here")
         raise typer.Exit(130) from None
     if failures:
-        stored = [failure.run_id for failure in failures if failure.stored]
+        # what finished before and failed now, by --force, is stored as it finished
+        records = {one.run_id: store.usable(one.run_id) for one in failures if one.stored}
+        stored = [run_id for run_id, record in records.items() if record and not record.finished]
         advice = "Nothing is stored of what failed: mend the cause and give the same command again"
         if stored:
             advice = f"`polytimbre show {stored[0]}` shows the traceback"
