@@ -418,6 +418,14 @@ def test_what_a_process_may_not_have_is_said(polytimbre, error, sentence):
     assert sentence in polytimbre("list", "runs", code=2)
 
 
+def test_ctrl_c_is_told_of_by_every_command(polytimbre):
+    polytimbre.first = (
+        "def stop(*_, **__):\n    raise KeyboardInterrupt\n"
+        "import benchmark.runs.published as p; p.open_runs = stop\n"
+    )
+    assert polytimbre("list", "runs", code=130) == "warning: interrupted\n"
+
+
 def test_a_warning_is_a_sentence(polytimbre):
     polytimbre.first = (
         "import warnings\nfrom benchmark.runs import environment as e\n"

@@ -94,6 +94,14 @@ class Once(TyperCommand):
                 raise typer.BadParameter("it is given twice: leave one out", ctx=ctx, param=one)
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; say that Ctrl-C ended it where the command itself doesn't."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("warning: interrupted", file=sys.stderr)
+            raise
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options; what stands for a value is a word, not a Python type."""
         sections: dict[str, list[tuple[str, str]]] = {"argument": [], "option": []}
