@@ -280,6 +280,16 @@ def test_a_run_is_scored_on_labelled_recordings(labelled, store, heard_by, capsy
     assert told["notes"][-3].endswith("may be far too short: drums")
 
 
+def test_too_few_resamples_are_refused_before_anything_is_heard(labelled, store, monkeypatch):
+    from benchmark.cli.evaluate import evaluate
+    from benchmark.predict.recogniser import Recogniser
+
+    folder, table, _ = labelled
+    monkeypatch.setattr(Recogniser, "hear", lambda *_: pytest.fail("it was heard"))
+    with pytest.raises(ProtocolError, match=r"too few for an interval.*Ask for more resamples"):
+        evaluate(folder, table, model="logistic_regression", store=store, resamples=39)
+
+
 def test_a_column_that_is_nearly_called_like_a_class_is_asked_about(labelled, store, capsys):
     from benchmark.cli.evaluate import evaluate
 
@@ -327,7 +337,8 @@ def test_a_name_that_two_recordings_have_is_refused(labelled):
     ("change", "sentence"),
     [
         (lambda rows: rows[0].__setitem__(0, "thing"), "has no column `clip`"),
-        (lambda rows: rows[0].__setitem__(slice(2, 4), ["a", "b"]), "called like a class"),
+        (lambda rows: rows[0].__setitem__(slice(2, 4), ["a", " Drums"]),
+         "called like a class: .*' Drums'"),
         (lambda rows: rows[1].__setitem__(0, "clip9"), "names 'clip9', and .* no audio"),
         (lambda rows: rows[1].__setitem__(2, "yes"), "says 'yes' of drums in clip0"),
         (lambda rows: rows[1].__setitem__(2, "nan"), "says 'nan' of drums"),
