@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -220,6 +221,15 @@ def test_what_can_not_be_written_is_refused_first(tmp_path, asked, sentence):
     given = {"fmt": "table", "per": "window", "out": None, "timeline": None, "figure": None}
     with pytest.raises((DataError, ProtocolError, UnknownNameError), match=sentence):
         _check(files, files, **{**given, **asked, **paths})
+
+
+def test_a_place_that_can_not_be_written_is_refused_first(tmp_path, monkeypatch):
+    from benchmark.cli.common import check_output
+
+    check_output(tmp_path / "scores.csv")
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)
+    with pytest.raises(DataError, match=r"scores\.csv can't be written: there is no right to"):
+        check_output(tmp_path / "scores.csv")
 
 
 def test_a_folder_of_label_tracks_stays_one_where_a_file_is_unreadable(tmp_path, store):
