@@ -126,3 +126,7 @@ class Pulled:
             self.under_way -= event.kind not in ("started", "stage")
             found.append(event)
         return found
+
+
+def hears_ctrl_c(report):
+    return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -165,7 +165,7 @@ def bad(tmp_path, kind):
     ("kind", "message"),
     [
         ("missing", r"bad\.wav is missing; name an audio file"),
-        ("folder", "is a folder, not an audio file"),
+        ("folder", "it is a folder, not a file; name an audio file"),
         ("empty", r"is empty \(0 bytes\)"),
         ("text", "is not audio that can be read"),
         ("NaN", "NaN or infinite samples, the first at 0.500 s"),

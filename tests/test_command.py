@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -232,6 +233,23 @@ def test_force_runs_again(polytimbre):
     assert len(stored(polytimbre)) == 1
 
 
+def test_a_run_that_fails_by_force_leaves_the_finished_one(polytimbre):
+    plugin = polytimbre.site / "tiny_plugins.py"
+    text = plugin.read_text()
+    where = "        shape = train.X.shape[2]"
+    plugin.write_text(text.replace(where, f"        import needed_now\n{where}", 1))
+    needed = polytimbre.site / "needed_now.py"
+    needed.write_text("")
+    run = ("run", *TINY, *HERE, "--model", "guess", "--seed", 0)
+    polytimbre(*run)
+    (before,) = stored(polytimbre)
+    needed.unlink()
+    out = polytimbre(*run, "--force", code=2)
+    assert "No module named 'needed_now'. Nothing is stored of what failed" in out
+    (after,) = stored(polytimbre)
+    assert after.finished and after.created == before.created
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -390,3 +408,42 @@ def test_scores_are_those_of_their_part_where_a_model_answers_in_the_same_memory
     one, other = (runs.scores(record) for record in runs.records())
     assert all(np.array_equal(one[part], other[part]) for part in one)
     assert "holds to the contract" in polytimbre("check", "reused")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is full here")
+def test_an_error_that_nobody_can_be_told_of_has_its_code(polytimbre):
+    """As where the disk is full that both streams go to."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "benchmark", "show", "zz"]
+        done = subprocess.run(command, env=polytimbre.environment, stdout=full, stderr=full)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        ("MemoryError()", "error: there is too little memory for this: none is left"),
+        ("OSError(24, 'Too many open files')", "more of what this process may use"),
+    ],
+)
+def test_what_a_process_may_not_have_is_said(polytimbre, error, sentence):
+    code = f"def refuse(*_, **__):\n    raise {error}\n"
+    code += "import benchmark.runs.published as p; p.open_runs = refuse\n"
+    polytimbre.first = code
+    assert sentence in polytimbre("list", "runs", code=2)
+
+
+def test_ctrl_c_is_told_of_by_every_command(polytimbre):
+    polytimbre.first = (
+        "def stop(*_, **__):\n    raise KeyboardInterrupt\n"
+        "import benchmark.runs.published as p; p.open_runs = stop\n"
+    )
+    assert polytimbre("list", "runs", code=130) == "warning: interrupted\n"
+
+
+def test_a_warning_is_a_sentence(polytimbre):
+    polytimbre.first = (
+        "import warnings\nfrom benchmark.runs import environment as e\n"
+        "e.machine = lambda: warnings.warn('beware') or {}\n"
+    )
+    assert polytimbre("info").splitlines().count("warning: beware") == 1

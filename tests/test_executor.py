@@ -243,3 +243,11 @@ def test_a_run_on_another_machine_must_be_the_one_asked_for_and_be_here(tmp_path
     (tmp_path / "runs" / "0123abcd").mkdir()
     (event,) = suite.run([unit], tmp_path, executor=Elsewhere("0123abcd"))
     assert event.kind == "done"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals can't be blocked there")
+def test_processes_never_hear_ctrl_c():
+    """Not while they import, either, which would show a traceback."""
+    (_, done) = Processes(1).run([Job("a", jobs.hears_ctrl_c, ())])
+    assert (done.kind, done.value) == ("done", False)
+    assert jobs.hears_ctrl_c(None)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -219,7 +220,16 @@ def test_what_can_not_be_written_is_refused_first(tmp_path, asked, sentence):
     paths = {n: tmp_path / asked[n] for n in ("out", "timeline", "figure") if n in asked}
     given = {"fmt": "table", "per": "window", "out": None, "timeline": None, "figure": None}
     with pytest.raises((DataError, ProtocolError, UnknownNameError), match=sentence):
-        _check(files, **{**given, **asked, **paths})
+        _check(files, files, **{**given, **asked, **paths})
+
+
+def test_a_place_that_can_not_be_written_is_refused_first(tmp_path, monkeypatch):
+    from benchmark.cli.common import check_output
+
+    check_output(tmp_path / "scores.csv")
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)
+    with pytest.raises(DataError, match=r"scores\.csv can't be written: there is no right to"):
+        check_output(tmp_path / "scores.csv")
 
 
 def test_a_folder_of_label_tracks_stays_one_where_a_file_is_unreadable(tmp_path, store):
@@ -280,6 +290,16 @@ def test_a_run_is_scored_on_labelled_recordings(labelled, store, heard_by, capsy
     assert told["notes"][-3].endswith("may be far too short: drums")
 
 
+def test_too_few_resamples_are_refused_before_anything_is_heard(labelled, store, monkeypatch):
+    from benchmark.cli.evaluate import evaluate
+    from benchmark.predict.recogniser import Recogniser
+
+    folder, table, _ = labelled
+    monkeypatch.setattr(Recogniser, "hear", lambda *_: pytest.fail("it was heard"))
+    with pytest.raises(ProtocolError, match=r"too few for an interval.*Ask for more resamples"):
+        evaluate(folder, table, model="logistic_regression", store=store, resamples=39)
+
+
 def test_a_column_that_is_nearly_called_like_a_class_is_asked_about(labelled, store, capsys):
     from benchmark.cli.evaluate import evaluate
 
@@ -327,7 +347,8 @@ def test_a_name_that_two_recordings_have_is_refused(labelled):
     ("change", "sentence"),
     [
         (lambda rows: rows[0].__setitem__(0, "thing"), "has no column `clip`"),
-        (lambda rows: rows[0].__setitem__(slice(2, 4), ["a", "b"]), "called like a class"),
+        (lambda rows: rows[0].__setitem__(slice(2, 4), ["a", " Drums"]),
+         "called like a class: .*' Drums'"),
         (lambda rows: rows[1].__setitem__(0, "clip9"), "names 'clip9', and .* no audio"),
         (lambda rows: rows[1].__setitem__(2, "yes"), "says 'yes' of drums in clip0"),
         (lambda rows: rows[1].__setitem__(2, "nan"), "says 'nan' of drums"),

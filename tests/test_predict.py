@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -186,7 +187,7 @@ def test_the_command_tells_what_sounds_when(with_run: Command, song, tmp_path):
     best = max(one["clip"], key=lambda name: one["clip"][name]["score"])
     lines = table.splitlines()
     assert f"{song} (0:47)" in lines
-    assert best in next(line for line in lines if "█" in line)
+    assert best in next(line for line in lines if "0:00–" in line)
     assert "…" not in table  # nothing is cut off
     assert "does not carry over to recordings" in table
 
@@ -200,6 +201,75 @@ def test_the_command_tells_what_sounds_when(with_run: Command, song, tmp_path):
     (weights,) = model.iterdir()
     weights.write_bytes(weights.read_bytes().replace(b"0", b"1"))
     assert f"model/{weights.name} does not match" in with_run("predict", song, *asked, code=2)
+
+
+@pytest.mark.parametrize("columns", [0, 1, 60])
+def test_a_terminal_that_is_too_narrow_loses_no_score(with_run: Command, song, columns):
+    with_run.environment |= {"COLUMNS": str(columns), "FORCE_COLOR": "1"}
+    table = with_run("predict", song, "--dataset", "heard", "--hop", 5)
+    assert all(words in table for words in ("0:00–0:47", "when", "score", "chance"))
+    assert "…" not in table
+    with_run.environment["COLUMNS"] = "200"
+    assert "█" in with_run("predict", song, "--dataset", "heard")
+
+
+def test_nothing_that_is_read_is_written_over(with_run: Command, song, tmp_path):
+    """Neither a list of files, nor by a link, nor by a label track."""
+    listed = tmp_path / "song.txt"
+    listed.write_text("song.flac\n")
+    (tmp_path / "link").symlink_to(listed)
+    (tmp_path / "page").symlink_to(tmp_path / "o.html")
+    (tmp_path / "away").symlink_to(tmp_path / "no" / "o.html")
+    asked = ("--dataset", "heard")
+    results = with_run.several(
+        ("predict", listed, *asked, "--out", listed),
+        ("predict", listed, *asked, "--timeline", tmp_path / "link"),
+        ("predict", listed, *asked, "--format", "audacity", "--out", tmp_path),
+        ("predict", song, *asked, "--timeline", tmp_path / "o.html", "--out", tmp_path / "page"),
+        ("predict", song, *asked, "--out", tmp_path / "away"),
+    )
+    assert [code for code, _ in results] == [2] * 5, results
+    assert all("is what is read: name another" in said for _, said in results[:3])
+    assert "page is named for two outputs" in results[3][1]
+    assert f"away can't be written: there is no folder {tmp_path / 'no'}" in results[4][1]
+    assert listed.read_text() == "song.flac\n" and not (tmp_path / "o.html").exists()
+
+
+ODD_NAMES = (b"\xff.flac", b"$x^$.flac", b"<script>.flac", "\u65e5\n\t.flac".encode(), b"=1.flac")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files have no such names there")
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_recordings_of_any_name_are_told_of(with_run: Command, song, tmp_path, name):
+    odd = song.rename(tmp_path / os.fsdecode(name))
+    asked = ("predict", odd, "--dataset", "heard")
+    written = [tmp_path / f"o.{kind}" for kind in ("html", "csv", "json", "txt", "svg", "pdf")]
+    page, as_csv, as_json, table, *figures = written
+    results = with_run.several(
+        (*asked, "--timeline", page, "--out", table),
+        *((*asked, "--figure", one, "--out", tmp_path / "other") for one in figures),
+        (*asked, "--format", "csv", "--out", as_csv),
+        (*asked, "--format", "json", "--out", as_json),
+    )
+    assert [code for code, _ in results] == [0] * 5, results
+    assert "Warning" not in str(results)
+    assert all(one.stat().st_size for one in written)
+    assert page.read_text().count("<script") == 2
+    assert json.loads(as_json.read_text())[0]["file"] == str(odd)
+    with as_csv.open(newline="", encoding="utf-8") as stream:
+        told = next(csv.DictReader(stream))["file"]
+    assert told == str(odd).encode(errors="backslashreplace").decode()
+
+
+def test_a_recording_that_nobody_may_open_costs_none_of_the_others(with_run: Command, song):
+    """Nor does one whose name is too long for a file."""
+    listed = song.with_name("list.m3u")
+    listed.write_text(f"{'x' * 300}.wav\nsong.flac\n.\n")
+    table = with_run("predict", listed, "--dataset", "heard", code=1)
+    assert "song.flac (0:47)" in table and "2 of 3 files can't be read" in table
+    assert "File name too long" in table and "it is a folder, not a file" in table
+    listed.write_bytes("song.flac\n".encode("utf-16-le"))
+    assert "holds zero bytes, as UTF-16 does" in with_run("predict", listed, code=2)
 
 
 def test_a_run_on_features_that_no_audio_has_is_refused(polytimbre: Command, song):

@@ -65,7 +65,7 @@ class Prediction:
         return draw(self._run, self.heard)
 
     def __repr__(self) -> str:
-        return f"<Prediction {self.heard.file.name}: {', '.join(self.present) or 'nothing found'}>"
+        return f"<Prediction {self.heard.name}: {', '.join(self.present) or 'nothing found'}>"
 
     def _repr_html_(self) -> str:
         from reports.hearing.figure import html
@@ -73,7 +73,7 @@ class Prediction:
         told = {"present": ", ".join(self.present) or "nothing found", "run": self._run.title}
         said = [*self.heard.warnings, *self._run.cautions]
         told |= {"note": "; ".join(said)} if said else {}
-        return facts.html(self.heard.file.name, told) + html(self._run, self.heard)
+        return facts.html(self.heard.name, told) + html(self._run, self.heard)
 
 
 def predict(

@@ -91,8 +91,6 @@ def open_recording(path: Path) -> Recording:
         Where it does not exist, is a folder, is empty, is no audio or has an impossible rate.
     """
     path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, not an audio file")
     with open_binary(path, LARGEST, "name an audio file, or a folder of them") as file:
         start = file.read(12)
     if not start:
@@ -124,6 +122,8 @@ def find_recordings(path: Path) -> list[Path]:
     """
     if path.suffix.lower() in LISTS:
         text = read_text(path, LARGEST_LIST, "name audio files, folders, or lists of files")
+        if "\0" in text:
+            raise DataError(f"the list {path} holds zero bytes, as UTF-16 does: save it as UTF-8")
         lines = [line.strip() for line in text.splitlines()]
         files = [path.parent / line for line in lines if line and not line.startswith("#")]
         if not files:
@@ -232,7 +232,8 @@ def _opened_by_ffmpeg(path: Path) -> Iterator[tuple[Any, Any]]:
             ' `pip install "polytimbre[ffmpeg]"`, or convert the file to flac'
         ) from error
     try:
-        with av.open(str(path)) as container:
+        # not by its name, which could be no UTF-8, or begin like an address
+        with path.open("rb") as file, av.open(file) as container:
             if not container.streams.audio:
                 raise DataError(f"{path} holds no audio")
             yield container, container.streams.audio[0]

@@ -1,11 +1,14 @@
 """The command ``polytimbre``."""
 
+import errno
 import io
 import os
 import re
 import sys
+import warnings
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -55,6 +58,8 @@ GROUPS = {
 STAND_INS = {"str": "NAME", "int": "N", "float": "X", "path": "PATH"}
 #: Characters of the longest first sentence of a command's help, which is wrapped.
 SENTENCE = 300
+#: Errors of the system that say what a process may use, and not of what.
+LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
 class Grouped(TyperGroup):
@@ -92,6 +97,14 @@ class Once(TyperCommand):
             if single and given.count(one) > 1:
                 raise typer.BadParameter("it is given twice: leave one out", ctx=ctx, param=one)
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; say that Ctrl-C ended it where the command itself doesn't."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("warning: interrupted", file=sys.stderr)
+            raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options; what stands for a value is a word, not a Python type."""
@@ -158,13 +171,21 @@ def _options(
     _debug = debug
 
 
-def _nameless() -> str:
+def _nameless(error: OSError) -> str:
     """Say what can't be used where an error names no file."""
+    if error.errno in LIMITS:
+        return "more of what this process may use (`ulimit -a` shows it)"
     try:
         Path.cwd()
     except OSError:
         return "the working folder"
     return "the output"
+
+
+def _end(sentence: str) -> NoReturn:
+    with suppress(OSError):  # a disk that is full may hold what is said, too
+        print(sentence, file=sys.stderr)
+    sys.exit(2)
 
 
 def main() -> None:
@@ -176,6 +197,7 @@ def main() -> None:
     # None is a stream that is closed, as a daemon's may be: there is nobody to tell
     nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     sys.stdout, sys.stderr = (Visible(stream or nowhere) for stream in streams)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         try:
             app()
@@ -184,18 +206,20 @@ def main() -> None:
     except PolytimbreError as error:
         if _debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _end(f"error: {error}")
+    except MemoryError as error:
+        if _debug:
+            raise
+        _end(f"error: there is too little memory for this: {str(error) or 'none is left'}")
     except OSError as error:
         if _debug:
             raise
         # what is left to write would fail once more when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        told = f"{error.filename or _nameless()} can't be used"
+        told = f"{error.filename or _nameless(error)} can't be used"
         if error.filename2:  # as of a copy onto a disk that is full
             told = f"{error.filename2} can't be made of {error.filename}"
-        print(f"error: {told}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(2)
+        _end(f"error: {told}: {error.strerror or error}")
     finally:
         sys.stdout, sys.stderr = streams
         nowhere.close()

@@ -1,8 +1,9 @@
 """Options and helpers that the commands share."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -292,7 +293,9 @@ def compute(
         warn("interrupted; finished runs are kept, the same command goes on from here")
         raise typer.Exit(130) from None
     if failures:
-        stored = [failure.run_id for failure in failures if failure.stored]
+        # what finished before and failed now, by --force, is stored as it finished
+        records = {one.run_id: store.usable(one.run_id) for one in failures if one.stored}
+        stored = [run_id for run_id, record in records.items() if record and not record.finished]
         advice = "Nothing is stored of what failed: mend the cause and give the same command again"
         if stored:
             advice = f"`polytimbre show {stored[0]}` shows the traceback"
@@ -302,14 +305,31 @@ def compute(
 
 
 def check_output(target: Path, *read: Path) -> None:
-    """Refuse to write over a file that the command reads, over a folder, or into none."""
-    if not target.absolute().parent.is_dir():
-        raise DataError(f"{target} can't be written: there is no folder {target.parent}")
+    """Refuse to write over a file that the command reads, over a folder, or where nobody can."""
+    place = Path(os.path.realpath(target))
+    if not place.parent.is_dir():
+        folder = place.parent if target.is_symlink() else target.parent
+        raise DataError(f"{target} can't be written: there is no folder {folder}")
     if target.is_dir():
         raise DataError(f"{target} can't be written: it is a folder; name a file in it")
+    device = target.exists() and not target.is_file()  # which is written as it is, nothing beside
+    if not os.access(target if device else place.parent, os.W_OK):
+        raise DataError(
+            f"{target} can't be written: there is no right to, or its disk is read-only; name"
+            " another place"
+        )
     for one in read:
-        if target.exists() and one.exists() and target.samefile(one):
+        if is_same(target, one):
             raise DataError(f"{target} would be written over, and is what is read: name another")
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Whether two names are one file's, by whatever links, or would be."""
+    if os.path.realpath(one) == os.path.realpath(other):
+        return True
+    with suppress(OSError):
+        return one.samefile(other)
+    return False
 
 
 @contextmanager

@@ -65,6 +65,8 @@ def evaluate(
     if found.ignored:
         ignored = ", ".join(_with_advice(name, heard_by.classes) for name in found.ignored)
         print(f"columns that are no class of this run: {ignored}", file=sys.stderr)
+    # too few resamples for these labels are refused before anything is heard
+    recordings.result(heard_by, found.labels, np.zeros_like(found.labels.y_true), resamples)
     screen = console(stderr=True)
     shown = track(
         found.files, "files", console=screen, transient=True, disable=not screen.is_terminal

@@ -1,5 +1,6 @@
 """The command that points a stored run at recordings."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from benchmark.cli.common import (
     StoreOption,
     check_name,
     check_output,
+    is_same,
     warn,
     writing,
 )
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     from benchmark.predict.choosing import HearingRun
     from benchmark.predict.recogniser import Heard
 
-#: Characters of a bar at score 1, and in a terminal that is narrow.
-BAR, SHORT_BAR = 20, 8
+#: Characters of a bar at score 1.
+BAR = 20
+#: Characters of a terminal that has room for the reason why a class is not known.
+ROOMY = 80
 
 
 def predict(
@@ -73,7 +77,7 @@ def predict(
     files = _files(path)
     check_hop(hop)
     check_window(window)
-    _check(files, fmt, per, out, timeline, figure)
+    _check(path, files, fmt, per, out, timeline, figure)
     tracks = _are_tracks(files, fmt, out)  # before anything is written
     heard_by = open_run(run, model, dataset, features, store, results)
     if window is not None:
@@ -105,6 +109,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _check(
+    given: Sequence[Path],
     files: Sequence[Path],
     fmt: str,
     per: str,
@@ -126,11 +131,11 @@ def _check(
         raise ProtocolError("each file has a label track of its own: name a folder with --out")
     tracks = _are_tracks(files, fmt, out)
     if out and tracks:
-        _check_tracks(files, out)
+        _check_tracks(given, files, out)
     targets = [*filter(None, (None if tracks else out, timeline, figure))]
     for target in targets:
-        check_output(target, *files)
-        if [one.absolute() for one in targets].count(target.absolute()) > 1:
+        check_output(target, *given, *files)
+        if sum(is_same(target, one) for one in targets) > 1:
             raise ProtocolError(f"{target} is named for two outputs: name another for one of them")
     if len(files) == 1:  # of several, those that can't be read are named at the end
         open_recording(files[0])
@@ -145,10 +150,10 @@ def _are_tracks(files: Sequence[Path], fmt: str, out: Path | None) -> bool:
     return fmt == "audacity" and out is not None and (len(files) > 1 or out.is_dir())
 
 
-def _check_tracks(files: Sequence[Path], folder: Path) -> None:
+def _check_tracks(given: Sequence[Path], files: Sequence[Path], folder: Path) -> None:
     """Refuse a folder that can't be made, and two files whose label tracks are called alike."""
-    if not folder.absolute().parent.is_dir():
-        raise DataError(f"{folder} can't be written: there is no folder {folder.parent}")
+    check_output(_track(folder, files[0]) if folder.is_dir() else folder)
+    read = {os.path.realpath(one) for one in (*given, *files)}
     track_of: dict[Path, Path] = {}
     for file in files:
         target = _track(folder, file)
@@ -158,6 +163,10 @@ def _check_tracks(files: Sequence[Path], folder: Path) -> None:
                 " by one"
             )
         track_of[target] = file
+        if os.path.realpath(target) in read:
+            raise DataError(
+                f"{target} would be written over, and is what is read: name another folder"
+            )
 
 
 def _track(folder: Path, file: Path) -> Path:
@@ -244,7 +253,9 @@ def _put(target: Path, content: str | bytes) -> None:
     from benchmark.runs.files import put
 
     with writing(target):
-        put(target, content.encode() if isinstance(content, str) else content)
+        # of names of files, what is no UTF-8 is spelled out
+        written = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+        put(target, written)
     print(f"wrote {target}", file=sys.stderr)
 
 
@@ -293,10 +304,13 @@ def _table(run: "HearingRun", heard: "Heard", width: int) -> object:
     from reports.hearing.text import clock
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    length = BAR if width >= WIDE else SHORT_BAR
-    for name in ("instrument", "score", "", "AP", "chance", "when", ""):
+    room = {"bar": WIDE, "why": ROOMY}  # when something sounds is told to the last
+    names = ("instrument", "score", "bar", "AP", "chance", "when", "why")
+    names = [name for name in names if width >= room.get(name, 0)]
+    for name in names:
         side = "right" if name in ("score", "AP", "chance") else "left"
-        table.add_column(name, justify=side, no_wrap=name != "when")
+        head = "" if name in room else name
+        table.add_column(head, justify=side, no_wrap=name != "when", overflow="fold")
     known = run.knowledge
     for c in sorted(range(len(run.classes)), key=lambda c: -heard.clip[c]):
         stretches = heard.stretches(c, run.thresholds[c])
@@ -306,15 +320,15 @@ def _table(run: "HearingRun", heard: "Heard", width: int) -> object:
             for value in (known.average_precision[c], known.prior[c])
         )
         style = "dim" if not known.known[c] else "bold" if stretches else None
-        bar = "█" * round(length * float(heard.clip[c]))
-        row = (
-            run.classes[c],
-            f"{heard.clip[c]:.2f}",
-            f"{bar:<{length}}",
-            ap,
-            prior,
-            when,
-            known.why_not(c),
-        )
-        table.add_row(*row, style=style)
+        bar = "█" * round(BAR * float(heard.clip[c]))
+        row = {
+            "instrument": run.classes[c],
+            "score": f"{heard.clip[c]:.2f}",
+            "bar": f"{bar:<{BAR}}",
+            "AP": ap,
+            "chance": prior,
+            "when": when,
+            "why": known.why_not(c),
+        }
+        table.add_row(*map(row.get, names), style=style)
     return table

@@ -21,6 +21,8 @@ from benchmark.workers.jobs import Event
 
 #: Characters of a terminal that has room for a bar beside what is said of a run.
 WIDE = 100
+#: And of one that is drawn for: a narrower one, or one that calls itself 0 wide, breaks lines.
+NARROWEST = 52
 MARKS = {
     "done": "[green]✔[/]",
     "cached": "[cyan]=[/]",
@@ -46,7 +48,9 @@ def console(*, stderr: bool = False) -> Console:
     stream = getattr(stream, "rich_proxied_file", stream)  # below a bar that is being drawn
     file = stream.inner if isinstance(stream, Visible) else stream
     out = Screen(file=file, highlight=False)
-    return out if out.is_terminal else Screen(file=file, highlight=False, width=160)
+    if out.is_terminal and out.width >= NARROWEST:
+        return out
+    return Screen(file=file, highlight=False, width=NARROWEST if out.is_terminal else 160)
 
 
 def wrapped(text: str, indent: int) -> str:

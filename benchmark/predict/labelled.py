@@ -68,7 +68,10 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
     if key is None:
         raise DataError(f"{path} has no column `clip`; {describe(columns)}; {ADVICE}")
     if not set(classes) & set(columns):
-        raise DataError(f"{path} has no column that is called like a class: {', '.join(classes)}")
+        raise DataError(
+            f"{path} has no column that is called like a class: {describe(columns)}. Classes are"
+            f" {', '.join(classes)}"
+        )
     if not table:
         raise DataError(f"{path} holds no row; {ADVICE}")
     for number, row in enumerate(table, 1):  # csv's way to say: more cells, or fewer

@@ -53,6 +53,11 @@ class Heard:
     silent: bool
 
     @property
+    def name(self) -> str:
+        """Name of the file, in which bytes that are no UTF-8 are spelled out."""
+        return self.file.name.encode(errors="backslashreplace").decode()
+
+    @property
     def clip(self) -> np.ndarray:
         """Scores of the whole recording, shape (n_classes,): the highest over its windows.
 

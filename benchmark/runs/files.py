@@ -61,7 +61,7 @@ def put(target: Path, content: bytes) -> None:
     if target.exists() and not target.is_file():  # a device or a pipe, as /dev/stdout may be
         target.write_bytes(content)
         return
-    place = target.resolve()
+    place = Path(os.path.realpath(target))  # a link to itself is replaced
     try:
         handle, name = tempfile.mkstemp(prefix=".polytimbre-", dir=place.parent)
     except OSError as error:

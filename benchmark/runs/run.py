@@ -42,7 +42,7 @@ def execute(
     request : RunRequest
     store_path : Path
     force : bool
-        Set a finished run aside and compute it again.
+        Compute a finished run again, and set it aside for one that finishes, too.
     report : callable, optional
         Called with each :class:`benchmark.contracts.model.Stage`.
 
@@ -72,7 +72,7 @@ def execute(
                 _compute(request, division, record, store, folder, report)
             else:
                 _compute_refit(request, division, record, store, folder, base)
-            if force:
+            if force and record.finished:  # a failure stands in no finished run's place
                 store.set_aside(identity)
             store.add(record, folder)
     return record

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
@@ -17,7 +17,7 @@ _TO_EXIT = 10.0
 
 
 def _child(pipe: Any, job: Job) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where `_unheard` can't do it
     threading.Thread(target=_die_with_parent, daemon=True).start()
     asked = False
 
@@ -42,6 +42,22 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Let Ctrl-C never reach processes that are started meanwhile: the parent says what it means.
+
+    They could ignore it themselves only once they have imported all that they need.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Place:
     """A job's process, and the pipe to it."""
 
@@ -50,7 +66,7 @@ class _Place:
         self.job = job
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_child, args=(theirs, job), daemon=True)
-        with starting():
+        with starting(), _unheard():
             self.process.start()
         theirs.close()
         self.deadline = time.monotonic() + (float("inf") if job.seconds is None else job.seconds)

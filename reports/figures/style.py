@@ -11,6 +11,7 @@ friendly to colorblind people", 2008.
 """
 
 import re
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -208,7 +209,9 @@ def _plain_look(label: str) -> Look:
 @contextmanager
 def applied() -> Iterator[None]:
     """Draw and save in this project's style; nothing is left changed."""
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # a name in letters that the font lacks is drawn as boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         style.use(["default", str(STYLE)])
         yield
 

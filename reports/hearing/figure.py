@@ -37,7 +37,7 @@ def draw(run: HearingRun, heard: Heard) -> Figure:
         axes.grid(False)
         axes.tick_params(length=0, axis="y")
         drawn.colorbar(mesh, ax=axes, label="score", pad=0.02)
-        axes.set_title(f"{heard.file.name}; dark line: present; grey: not known", loc="left")
+        axes.set_title(f"{heard.name}; dark line: present; grey: not known", loc="left")
     return drawn
 
 
@@ -66,6 +66,6 @@ def content(run: HearingRun, heard: Heard, suffix: str) -> bytes:
 
 def html(run: HearingRun, heard: Heard) -> str:
     """Return the figure as an image in a page."""
-    alt = f"Scores of {len(run.classes)} classes over {heard.seconds:.0f} s of {heard.file.name}"
+    alt = f"Scores of {len(run.classes)} classes over {heard.seconds:.0f} s of {heard.name}"
     source = b64encode(content(run, heard, ".svg")).decode()
     return f'<img src="data:image/svg+xml;base64,{source}" alt="{escape(alt)}">'

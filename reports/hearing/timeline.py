@@ -54,7 +54,7 @@ def page(run: HearingRun, heard: Heard) -> str:
         "media-src data:; base-uri 'none'; form-action 'none'",
         style=style,
         script=script,
-        name=escape(heard.file.name),
+        name=escape(heard.name),
         length=clock(heard.seconds),
         windows=len(heard.starts),
         title=escape(run.title),

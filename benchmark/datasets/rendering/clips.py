@@ -7,6 +7,7 @@ can be checked without the others.
 """
 
 import multiprocessing
+import signal
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -126,7 +127,8 @@ def build(
     for index in range(total):
         jobs[score_of(index)].append(index)
     rows: dict[int, _Row] = {}
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+    deaf = signal.signal, (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
+    with multiprocessing.get_context("spawn").Pool(workers, *deaf) as pool:
         for done in pool.imap_unordered(
             partial(_render_all, musicnn=musicnn), sorted(jobs.values())
         ):
