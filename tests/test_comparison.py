@@ -27,7 +27,8 @@ from benchmark.scoring.bootstrap import Bootstrap
 from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.ranking import pairwise
 from reports.tables import text
-from reports.tables.comparison import comparison_notes
+from reports.tables.comparison import COMPARISON, comparison_notes
+from reports.tables.text import BESIDE
 
 
 @pytest.mark.parametrize(
@@ -204,8 +205,8 @@ def test_a_narrow_terminal_gets_fewer_columns_and_is_told():
     wide, narrow = (text.text(frame, "table", "", [], width) for width in (80, 30))
     assert [column.header for column in wide.columns] == ["model", "mAP", "a long heading"]
     assert [column.header for column in narrow.columns] == ["model", "mAP"]
-    left_out = "too wide for here: a long heading (a wider terminal or --format csv shows all)"
-    assert narrow.caption == left_out
+    told = "a long heading (a wider terminal or --format csv shows all)"
+    assert narrow.caption == f"left out, too wide for here: {told}"
     assert list(wide.columns[1].cells) == ["0.500\n0.400–0.600"]
 
 
@@ -231,9 +232,19 @@ def test_what_is_long_is_wrapped_and_estimates_and_tests_stay_to_the_last():
     kept, lines = printed(80)
     assert kept == ["rank", "model", "mAP", "p", "among best", "verdict"]
     told = " ".join("".join(lines).split())
-    assert "too wide for here: seeds, seed sd, fit (s) (a wider terminal or" in told
+    assert "too wide for here: seeds; seed sd; fit (s) (a wider terminal or" in told
     assert any("│ on musicnn " in line for line in lines)
     assert any("│ 0.400–0.600 │" in line for line in lines)
     plain = frame[["rank", "model", "seeds", "seed sd", "verdict"]]  # in its own order
     headings = [column.header for column in text.text(plain, "table", "", [], 52).columns]
     assert headings == ["rank", "model", "seeds", "seed sd"]
+
+
+def test_eighty_characters_have_room_for_both_headline_metrics_and_the_tests():
+    spans = {f"{name}{end}": 0.5 for name in ("mAP", "behind", "F1") for end in ("", *BESIDE[:2])}
+    row = {"rank": 1, "model": "hist_gradient_boosting", "seeds": 3, **spans, "p": 0.002}
+    frame = pd.DataFrame([row | {"among best": False, "fit (s)": 2.0}])
+    shown = text.text(COMPARISON.for_a_terminal(frame), "table", "", [], 80)
+    kept = [column.header for column in shown.columns]
+    assert kept == ["rank", "model", "mAP", "F1", "p", "among best"]
+    assert shown.caption.startswith("left out, too wide for here: behind; seeds; fit (s) (a wider")

@@ -264,6 +264,8 @@ def print_result(table: "Table", result: "Result", fmt: str) -> None:
     notes = list(result.notes)
     if fmt in ("table", "markdown"):
         frame = result.shown if result.shown is not None else frame
+    if fmt == "table":
+        frame = table.for_a_terminal(frame)
     meanings = {name: meaning for name in frame.columns if (meaning := table.meaning(name))}
     print_table(frame, fmt, result.title, notes, meanings)
 

@@ -31,6 +31,9 @@ COLUMNS = {
     "model (bytes)": "size of what the model saved",
 }
 
+#: What a narrow terminal has room for of a comparison.
+FIRST = ("rank", "model", "mAP", "F1", "p", "behind", "among best")
+
 
 def models_table(result: Comparison, inferred: Inference) -> pd.DataFrame:
     """Return one row a model: rank, metrics with intervals, distance to the best, cost.
@@ -164,6 +167,7 @@ COMPARISON = Table(
     derive=_comparison,
     columns=COLUMNS,
     command="compare --dataset {}",
+    first=FIRST,
     order=3,
     holds={
         **interval_columns("mAP", "F1"),

@@ -17,6 +17,7 @@ import pandas as pd
 import reports.tables
 from benchmark.errors import UnknownNameError
 from benchmark.scoring.evaluation import METRICS
+from reports.tables.text import BESIDE
 
 #: What tables are derived from: the runs of one data set (an
 #: :class:`benchmark.analysis.derivation.Analysis`), its labels by part, the tuning studies, or the
@@ -124,6 +125,8 @@ class Table:
     command : str, optional
         Prints it: what follows `polytimbre`, with ``{}`` for the data set. By default
         ``table NAME --dataset {}``.
+    first : tuple of str
+        The columns that a terminal shows first: a narrow one may have room for these alone.
     source : str
         One of `SOURCES`.
     rests_on : {"runs", "pool", "nothing"}
@@ -152,6 +155,7 @@ class Table:
     derive: Callable[[Any], Content | None]
     columns: Mapping[str, str]
     command: str = ""
+    first: tuple[str, ...] = ()
     source: str = "runs"
     rests_on: str = "runs"
     holds: Mapping[str, Any] = field(default_factory=dict)
@@ -186,6 +190,11 @@ class Table:
     def published_in(self, name: str) -> str:
         """Return the command that prints it as it is published in a set of this name."""
         return f"polytimbre table {self.name} --store paper/results/{name}"
+
+    def for_a_terminal(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return its rows with the columns in the order that a terminal shows."""
+        first = [name + end for name in self.first for end in ("", *BESIDE) if name + end in frame]
+        return frame[[*first, *(name for name in frame if name not in first)]]
 
     def meaning(self, column: str) -> str:
         """Say what a column means; empty for one that is not declared."""

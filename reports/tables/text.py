@@ -183,10 +183,10 @@ def _fitting(
         while room > 0 and (narrow := [name for name in widths if widths[name] < full[name]]):
             widths[min(narrow, key=lambda name: (numeric[name], widths[name]))] += 1
             room -= 1
-    gone = ", ".join(name for name in shown.columns if name not in widths)
-    told = f"too wide for here: {gone} (a wider terminal or --format csv shows all)"
+    gone = "; ".join(name for name in shown.columns if name not in widths)
+    told = f"left out, too wide for here: {gone} (a wider terminal or --format csv shows all)"
     kept = shown[[name for name in shown.columns if name in widths]]
-    said = [*notes, *([told] if gone else []), *_glossary(kept, meanings)]
+    said = [*([told] if gone else []), *notes, *_glossary(kept, meanings)]
     return _table(kept, numeric, widths, heading, said)
 
 
