@@ -16,8 +16,9 @@ from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.runs.reading import StoredLabels
 from benchmark.runs.request import RunRequest
 from benchmark.runs.run import execute
+from benchmark.scoring.bootstrap import p_value
 from benchmark.scoring.counting import ObservedColumns
-from benchmark.scoring.slicing import _Side, resample_slice
+from benchmark.scoring.slicing import QUANTITIES, _Side, resample_slice
 
 CLASSES = ("cello", "flute", "voice")
 
@@ -122,6 +123,18 @@ def test_a_class_that_fails_on_a_slice_is_found():
         scores = result.entries[0].scores[0, genre == "jazz", CLASSES.index(name)]
         assert places["jazz", name].area[0] == pytest.approx(roc_auc_score(truth, scores))
     assert ("folk", "flute") not in places and ("folk", "cello") in places
+
+
+def test_a_model_that_scores_all_clips_alike_differs_nowhere():
+    rng = np.random.default_rng(0)
+    y, every = rng.random((300, 7)) < np.linspace(0.2, 0.5, 7), np.ones(7, bool)
+    drawn = resample_slice(
+        y, np.ones_like(y), [np.full((1, 300, 7), 0.3, np.float32)], rng.random(300) < 0.4,
+        groups=np.arange(300), scored=every, pooled=every, n_resamples=200,
+    )  # fmt: skip
+    for quantity in ("mAP difference", "ROC-AUC difference"):
+        at = QUANTITIES.index(quantity)
+        assert p_value(drawn.estimate[at], drawn.values[at]).item() == 1.0
 
 
 def test_where_classes_have_too_few_positives_only_what_is_pooled_is_shown():
