@@ -23,6 +23,7 @@ from benchmark.cli.hearing import (
     ModelOption,
     RunOption,
     WindowOption,
+    bar,
     open_run,
 )
 from benchmark.errors import DataError, ProtocolError
@@ -265,7 +266,8 @@ def _table_text(run: "HearingRun", results: "Sequence[Heard]") -> str:
 
 def _head(run: "HearingRun") -> str:
     return (
-        f"run {run.record.run_id}: {run.title}; threshold {run.thresholds.min():.2f}\n"
+        f"run {run.record.run_id}: {run.title}; "
+        f"threshold {run.thresholds.min():.2f}, in each bar │\n"
         "AP: the run's average precision on its own test part; chance: that of guessing"
     )
 
@@ -306,11 +308,10 @@ def _table(run: "HearingRun", heard: "Heard", width: int) -> object:
             for value in (known.average_precision[c], known.prior[c])
         )
         style = "dim" if not known.known[c] else "bold" if stretches else None
-        bar = "█" * round(length * float(heard.clip[c]))
         row = (
             run.classes[c],
             f"{heard.clip[c]:.2f}",
-            f"{bar:<{length}}",
+            bar(float(heard.clip[c]), float(run.thresholds[c]), length),
             ap,
             prior,
             when,
