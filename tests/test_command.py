@@ -3,10 +3,12 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,11 @@ from openmic_replica import write_folder
 from rich.console import Console
 from rich.file_proxy import FileProxy
 
+from benchmark.cli import runs
 from benchmark.cli.screen import console
 from benchmark.cli.visible import Visible
 from benchmark.contracts.dataset import CLASSES
+from benchmark.contracts.model import Stage
 from benchmark.plugins import registry
 from benchmark.plugins.checks import make_part
 from benchmark.runs.store import Store
@@ -49,7 +53,14 @@ def test_run_compare_show_and_cache(polytimbre):
     record = stored(polytimbre)[0]
     assert json.loads(polytimbre("show", record.run_id[:8], "--json"))["run_id"] == record.run_id
     shown = polytimbre("show", record.run_id)
-    assert "on test" in shown and f"trained on {record.clips['trained']}" in shown
+    assert "epoch 3 of 3 is kept" in shown
+    column = {name: [0.5] for name in Stage._fields} | {"number": [1]}
+    step = replace(record, history={"unit": "fit", "best": 1, "stages": column})
+    told = runs._came_out(step, {})
+    assert "training" not in told and "loss in training" in told  # one step: nothing was chosen
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert any(re.match(r"on test mAP 0\.\d{3}$", line) for line in lines)
+    assert f"trained on {record.clips['trained']}" in shown
     assert record.run_id in polytimbre("list", "runs")
     assert record.threads == 1
     assert record.clips["test"] == 60

@@ -8,6 +8,7 @@ import pytest
 from benchmark.errors import DataError
 from benchmark.features.embeddings import read
 from benchmark.features.joining import join
+from benchmark.runs.features import parse
 
 KEYS = np.array(["c", "a", "b"])
 X = np.arange(3 * 2 * 4, dtype=np.float32).reshape(3, 2, 4)
@@ -111,6 +112,8 @@ def test_layers_and_files_that_are_not_there(tmp_path):
     path = save(tmp_path)
     with pytest.raises(DataError, match="there is no layer 2"):
         read(path, 2)
+    with pytest.raises(DataError, match="there is no file none.npz, which --features names"):
+        parse("logmel+none.npz")  # before any data set is loaded
     with pytest.raises(DataError, match=r"none\.npz is missing"):
         read(tmp_path / "none.npz")
     with pytest.raises(DataError, match=r"name a \.npz or \.parquet, or a folder"):

@@ -245,7 +245,7 @@ def test_features_that_can_not_be_used_are_refused(embedded: Command):
     X[3, 2, 1] = np.nan
     np.savez(gaps, key=KEYS, X=X)
     refused = {
-        ("no.npz",): "no.npz is missing",
+        ("no.npz",): "there is no file no.npz, which --features names",
         ("logmell",): "unknown features of data set tiny 'logmell'. Did you mean 'logmel'?",
         ("own+",): "lack a name",
         ("own+own",): "name the same twice",
@@ -276,7 +276,8 @@ def test_a_study_is_of_its_features(embedded: Command):
 
 def test_names_of_features_are_taken_apart(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("a+b.npz").touch()
+    for name in ("a+b.npz", "c.npz"):
+        Path(name).touch()
     assert parse("a+b.npz") == (str(tmp_path / "a+b.npz"),)
     assert parse("logmel+c.npz") == ("logmel", str(tmp_path / "c.npz"))
     assert parse(None) == () and parse(Path("c.npz")) == (str(tmp_path / "c.npz"),)

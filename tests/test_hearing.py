@@ -13,6 +13,7 @@ from heard import song, store_of
 
 import polytimbre as pt
 from benchmark.audio.files import find_recordings, read
+from benchmark.cli.hearing import bar
 from benchmark.contracts.dataset import CLASSES, Labels
 from benchmark.errors import DataError, ParameterError, ProtocolError, StoreError, UnknownNameError
 from benchmark.features.logmel import LogMel
@@ -371,3 +372,10 @@ def test_a_table_that_can_not_be_used_is_refused(labelled, change, sentence):
     write(table, rows)
     with pytest.raises(DataError, match=sentence):
         read_labels(table, folder, CLASSES)
+
+
+def test_a_bar_passes_the_mark_of_its_threshold_just_where_the_score_reaches_it():
+    assert bar(0.5, 0.5, 8) == "████│█   "
+    assert bar(0.49, 0.5, 8) == "████│    "
+    assert bar(0.0, 0.0, 8) == "│█       " and bar(1.0, 1.0, 8) == "███████│█"
+    assert bar(0.9, np.inf, 8) == "███████│ "

@@ -16,9 +16,10 @@ import reports.figures
 import reports.tables
 from benchmark.analysis import comparison, threshold_gains, threshold_policies
 from benchmark.analysis.derivation import Analysis
-from benchmark.cli import app
+from benchmark.cli import analyses, app
+from benchmark.cli.screen import busy
 from benchmark.contracts.model import Model
-from benchmark.errors import UnknownNameError
+from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.protocol import PARTS
 from benchmark.runs.attributes import packed_attributes
@@ -239,6 +240,22 @@ def test_a_tuned_model_is_held_against_its_default(source):
     assert "over 2 tests, at 5 %" in said and "better" not in said
 
 
+def test_a_table_that_takes_a_tuned_model_says_so(source):
+    for name in ("tuning", "promises"):
+        with pytest.raises(ProtocolError, match="a tuned model beside its default: `polytimbre tu"):
+            analyses._show(analysis_of(source), name, "table")
+
+
+def test_a_long_comparison_tells_how_far_it_is(source):
+    seen, analysis = [], analysis_of(source)
+    with busy("comparing") as show:
+        analysis.follow = lambda names: (seen.append(name) or name for name in show(names))
+        labels = [entry.label for entry in analysis.inference and analysis.comparison.entries]
+    n = len(labels)
+    assert sorted(seen[:n]) == sorted(labels)
+    assert seen[n:][:2] == ["resamples of mAP", "resamples of f1_global"]
+
+
 def test_what_tuning_promised_stands_beside_what_it_kept(source):
     analysis = analysis_of(source)
     entries = analysis.comparison.entries
@@ -296,7 +313,8 @@ def test_a_fact_that_differs_is_named(derived):
 
 
 def test_runs_are_compared_and_read_once_however_many_tables_ask(derived, source):
-    assert derived.compared == [{"features": None}, {"features": None, "protocol": "published"}]
+    first = {"features": None, "follow": iter}
+    assert derived.compared == [first, {"features": None, "protocol": "published"}]
     assert sorted(derived.read) == sorted(source.runs)
 
 

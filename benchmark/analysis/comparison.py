@@ -135,6 +135,7 @@ def compare(
     protocol: str = "default",
     features: str | None = None,
     positives: int | None = None,
+    follow: Callable[[list[str]], Iterable[str]] = iter,
 ) -> Comparison:
     """Compare the finished runs of each model setting, of the version last asked for.
 
@@ -155,6 +156,8 @@ def compare(
         where there are several.
     positives : int, optional
         Runs that were shown so many positives a class; all of them if None.
+    follow : callable
+        Gets the models' labels and gives them back one by one, to show how far it is.
 
     Raises
     ------
@@ -167,7 +170,11 @@ def compare(
     groups, notes = _versions(runs, dataset, models, learnt, protocol, features)
     spec = groups[0][1][0].spec
     labels = runs.labels(spec.division_id)
-    entries = [_entry(runs, label, group, labels, part) for label, group in groups]
+    shown = follow([label for label, _ in groups])
+    entries = [
+        _entry(runs, label, group, labels, part)
+        for label, (_, group) in zip(shown, groups, strict=True)
+    ]
     entries.sort(key=lambda entry: -entry.mean("mAP"))
     classes = labels[part].classes
     missing = np.isnan(entries[0].average_precision)

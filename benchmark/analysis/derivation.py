@@ -108,7 +108,7 @@ class Analysis:
     methods, all_seeds
         Of the ensembles; see :func:`benchmark.analysis.ensembles.replay`.
     follow : callable
-        Gets the runs that thresholds are searched for and gives them back one by one.
+        Gets the names of what is computed and gives them back one by one, to show how far it is.
     by : str, optional
         The attribute that slices are looked at of; of every attribute if None.
 
@@ -126,7 +126,7 @@ class Analysis:
     n_trials: int = N_TRIALS
     methods: Sequence[str] = ensembles.METHODS
     all_seeds: bool = True
-    follow: Callable[[list[Record]], Iterable[Record]] = iter
+    follow: Callable[[list[str]], Iterable[str]] = iter
     by: str | None = None
     features: str | None = None
 
@@ -137,7 +137,12 @@ class Analysis:
     def comparison(self) -> Comparison:
         """The newest finished runs of each model."""
         return comparison.compare(
-            self.store, self.dataset, self.models, self.part, features=self.features
+            self.store,
+            self.dataset,
+            self.models,
+            self.part,
+            features=self.features,
+            follow=self.follow,
         )
 
     @cached_property
@@ -153,7 +158,7 @@ class Analysis:
     @cached_property
     def inference(self) -> Inference:
         """Intervals, paired tests and ranks of the comparison."""
-        return inference.infer(self.comparison, self.n_resamples)
+        return inference.infer(self.comparison, self.n_resamples, self.follow)
 
     @cached_property
     def promises(self) -> list[Promise]:
@@ -210,7 +215,7 @@ class Analysis:
     @cached_property
     def ensemble_inference(self) -> Inference:
         """Intervals, paired tests and ranks of ensembles and single models."""
-        return inference.infer(self.ensembles.comparison, self.n_resamples)
+        return inference.infer(self.ensembles.comparison, self.n_resamples, self.follow)
 
     @cached_property
     def slices(self) -> list[Slices]:

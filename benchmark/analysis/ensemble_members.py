@@ -45,7 +45,10 @@ def collect(result: Comparison, store: Runs) -> tuple[dict[str, list[Run]], list
     reasons = {"all clips score the same": flat, "its refit is in": refitted}
     notes = [f"no member, {why}: {', '.join(names)}" for why, names in reasons.items() if names]
     if not pool:
-        raise ProtocolError(f"there is nothing to combine: {'; '.join(notes)}. Run more models")
+        raise ProtocolError(
+            f"there is nothing to combine: {'; '.join(notes)}. Run models that tell clips apart: "
+            f"`polytimbre run --dataset {result.dataset} --model NAME`"
+        )
     if tuned := [name for name, runs in pool.items() if runs[0].record.spec.study]:
         notes.append(f"chosen on select by tuning, so too good there: {', '.join(tuned)}")
     return pool, notes

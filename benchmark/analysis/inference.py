@@ -1,7 +1,8 @@
 """Intervals, tests and ranks for a comparison: all of them from stored scores."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,11 @@ class Inference:
         return critical_difference(self.resampled["mAP"].class_estimate.T, self.level)
 
 
-def infer(result: Comparison, n_resamples: int = 2000) -> Inference:
+def infer(
+    result: Comparison,
+    n_resamples: int = 2000,
+    follow: Callable[[list[str]], Iterable[str]] = iter,
+) -> Inference:
     """Resample a comparison's clips by group, paired between models, nested over seeds.
 
     Parameters
@@ -79,6 +84,8 @@ def infer(result: Comparison, n_resamples: int = 2000) -> Inference:
     result : Comparison
     n_resamples : int
         Raised to what Holm's correction needs, over all pairs of models and over all classes.
+    follow : callable
+        Gets the names of what is resampled and gives them back one by one, to show how far it is.
 
     Raises
     ------
@@ -94,12 +101,15 @@ def infer(result: Comparison, n_resamples: int = 2000) -> Inference:
         if asked < needed:  # in thousands: the least number leaves every p at the very level
             n_resamples = -(-needed // 1000) * 1000
     common = {"groups": labels.groups, "n_resamples": n_resamples}
-    resampled = {"mAP": bootstrap(labels.y_positive, labels.y_mask, scores, **common)}
+    metrics: dict[str, dict[str, Any]] = {"mAP": {}}
     for policy in POLICIES:
         cuts = [np.stack([e.thresholds[policy] for e in entry.evaluations]) for entry in entries]
-        resampled[f"f1_{policy}"] = bootstrap(
-            labels.y_positive, labels.y_mask, scores, metric="f1", thresholds=cuts, **common
-        )
+        metrics[f"f1_{policy}"] = {"metric": "f1", "thresholds": cuts}
+    steps = follow([f"resamples of {name}" for name in metrics])
+    resampled = {
+        name: bootstrap(labels.y_positive, labels.y_mask, scores, **metric, **common)
+        for _, (name, metric) in zip(steps, metrics.items(), strict=True)
+    }
     pairs = pairwise(resampled["mAP"]) if len(entries) > 1 else None
     tuned = tuned_and_default(entries)
     tuning = pairs.family(tuned) if tuned else None

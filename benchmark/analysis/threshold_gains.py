@@ -30,7 +30,6 @@ from benchmark.analysis.training_gap import Interval
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
 from benchmark.runs.reading import Runs, StoredLabels
-from benchmark.runs.record import Record
 from benchmark.scoring.bootstrap import (
     BLOCK,
     Bootstrap,
@@ -209,7 +208,7 @@ def measure(
     *,
     n_trials: int = N_TRIALS,
     n_resamples: int = 2000,
-    follow: Callable[[list[Record]], Iterable[Record]] = iter,
+    follow: Callable[[list[str]], Iterable[str]] = iter,
 ) -> Gains:
     """Choose thresholds on select, by every policy and for every run, and score them on test.
 
@@ -225,7 +224,7 @@ def measure(
         Strengths tried for each calibration of each run.
     n_resamples : int
     follow : callable
-        Gets all runs and gives them back one by one, to show how far the search is.
+        Gets the model of each run and gives them back one by one, to show how far the search is.
 
     Returns
     -------
@@ -242,7 +241,9 @@ def measure(
     select, test = labels["select"], labels["test"]
     draws, others = draw_folds(select, _SEED), list(_other_clips(select))
     found = {}
-    for record in follow([record for entry in entries for record in entry.records]):
+    records = [record for entry in entries for record in entry.records]
+    models = [entry.label for entry in entries for _ in entry.records]
+    for _, record in zip(follow(models), records, strict=True):
         # a published set leaves out scores of labels that nobody observed: they count nowhere
         known, asked = (
             np.nan_to_num(store.scores(record)[part], nan=0.5) for part in ("select", "test")

@@ -1,6 +1,6 @@
 """Commands that print tables of stored runs; nothing is trained but for a learning curve."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib import import_module
 from inspect import Signature, signature
 from pathlib import Path
@@ -62,11 +62,11 @@ def _show(analysis: "Analysis", name: str, fmt: str) -> None:
             f"the table {name!r} does not rest on stored runs: `{one.command_for('DATASET')}` "
             "prints it"
         )
-    with busy(f"deriving the table {name} from stored runs"):
+    with busy(f"deriving table {name}") as analysis.follow:
         source = analysis if one.source == "runs" else analysis.labels
         result = one.make(source, facts_of(analysis))
     if result is None:
-        raise ProtocolError(f"these runs hold nothing for the table {name!r}. Run more models")
+        raise ProtocolError(f"these runs hold nothing for the table {name!r}: it takes {one.takes}")
     print_result(one, result, fmt)
 
 
@@ -267,18 +267,8 @@ def thresholds(
 
     Thresholds are chosen on the select part, by every policy, and scored on test.
     """
-    settings = {"n_resamples": resamples, "n_trials": trials, "follow": _track}
+    settings = {"n_resamples": resamples, "n_trials": trials}
     _show(_analysis(store, dataset, model, **settings), "thresholds", fmt)
-
-
-def _track(runs: list) -> Iterable:
-    """Show on a terminal which run is under way."""
-    from rich.progress import track
-
-    from benchmark.cli.screen import console
-
-    screen = console(stderr=True)
-    return track(runs, "runs", console=screen, transient=True, disable=not screen.is_terminal)
 
 
 def ensemble(
@@ -341,6 +331,7 @@ def audit(
     """
     from reports.tables import results
     from reports.tables.declaration import table
+    from reports.tables.protocol_audit import AUDITED
 
     if labels is None and dataset is None:
         raise ProtocolError("say what to audit: --labels FILE, or the runs on --dataset NAME")
@@ -358,8 +349,7 @@ def audit(
             names += ["mask_preselection"] if analysis.mask_audit.preselected is not None else []
         if not names:
             raise ProtocolError(
-                f"there is nothing to audit on data set {dataset!r}: that takes "
-                "OpenMIC-2018's classes, complete labels, and the runs of two models at least"
+                f"there is nothing to audit on data set {dataset!r}: that takes {AUDITED}"
             )
         for name in names:
             _show(analysis, name, fmt)

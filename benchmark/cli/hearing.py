@@ -40,6 +40,14 @@ HopOption = Annotated[
 ]
 
 
+def bar(score: float, threshold: float, length: int) -> str:
+    """Draw a score as a bar that passes the threshold's mark just where the score reaches it."""
+    mark, filled = min(int(length * min(threshold, 1.0)), length - 1), round(length * score)
+    filled = max(filled, mark + 1) if score >= threshold else min(filled, mark)
+    blocks = f"{'█' * filled:<{length}}"
+    return f"{blocks[:mark]}│{blocks[mark:]}"
+
+
 def open_run(
     run: str | None,
     model: str | None,

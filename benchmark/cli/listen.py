@@ -16,6 +16,7 @@ from benchmark.cli.hearing import (
     ModelOption,
     RunOption,
     WindowOption,
+    bar,
     open_run,
 )
 from benchmark.errors import DataError
@@ -184,9 +185,11 @@ def _table(run: "HearingRun", update: "Update") -> object:
     table = Table.grid(padding=(0, 1))
     for c, name in enumerate(run.classes):
         style = "bold" if c in present else "" if run.knowledge.known[c] else "dim"
-        bar = "█" * round(BAR * float(update.scores[c]))
+        score = float(update.scores[c])
         mark = "[green]●[/]" if c in present else " "
-        table.add_row(mark, name, f"{update.scores[c]:.2f}", f"{bar:<{BAR}}", style=style)
+        table.add_row(
+            mark, name, f"{score:.2f}", bar(score, float(run.thresholds[c]), BAR), style=style
+        )
     told = f"{clock(update.end)}, latency {1000 * update.latency:.0f} ms"
     table.add_row("", told, style="dim")
     return table

@@ -25,6 +25,7 @@ from benchmark.cli.hearing import (
     ModelOption,
     RunOption,
     WindowOption,
+    bar,
     open_run,
 )
 from benchmark.errors import DataError, ProtocolError
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from benchmark.predict.choosing import HearingRun
     from benchmark.predict.recogniser import Heard
 
-#: Characters of a bar at score 1.
-BAR = 20
-#: Characters of a terminal that has room for the reason why a class is not known.
+#: Characters of a bar at score 1, and in a terminal that is narrow.
+BAR, SHORT_BAR = 20, 8
+#: Characters of a terminal that has room for bars, and for the reason why a class is not known.
 ROOMY = 80
 
 
@@ -276,7 +277,8 @@ def _table_text(run: "HearingRun", results: "Sequence[Heard]") -> str:
 
 def _head(run: "HearingRun") -> str:
     return (
-        f"run {run.record.run_id}: {run.title}; threshold {run.thresholds.min():.2f}\n"
+        f"run {run.record.run_id}: {run.title}; "
+        f"threshold {run.thresholds.min():.2f}, │ in a bar\n"
         "AP: the run's average precision on its own test part; chance: that of guessing"
     )
 
@@ -304,7 +306,8 @@ def _table(run: "HearingRun", heard: "Heard", width: int) -> object:
     from reports.hearing.text import clock
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    room = {"bar": WIDE, "why": ROOMY}  # when something sounds is told to the last
+    length = BAR if width >= WIDE else SHORT_BAR
+    room = {"bar": ROOMY, "why": ROOMY}  # when something sounds is told to the last
     names = ("instrument", "score", "bar", "AP", "chance", "when", "why")
     names = [name for name in names if width >= room.get(name, 0)]
     for name in names:
@@ -320,11 +323,10 @@ def _table(run: "HearingRun", heard: "Heard", width: int) -> object:
             for value in (known.average_precision[c], known.prior[c])
         )
         style = "dim" if not known.known[c] else "bold" if stretches else None
-        bar = "█" * round(BAR * float(heard.clip[c]))
         row = {
             "instrument": run.classes[c],
             "score": f"{heard.clip[c]:.2f}",
-            "bar": f"{bar:<{BAR}}",
+            "bar": bar(float(heard.clip[c]), float(run.thresholds[c]), length),
             "AP": ap,
             "chance": prior,
             "when": when,

@@ -223,12 +223,13 @@ def _came_out(record: "Record", metrics: dict[str, float]) -> dict[str, Any]:
         facts["clips"] = f"{_listed(parts)}; trained on {record.clips['trained']}"
     if stage := record.stage_at_best():
         unit, last = record.history["unit"], record.history["stages"]["number"][-1]
-        facts["training"] = f"model of {unit} {record.history['best']}, the last was {last}"
+        if last > 1:  # one step has nothing to choose from
+            facts["training"] = f"{unit} {record.history['best']} of {last} is kept"
         for name in ("loss", "mAP"):
             seen = {part: f"{stage[f'{part}_{name}']:.3f}" for part in ("fit", "stop")}
-            facts[f"its {name}"] = _listed(seen)
+            facts[f"{name} in training"] = _listed(seen)
     told = (f"{METRICS[name].heading} {value:.3f}" for name, value in metrics.items())
-    facts["on test"] = "; ".join(told)
+    facts["on test"] = "\n".join(told)
     if record.machine:
         said = (
             ("processor", "{}"),

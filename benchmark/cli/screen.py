@@ -3,8 +3,8 @@
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,11 +73,18 @@ def show_plan(units: Sequence[Unit], out: Console) -> None:
 
 
 @contextmanager
-def busy(doing: str) -> Iterator[None]:
-    """Say on a terminal what is being computed, as long as it is."""
-    out = console(stderr=True)
-    with out.status(doing) if out.is_terminal else nullcontext():
-        yield
+def busy(doing: str) -> Iterator[Callable[[Sequence[str]], Iterator[str]]]:
+    """Show on a terminal what is being computed, and for how long; yield what shows its steps."""
+    with _progress(console(stderr=True)) as progress:
+        task = progress.add_task(doing, total=None, detail="")
+
+        def follow(steps: Sequence[str]) -> Iterator[str]:
+            for done, step in enumerate(steps):
+                progress.update(task, completed=done, total=len(steps), detail=step)
+                yield step
+            progress.update(task, completed=len(steps), detail="")
+
+        yield follow
 
 
 def _progress(out: Console) -> Progress:

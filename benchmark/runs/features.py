@@ -32,7 +32,7 @@ def parse(asked: str | Path | None) -> tuple[str, ...]:
     Raises
     ------
     DataError
-        Where a name is empty, or there twice.
+        Where a name is empty, or there twice, or a file is not there.
     """
     if asked is None:
         return ()
@@ -42,6 +42,11 @@ def parse(asked: str | Path | None) -> tuple[str, ...]:
         raise DataError(f"the features {text!r} lack a name: write them as in logmel+FILE.npz")
     if len(set(parts)) < len(parts):
         raise DataError(f"the features {text!r} name the same twice")
+    for part in parts:
+        if _is_file(part) and not Path(part).exists():
+            raise DataError(
+                f"there is no file {part}, which --features names (features= in Python)"
+            )
     return tuple(str(Path(part).absolute()) if _is_file(part) else part for part in parts)
 
 

@@ -274,6 +274,12 @@ def tuning_sentence(frame: pd.DataFrame, level: float) -> str:
     )
 
 
+#: What both tables about tuning follow from.
+TUNED = (
+    "a tuned model beside its default: `polytimbre tune --model NAME`, then `polytimbre run "
+    "--model NAME` with --tuned and without"
+)
+
 TUNING = Table(
     name="tuning",
     title="tuned against default",
@@ -286,6 +292,7 @@ TUNING = Table(
         "p": "p-value of the difference, Holm's correction over the rows of this table",
         "significant": "whether they differ significantly by that p-value",
     },
+    takes=TUNED,
     optional=True,
     order=7,
 )

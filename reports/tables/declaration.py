@@ -127,6 +127,8 @@ class Table:
         ``table NAME --dataset {}``.
     first : tuple of str
         The columns that a terminal shows first: a narrow one may have room for these alone.
+    takes : str
+        What it follows from: said where runs hold nothing for it.
     source : str
         One of `SOURCES`.
     rests_on : {"runs", "pool", "nothing"}
@@ -156,6 +158,7 @@ class Table:
     columns: Mapping[str, str]
     command: str = ""
     first: tuple[str, ...] = ()
+    takes: str = "more models, which `polytimbre run` runs"
     source: str = "runs"
     rests_on: str = "runs"
     holds: Mapping[str, Any] = field(default_factory=dict)

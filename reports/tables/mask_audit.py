@@ -15,6 +15,7 @@ from benchmark.analysis.audits.mask_audit import (
 )
 from benchmark.analysis.derivation import Analysis
 from reports.tables.declaration import Content, Table, number_columns
+from reports.tables.protocol_audit import AUDITED
 from reports.tables.words import count, percent
 
 #: What is told of the ranking under masks, and what it means.
@@ -64,6 +65,7 @@ MASK_AUDIT = Table(
         "sd": "standard deviation over masks",
     },
     command="audit --dataset {}",
+    takes=AUDITED,
     order=23,
     holds={**number_columns("all labels", "observed", "bias"), **number_columns("sd", gaps=True)},
     facts={"masks": str},
@@ -111,6 +113,7 @@ MASK_LEVELS = Table(
         **AGREEMENT,
     },
     command="audit --dataset {}",
+    takes=AUDITED,
     rests_on="pool",
     order=24,
     holds={"positives": int, **number_columns("x OpenMIC", "bias", "tau", "tau 5 %", "labels")},
@@ -145,6 +148,7 @@ MASK_PRESELECTION = Table(
     title="agreement of the ranking where a model's scores chose the clips that are labelled",
     keys=("metric",),
     derive=_mask_preselection,
+    takes=AUDITED,
     columns={
         "positives": "observed positives a class",
         "labels": "observed labels a class",

@@ -6,6 +6,7 @@ import pandas as pd
 
 from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.promises import Promise
+from reports.tables.comparison import TUNED
 from reports.tables.declaration import Content, Table
 from reports.tables.text import HIGH, LOW, with_interval
 
@@ -48,6 +49,7 @@ PROMISES = Table(
         "select gain": "mAP of the tuned runs minus that of the default's, on the select part",
         "test gain": "the same on the test part, which chose nothing",
     },
+    takes=TUNED,
     rests_on="pool",
     optional=True,
     order=7,

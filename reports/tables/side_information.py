@@ -69,6 +69,7 @@ SIDE_INFORMATION = Table(
         "gain": "with minus without",
         "p": "p-value of the gain",
     },
+    takes="a model on some features, and on these joined with others (`run --features A+B`)",
     optional=True,
     order=14,
 )

@@ -151,6 +151,7 @@ SLICES_PER_CLASS = Table(
     title="classes on slices of the clips",
     keys=("attribute", "slice", "class", "model"),
     derive=_per_class,
+    takes="a data set with attributes of its clips, whose slices are large enough",
     columns={
         "positives": "of the class, observed in the slice",
         "ROC-AUC": "how often a positive of the slice is ranked above a negative of it",
@@ -170,6 +171,7 @@ SLICES = Table(
     title="models on slices of the clips",
     keys=("attribute", "slice", "model"),
     derive=_slices,
+    takes="a data set with attributes of its clips, whose slices are large enough",
     columns={
         "attribute": "what is known of the clips",
         "slice": "its value, of the clips of this slice",
