@@ -161,7 +161,7 @@ SETS = [
             lambda p: file(p, "set.json").write_text(
                 file(p, "set.json").read_text().replace("true", "false")),
             "does not match its digest"),
-    refused("a set of another format", LOOK, listed(format=9), "is not of format 2",
+    refused("a set of another format", LOOK, listed(format=9), "is not of format 3",
             kind="bad input"),
     refused("a set that lists a file outside of it", LOOK,
             listed(files={"../../secret": "0" * 64}), "outside its folder", kind="bad input"),
