@@ -95,6 +95,7 @@ def check(source: PublishedSet) -> None:
     StoreError
         Naming the first file, or number, that is not as it should be.
     """
+    source.verify()
     for damage in damages(source):
         raise StoreError(damage.sentence)
 
