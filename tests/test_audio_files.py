@@ -236,6 +236,29 @@ def test_windows_are_cut_where_they_say():
         assert np.array_equal(window.signals[0], signal[at : at + 230_400])
 
 
+@pytest.mark.parametrize("hop", [0.96, 2.5])
+def test_a_window_before_the_signal_holds_the_beginning_of_the_first(hop):
+    """It comes before that one is complete, and changes none of those that follow."""
+    signal = noise(14.0, 44_100)
+    early, *found = cut(in_blocks(signal, 4000), 44_100, BOTH, 10, hop, early=True)
+    expected = windows(signal, 44_100, 4000, hop=hop)
+    assert (early.start, early.end) == pytest.approx((-hop, 9.6 - hop))
+    for one, first in zip(early.signals, expected[0].signals, strict=True):
+        silent = len(one) - round((9.6 - hop) * len(one) / 9.6)
+        assert len(one) == len(first) and not one[:silent].any()
+        assert np.array_equal(one[silent:], first[: len(first) - silent])
+    assert [w.start for w in found] == [w.start for w in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert all(map(np.array_equal, one.signals, other.signals))
+
+
+@pytest.mark.parametrize(("seconds", "hop", "size"), [(12.0, 9.6, 999), (12.0, 1.0, 600_000)])
+def test_where_nothing_is_shared_or_all_is_there_no_window_comes_early(seconds, hop, size):
+    signal = noise(seconds, 44_100)
+    first, *_ = cut(in_blocks(signal, size), 44_100, BOTH, 10, hop, early=True)
+    assert first.start == 0
+
+
 def test_a_rest_of_less_than_a_frame_is_left_out():
     assert len(windows(noise(10.0, 24_000), 24_000, 4096)) == 1
     assert len(windows(noise(10.6, 24_000), 24_000, 4096)) == 2

@@ -64,6 +64,11 @@ class _Track:
     def all(self) -> np.ndarray:
         return self._repeated(self.samples)
 
+    def early(self, hop: float) -> np.ndarray:
+        """Return silence of `hop` seconds, and the first window's samples but its last `hop`."""
+        silence = np.zeros(round(hop * self.rate), dtype=np.float32)
+        return self._repeated(np.concatenate([silence, self.samples])[: self.length])
+
     def _repeated(self, samples: np.ndarray) -> np.ndarray:
         return samples if len(samples) == self.whole else np.resize(samples, self.whole)
 
@@ -75,6 +80,8 @@ def cut(
     n_frames: int,
     hop_seconds: float | None = None,
     heard_frames: int | None = None,
+    *,
+    early: bool = False,
 ) -> Iterator[Window]:
     """Cut a signal into windows of `n_frames` frames, as soon as each is complete.
 
@@ -93,6 +100,9 @@ def cut(
         From the start of a window to that of the next; its length unless told.
     heard_frames : int, optional
         Frames that are taken from the signal and repeated to `n_frames`; all unless told.
+    early : bool
+        Whether a window that begins with silence, a hop before the signal, is given first, so that
+        what the first one shares with it can be computed while that one's end is not there yet.
 
     Yields
     ------
@@ -121,6 +131,10 @@ def cut(
         source += len(block)
         for track in tracks:
             track.add(track.resampler.push(block))
+        if early and hop < length and all(t.end >= t.length - round(hop * t.rate) for t in tracks):
+            early = False
+            if any(t.end < t.length for t in tracks):
+                yield Window(-hop, length - hop, tuple(t.early(hop) for t in tracks))
         yield from ready()
     for track in tracks:
         track.add(track.resampler.finish())

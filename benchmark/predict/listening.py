@@ -58,7 +58,10 @@ def listen(recogniser: Recogniser, live: Live, hop_seconds: float) -> Iterator[U
             arrived, heard = time.monotonic(), heard + len(block) / live.sample_rate
             yield block
 
-    for window, scores in recogniser.windows(blocks(), live.sample_rate, hop_seconds):
+    windows = recogniser.windows(blocks(), live.sample_rate, hop_seconds, early=True)
+    for window, scores in windows:
+        if window.start < 0:  # scored for what the first one shares with it
+            continue
         # What the resampler held back, or a block was too long by, was there before.
         waited = max(0.0, heard - window.end)
         latency = time.monotonic() - arrived + waited

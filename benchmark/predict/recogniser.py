@@ -155,6 +155,8 @@ class Recogniser:
         sample_rate: float,
         hop_seconds: float | None = None,
         together: int = 1,
+        *,
+        early: bool = False,
     ) -> Iterator[tuple[Window, np.ndarray]]:
         """Score a signal that comes in blocks, window after window.
 
@@ -168,6 +170,9 @@ class Recogniser:
             From window to window; a window's length unless told.
         together : int
             How many windows are waited for and scored at once. The scores are the same.
+        early : bool
+            Whether a window that begins before the signal is given first; see
+            :func:`benchmark.audio.windows.cut`.
 
         Raises
         ------
@@ -181,8 +186,9 @@ class Recogniser:
         """
         check_hop(hop_seconds)
         windows = cut(
-            blocks, sample_rate, self.front_ends, self.n_frames, hop_seconds, self.heard_frames
-        )
+            blocks, sample_rate, self.front_ends, self.n_frames, hop_seconds, self.heard_frames,
+            early=early,
+        )  # fmt: skip
         while batch := list(islice(windows, together)):
             yield from zip(batch, self.model.predict_proba(self._features(batch)), strict=True)
 
