@@ -163,7 +163,7 @@ def test_a_better_rank_at_a_lower_value_is_told():
     result = SimpleNamespace(entries=entries, unscored=[], notes=[])
     notes = comparison_notes(result, inferred)
     (said,) = (n for n in notes if n.startswith("a better rank"))
-    assert "than models of higher mAP: c (rank 1); fewer models differ" in said
+    assert "than models of equal or higher mAP: c (rank 1); fewer models differ" in said
     assert notes[-1] == "scored alike to the last digit: a and c"
     few = comparison_notes(result, replace(inferred, asked=1000))[1]
     assert few.startswith("1,000 resamples are too few") and few.endswith("so 2,000 were drawn")

@@ -199,6 +199,8 @@ def embedded(tmp_path_factory):
     )
     assert [code for code, _ in results] == [0, 0, 0, 0], results
     assert "holds 1 clip(s) that data set 'tiny' does not have" in results[1][1]
+    assert "frames a clip; were these layers, --layer" in results[2][1]
+    assert "were these layers" not in results[1][1]
     return command
 
 

@@ -188,7 +188,7 @@ def test_the_command_tells_what_sounds_when(with_run: Command, song, tmp_path):
     lines = table.splitlines()
     assert f"{song} (0:47)" in lines
     assert best in next(line for line in lines if "0:00–" in line)
-    assert "│ in a bar" in table
+    assert "threshold (│)" in table
     assert "…" not in table  # nothing is cut off
     assert "does not carry over to recordings" in table
 

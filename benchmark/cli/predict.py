@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from benchmark.predict.recogniser import Heard
 
 #: Characters of a bar at score 1, and in a terminal that is narrow.
-BAR, SHORT_BAR = 20, 8
-#: Characters of a terminal that has room for bars, and for the reason why a class is not known.
+BAR, SHORT_BAR = 20, 14
+#: Characters of a terminal that has room for bars; a wide one also says why a class is not known.
 ROOMY = 80
 
 
@@ -278,8 +278,9 @@ def _table_text(run: "HearingRun", results: "Sequence[Heard]") -> str:
 def _head(run: "HearingRun") -> str:
     return (
         f"run {run.record.run_id}: {run.title}; "
-        f"threshold {run.thresholds.min():.2f}, │ in a bar\n"
-        "AP: the run's average precision on its own test part; chance: that of guessing"
+        f"threshold (│) {run.thresholds.min():.2f}\n"
+        "AP: the run's average precision on its own test part; chance: that of guessing;\n"
+        "grey: a class that the run can't tell from chance"
     )
 
 
@@ -307,7 +308,7 @@ def _table(run: "HearingRun", heard: "Heard", width: int) -> object:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     length = BAR if width >= WIDE else SHORT_BAR
-    room = {"bar": ROOMY, "why": ROOMY}  # when something sounds is told to the last
+    room = {"bar": ROOMY, "why": WIDE}  # when something sounds is told to the last
     names = ("instrument", "score", "bar", "AP", "chance", "when", "why")
     names = [name for name in names if width >= room.get(name, 0)]
     for name in names:

@@ -22,8 +22,8 @@ from benchmark.runs import extracted
 from benchmark.runs.record import RunSpec
 
 
-class ExtraClipsWarning(UserWarning):
-    """A file of embeddings holds clips that the data set does not have."""
+class EmbeddingsWarning(UserWarning):
+    """A file of embeddings may be meant otherwise than it is read."""
 
 
 def parse(asked: str | Path | None) -> tuple[str, ...]:
@@ -119,11 +119,17 @@ def _one(
         raise UnknownNameError(f"features of data set {dataset.name}", part, known)
     found = embeddings.read(Path(part), layer)
     X, ignored = found.of(dataset.keys)
-    if ignored and parent_process() is None:  # said once, not by every worker
-        warnings.warn(
+    told = []
+    if ignored:
+        told.append(
             f"{found.name} holds {ignored} clip(s) that data set {dataset.name!r} does not have;"
-            " they are ignored",
-            ExtraClipsWarning,
-            stacklevel=4,
+            " they are ignored"
         )
+    if layer is None and X.ndim == 3 and X.shape[1] not in (1, dataset.X.shape[1]):
+        told.append(
+            f"{found.name} is read as {X.shape[1]} frames a clip; were these layers, --layer"
+            " (layer= in Python) would take one"
+        )
+    for sentence in told if parent_process() is None else ():  # once, not by every worker
+        warnings.warn(sentence, EmbeddingsWarning, stacklevel=4)
     return found.name, X

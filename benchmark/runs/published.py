@@ -255,9 +255,9 @@ class PublishedSet(Runs):
     def _check_complete(self) -> None:
         if not self.complete:
             raise StoreError(
-                f"scores and labels of {self.name!r} are not published: they may not be shipped. "
-                "What was derived from them is: `polytimbre table NAME` and `polytimbre report` "
-                "show it"
+                f"scores and labels of {self.name!r} may not be shipped, so that nothing can be "
+                "computed from them here. The tables that were are: `polytimbre table comparison "
+                f"--store {self.path}` prints one (in Python: `.tables`)"
             )
 
     def results(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@
 #
 # Every model was trained on the same clips, on observed labels alone, with several seeds where
 # its result depends on one. Thresholds were chosen on the *select* part. What is shown here was
-# measured on the *test* part, which no choice has seen.
+# measured on the *test* part, on which no choice is made.
 #
 # The cells read the published results of this repository; nothing is trained.
 

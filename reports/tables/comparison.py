@@ -111,8 +111,9 @@ def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
         return []
     names = [f"{result.entries[i].label} (rank {pairs.rank[i]})" for i in ahead]
     return [
-        f"a better rank than models of higher mAP: {listed(names)}; fewer models differ "
-        "significantly from one whose mAP is known less well"
+        f"a better rank than models of equal or higher mAP: {listed(names)}; fewer models differ "
+        "significantly from one whose mAP is known less well, and where p lies at the level, the "
+        "luck of the resamples decides"
     ]
 
 
