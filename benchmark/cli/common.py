@@ -245,8 +245,12 @@ def print_table(
     title: str,
     notes: Sequence[str] = (),
     meanings: Mapping[str, str] | None = None,
+    first: Sequence[str] = (),
 ) -> None:
-    """Print a table in the format that was asked for; `meanings` are those of its columns."""
+    """Print a table in the format that was asked for.
+
+    `meanings` are those of its columns; `first` stay to the last where a terminal is narrow.
+    """
     from benchmark.cli.screen import console
     from benchmark.cli.visible import visible
     from reports.tables import text
@@ -254,7 +258,7 @@ def print_table(
     out = console()
     if fmt == "table":  # before columns are measured: what is spelled out is longer
         frame = frame.map(lambda value: visible(value) if isinstance(value, str) else value)
-    shown = text.text(frame, fmt, title, list(notes), out.width, meanings or {})
+    shown = text.text(frame, fmt, title, list(notes), out.width, meanings or {}, first)
     print(shown) if isinstance(shown, str) else out.print(shown)
 
 
@@ -267,7 +271,7 @@ def print_result(table: "Table", result: "Result", fmt: str) -> None:
     if fmt == "table":
         frame = table.for_a_terminal(frame)
     meanings = {name: meaning for name in frame.columns if (meaning := table.meaning(name))}
-    print_table(frame, fmt, result.title, notes, meanings)
+    print_table(frame, fmt, result.title, notes, meanings, table.first)
 
 
 def compute(

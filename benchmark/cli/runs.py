@@ -365,4 +365,6 @@ def print_runs(records: "Sequence[Record]", fmt: str, where: str) -> None:
         print_table(frame, fmt, where)
         return
     failed = [f"{one.run_id} failed: {one.error}" for one in records if not one.finished]
-    print_table(frame.drop(columns="error"), fmt, where, failed)
+    # what tells runs apart stays to the last
+    first = ("run", "model", "features", "seed", "mAP on stop", "status")
+    print_table(frame.drop(columns="error"), fmt, where, failed, first=first)

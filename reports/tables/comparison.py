@@ -32,7 +32,7 @@ COLUMNS = {
 }
 
 #: What a narrow terminal has room for of a comparison.
-FIRST = ("rank", "model", "mAP", "F1", "p", "behind", "among best")
+FIRST = ("rank", "model", "mAP", "F1", "p", "among best", "behind")
 
 
 def models_table(result: Comparison, inferred: Inference) -> pd.DataFrame:
@@ -304,6 +304,7 @@ PAIRS = Table(
     title="paired differences of mAP",
     keys=("model", "against"),
     derive=_pairs,
+    first=("model", "against", "difference", "better", "p"),
     columns={
         "model": "the one of higher mAP",
         "difference": "its mAP minus the other one's, on the same clips",

@@ -49,6 +49,7 @@ PROMISES = Table(
         "select gain": "mAP of the tuned runs minus that of the default's, on the select part",
         "test gain": "the same on the test part, which chose nothing",
     },
+    first=("model", "promised", "test gain", "select gain"),
     takes=TUNED,
     rests_on="pool",
     optional=True,

@@ -95,11 +95,12 @@ def text(
     notes: list[str],
     width: int = 160,
     meanings: Mapping[str, str] | None = None,
+    first: Sequence[str] = (),
 ) -> str | Table:
     """Render a table in one of `FORMATS`.
 
     A ``"table"`` that is wider than `width` characters is wrapped; columns that have no room even
-    so are left out and named, the least important first. What the columns that it shows mean, by
+    so are left out and named, those in `first` last. What the columns that it shows mean, by
     `meanings`, stands below the notes.
 
     Returns
@@ -123,7 +124,7 @@ def text(
     if fmt != "table":
         raise UnknownNameError("format", fmt, FORMATS)
     shown = joined(frame, "\n{}")
-    return _fitting(shown, numeric, _by_importance(frame), heading, notes, width, meanings)
+    return _fitting(shown, numeric, _by_importance(frame, first), heading, notes, width, meanings)
 
 
 def csv(frame: pd.DataFrame) -> str:
@@ -138,11 +139,14 @@ def _glossary(shown: pd.DataFrame, meanings: Mapping[str, str] | None) -> list[s
     return [f"{name}: {meanings[name]}" for name in shown.columns if name in (meanings or {})]
 
 
-def _by_importance(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Return the columns that stay to the last, text before numbers, and those that go first.
+def _by_importance(frame: pd.DataFrame, kept: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the columns that stay to the last, and those that go first.
 
-    The latter are numbers that are neither estimates nor tests, where a table has such.
+    Where a table doesn't say what is kept, text stays before numbers, and those numbers go first
+    that are neither estimates nor tests, where it has such.
     """
+    if kept:
+        return [n for n in kept if n in frame], [n for n in frame.columns if n not in kept]
     first, *names = frame.columns
     tested = {n for n in names if n + LOW in frame or n.split()[-1:] == ["p"]}
     if not tested:

@@ -53,6 +53,7 @@ GAP = Table(
     title="training gap",
     keys=("model",),
     derive=_gap,
+    first=("model", "fit mAP", "select mAP", "test mAP", "optimism", "shift"),
     columns={
         **{f"{part} mAP": f"mAP on the {part} part" for part in GAP_PARTS},
         **{
