@@ -48,7 +48,7 @@ from a store that holds the runs.
 
 ```
 polytimbre compare --store paper/results/rendered --resamples 10000
-polytimbre table runs --store paper/results/rendered            # the ids of the runs in one
+polytimbre table runs --store paper/results/rendered            # the ids of its runs
 polytimbre reproduce RUN_ID     # run one of these again, and see what differs
 polytimbre publish --check      # derive every table again, and see what differs
 ```"""

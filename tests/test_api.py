@@ -411,7 +411,7 @@ def test_what_is_published_is_read(tmp_path):
     assert isinstance(published.plot("comparison"), Figure)
     run = next(iter(published))
     assert run.id in repr(run)
-    with pytest.raises(pt.StoreError, match="are not published"):
+    with pytest.raises(pt.StoreError, match="may not be shipped"):
         pt.compare(published)
     with pytest.raises(pt.StoreError, match="--keep FOLDER` fits it again"):
         run.model  # noqa: B018

@@ -243,7 +243,7 @@ def test_the_real_labels(real_data):
     assert yes.corrected["precision"] == pytest.approx(share.mean())
     assert yes.corrected["mAP"] == pytest.approx(share.mean())
     text = " ".join(published_claim.label_sentences(found))
-    assert "374 of the 5085" in text and "3 of 3 classes" in text
+    assert "374 of the 5,085" in text and "3 of 3 classes" in text
 
 
 def test_the_forest_s_figures_are_the_notebook_s(real_data):

@@ -6,7 +6,6 @@ import os
 import re
 import sys
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -183,8 +182,12 @@ def _nameless(error: OSError) -> str:
 
 
 def _end(sentence: str) -> NoReturn:
-    with suppress(OSError):  # a disk that is full may hold what is said, too
-        print(sentence, file=sys.stderr)
+    try:
+        print(sentence, file=sys.stderr, flush=True)
+    except OSError:  # a disk that is full may hold what is said, too
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):  # else it is tried again at the end, which changes the exit code
+            os.dup2(nowhere, stream)
     sys.exit(2)
 
 

@@ -225,12 +225,13 @@ def _nothing_fits(wanted: dict[str, str]) -> str:
     if wanted:
         asked = " and ".join(f"the {what} {name!r}" for what, name in wanted.items())
         return (
-            f"no stored run with {asked} keeps its model, and can be computed from audio."
-            " `polytimbre list runs` shows what is stored; `polytimbre run` makes it"
+            f"no stored run with {asked} has kept its model and hears features that can be"
+            " computed from audio. `polytimbre list runs` shows what is stored; `polytimbre run`"
+            " makes one"
         )
     return (
-        "no published run ships its model here. Name a stored run with --run, or what it has to"
-        " be with --model, --dataset or --features; `polytimbre run` makes and keeps one"
+        "no run comes with its model here. Name a stored one with --run, or what it has to be"
+        " with --model, --dataset or --features; `polytimbre run` makes and keeps one"
     )
 
 

@@ -152,8 +152,14 @@ def read(name: str, address: str) -> Any:
 
     with reachable(address):
         storage = _to_look_at(address)
-        if name not in _names(storage):
-            raise UnknownNameError("study", name, _names(storage))
+        known = _names(storage)
+        if not known:
+            raise StoreError(
+                f"there is no study {name!r}, nor any other in {shown(address)}: `polytimbre tune` "
+                "makes one"
+            )
+        if name not in known:
+            raise UnknownNameError("study", name, known)
         return optuna.load_study(study_name=name, storage=storage)
 
 

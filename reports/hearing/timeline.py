@@ -20,6 +20,7 @@ from benchmark.predict.choosing import HearingRun
 from benchmark.predict.recogniser import Heard
 from reports.hearing.figure import edges_of
 from reports.hearing.text import clock
+from reports.tables.words import count
 
 #: What browsers play as it is, by a file's suffix.
 PLAYED = {
@@ -56,7 +57,7 @@ def page(run: HearingRun, heard: Heard) -> str:
         script=script,
         name=escape(heard.name),
         length=clock(heard.seconds),
-        windows=len(heard.starts),
+        windows=count(len(heard.starts), "window"),
         title=escape(run.title),
         run=run.record.run_id,
         said="".join(f'<p class="caution">{escape(sentence)}</p>' for sentence in warnings),

@@ -238,7 +238,8 @@ def _pairs(analysis: Analysis) -> Content | None:
         for i in range(len(names))
         for j in range(i + 1, len(names))
     ]
-    return Content(pd.DataFrame(rows), tuple(comparison_notes(result, inferred)))
+    notes = [interval_note(inferred.resampled["mAP"], inferred.level), *result.notes]
+    return Content(pd.DataFrame(rows), tuple(notes))
 
 
 def _tuning(analysis: Analysis) -> Content | None:

@@ -59,10 +59,10 @@ MASK_AUDIT = Table(
     keys=("metric", "model"),
     derive=_mask_audit,
     columns={
-        "all labels": "value on all labels, mean over seeds",
-        "observed": "value on the observed labels alone, mean over masks",
+        "all labels": "value on all labels, of the runs that the notes name",
+        "observed": "value on the observed labels alone, mean over masks where there are several",
         "bias": "the second minus the first",
-        "sd": "standard deviation over masks",
+        "sd": "standard deviation over masks, – for one",
     },
     command="audit --dataset {}",
     takes=AUDITED,
@@ -186,7 +186,7 @@ def mask_sentences(audit: MaskAudit) -> list[str]:
         *(["Scored is one run a model, that of the first seed."] if level.share is None else []),
         *(_level_sentence(audit, level, i) for i in range(len(METRICS))),
         f"With {count(n, 'model')} there are {count(pairs, 'pair')}: one swapped pair gives a "
-        f"tau of {1 - 2 / pairs:.2f}.",
+        f"tau of {1 - 2 / pairs:.3f}.",
     ]
     if level.capped:
         sentences.append(

@@ -26,6 +26,9 @@ BESIDE = (LOW, HIGH, FLOOR)
 #: Columns that are shown with one decimal.
 ONE_DECIMAL = ("fit (s)", "seconds", "effective groups")
 
+#: From here on a whole number is a count, and has no decimals.
+WHOLE = 100
+
 #: Characters of a word of text beyond which it may be broken, but for one that names a row.
 LONGEST_WORD = 24
 
@@ -44,6 +47,8 @@ def cell(value: Any, heading: str = "") -> str:
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
         return "–"
     if isinstance(value, float | np.floating):
+        if value.is_integer() and abs(value) >= WHOLE:
+            return f"{value:,.0f}"
         return f"{value:.1f}" if heading in ONE_DECIMAL else f"{value:z.3f}"
     return str(value)
 
