@@ -11,7 +11,9 @@ class PolytimbreError(Exception):
 class UnknownNameError(PolytimbreError):
     """A model, data set, parameter, split or run that does not exist."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], none: str = "There is none."
+    ) -> None:
         known = sorted(known)
         near = get_close_matches(name, known, n=1, cutoff=0.5)
         if near:
@@ -21,7 +23,7 @@ class UnknownNameError(PolytimbreError):
             more = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""
             advice = f"Known: {', '.join(shown)}{more}."
         else:
-            advice = "There is none."
+            advice = none
         super().__init__(f"unknown {kind} {name!r}. {advice}")
 
 

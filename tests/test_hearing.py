@@ -89,7 +89,7 @@ def test_by_default_a_shipped_run_hears_if_its_features_carry_over(
 ):
     monkeypatch.setenv("POLYTIMBRE_RESULTS", str(shipped.path.parent))
     monkeypatch.setenv("POLYTIMBRE_STORE", str(store))
-    with pytest.raises(StoreError, match="no published run ships its model"):
+    with pytest.raises(StoreError, match="no run comes with its model"):
         pt.predict(long)
     monkeypatch.setattr(LogMel, "caveat", "")
     found = pt.predict(long)

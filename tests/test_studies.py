@@ -285,7 +285,7 @@ def test_a_study_of_something_else_is_refused(journal, tmp_path, change, named):
 
 
 def test_an_unknown_study_is_named_with_the_nearest(journal, tmp_path):
-    with pytest.raises(StoreError, match="nor any other in .*polytimbre tune. makes one"):
+    with pytest.raises(UnknownNameError, match="none yet: .polytimbre tune. makes one"):
         studies.read("made", journal)
     assert not Path(journal).exists()  # to look leaves nothing behind
     made(journal, tmp_path)

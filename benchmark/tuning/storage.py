@@ -153,13 +153,9 @@ def read(name: str, address: str) -> Any:
     with reachable(address):
         storage = _to_look_at(address)
         known = _names(storage)
-        if not known:
-            raise StoreError(
-                f"there is no study {name!r}, nor any other in {shown(address)}: `polytimbre tune` "
-                "makes one"
-            )
         if name not in known:
-            raise UnknownNameError("study", name, known)
+            none = "There is none yet: `polytimbre tune` makes one."
+            raise UnknownNameError("study", name, known, none)
         return optuna.load_study(study_name=name, storage=storage)
 
 
