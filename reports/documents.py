@@ -23,7 +23,8 @@ from reports.tables import results
 from reports.tables.declaration import Results, table
 from reports.tables.text import cells
 
-#: How many models of :data:`reports.html.content.FRONT` stand on the front page.
+#: How many models of :data:`reports.html.content.FRONT` stand on the front page, each as it was
+#: trained best.
 FRONT_ROWS = 5
 FRONT_COLUMNS = ("rank", "model", "seeds", "mAP", "behind", "p", "F1")
 #: Of a comparison's columns, left to ``results.json``.
@@ -127,7 +128,8 @@ def _figure(tables_: Results, name: str) -> str:
 def _front_page(tables_: Results) -> str:
     """Fill in what the front page shows of one set."""
     page = FRONT_PAGE.read_text(encoding="utf-8")
-    rows = tables_["comparison"].frame.head(FRONT_ROWS)
+    rows = tables_["comparison"].frame
+    rows = rows[~rows["model"].map(style.base).duplicated()].head(FRONT_ROWS)
     page = _filled(page, "figure", _picture(tables_, "paper/results/"))
     return _filled(page, "table", _table(rows, FRONT_COLUMNS))
 

@@ -78,14 +78,18 @@ def test_documents_are_as_the_published_sets_make_them():
         assert path.read_text(encoding="utf-8") == content, path
 
 
-def test_the_front_page_shows_the_best_models_on_real_recordings():
+def test_the_front_page_shows_each_of_the_best_models_once_on_real_recordings():
     page = documents.FRONT_PAGE.read_text(encoding="utf-8")
     table = page.split("<!-- published table -->\n")[1].split("\n<!-- end -->")[0]
     table = table.replace(r"\<", "<")  # in Markdown it would begin a tag
     heads, _, *rows = (line.strip("| ").split(" | ") for line in table.splitlines())
     frame = results.read(sets(DEFAULT)["audioset20"])["comparison"].frame
-    published = text.joined(frame, " ({})").head(5)[heads]
-    assert [dict(zip(heads, row, strict=True)) for row in rows] == published.to_dict("records")
+    published = text.joined(frame, " ({})")[heads].to_dict("records")
+    shown = [dict(zip(heads, row, strict=True)) for row in rows]
+    best = {}
+    for row in published:
+        best.setdefault(row["model"].split()[0], row)
+    assert shown == list(best.values())[:5]
 
 
 def test_every_interval_in_a_document_is_published():

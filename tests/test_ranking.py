@@ -107,6 +107,22 @@ def test_a_better_rank_of_a_lower_value_is_an_inversion():
     assert pairs.inversions == ((2, 1),)
 
 
+def test_models_that_score_alike_do_not_differ():
+    """Their seeds had the same luck, so that no resample may set one above the other."""
+    rng = np.random.default_rng(0)
+    truth = rng.random((300, 3)) < 0.3
+    runs = [truth + rng.normal(0, noise, (4, 300, 3)) for noise in (0.7, 0.8, 0.8, 0.9)]
+    result = bootstrap(truth, np.ones_like(truth), [*runs, runs[1].copy()], n_resamples=1999)
+    np.testing.assert_array_equal(result.values[:, 1], result.values[:, 4])
+    pairs = pairwise(result)
+    assert (result.values[:, 1] != result.values[:, 2]).all()
+    for matrix in (pairs.difference, pairs.lower, pairs.upper, pairs.twice_the_seeds):
+        assert matrix[1, 4] == 0
+        np.testing.assert_allclose(matrix[1, :4], matrix[4, :4], rtol=0, atol=1e-15)
+    assert pairs.p[1, 4] == 1
+    assert pairs.rank[1] == pairs.rank[4]
+
+
 def test_differences_to_the_best_and_spreads(result):
     pairs, best = pairwise(result), int(result.estimate.argmax())
     assert np.argsort(-result.estimate, kind="stable")[2:].tolist() == [0, 3]

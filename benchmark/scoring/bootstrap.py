@@ -106,6 +106,16 @@ def seed_weights(n_seeds: int, seed: int, block: int, model: int) -> np.ndarray:
     return 1 / n_seeds + (normal - normal.mean(axis=0)) / scale
 
 
+def alike(scores: Sequence[np.ndarray]) -> list[int]:
+    """Return, for each model, the number of the first one whose scores are the same bits.
+
+    Those are one model under several names, whose training seeds had the same luck: their seeds
+    are weighted alike, and no resample sets one above the other.
+    """
+    first: dict[tuple[tuple[int, ...], bytes], int] = {}
+    return [first.setdefault((one.shape, one.tobytes()), m) for m, one in enumerate(scores)]
+
+
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
     """Point estimates and resampled values of one metric for several models.
@@ -309,9 +319,10 @@ def bootstrap(
     """Resample clips, and each model's training seeds, and score all models on each resample.
 
     Every resample draws as many groups as there are, with replacement, the same for all models
-    and seeds (paired), and then each model's seeds, independently (:func:`seed_weights`). A
-    model's value is the mean over its seeds. Values agree with scikit-learn's on the resampled
-    data to 1e-10, and do not depend on the number of threads.
+    and seeds (paired), and then each model's seeds, independently (:func:`seed_weights`), but
+    those of models that score alike (:func:`alike`) together. A model's value is the mean over its
+    seeds. Values agree with scikit-learn's on the resampled data to 1e-10, and do not depend on the
+    number of threads.
 
     Parameters
     ----------
@@ -376,7 +387,7 @@ def bootstrap(
     else:
         plans = [[RankingPlan.of(labels, run) for run in score] for score in models]
     seeds = seed, seed if weights_seed is None else weights_seed
-    return _resample(plans, labels, metric, scored, n_resamples, seeds, n_threads)
+    return _resample(plans, labels, metric, scored, n_resamples, seeds, alike(models), n_threads)
 
 
 def _resample(
@@ -386,6 +397,7 @@ def _resample(
     scored: np.ndarray,
     n_resamples: int,
     seeds: tuple[int, int],
+    first: Sequence[int],
     n_threads: int | None,
 ) -> Bootstrap:
     """Evaluate block after block, spread over threads; scipy and numpy release the GIL."""
@@ -405,7 +417,7 @@ def _resample(
             clip_values[rows, m] = over_clips[scored].mean(axis=0)
             deviation = over_clips[:, : n_resamples - rows.start].T - run_values[m].mean(axis=0)
             moments[:, block, m] = _moments(deviation)
-            weights = seed_weights(len(runs), seeds[1], block, m)
+            weights = seed_weights(len(runs), seeds[1], block, first[m])
             class_values[rows, m] = (values * weights[:, None]).sum(axis=0).T
 
     with ThreadPoolExecutor(n_threads or n_processors()) as pool:

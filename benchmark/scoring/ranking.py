@@ -267,6 +267,7 @@ def pairwise(result: Bootstrap, level: float = LEVEL) -> Pairwise:
     endless = (high - low) / 2
     squares = _half_width_of_seeds(result, level, times=2) ** 2
     twice = np.sqrt(endless**2 + squares[first] + squares[second])
+    twice[(values == 0).all(axis=0)] = 0  # one model under two names: no seed tells them apart
     matrices = {}
     for name, above, below, diagonal in (
         ("difference", difference, -difference, 0.0),

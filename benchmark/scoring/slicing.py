@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from benchmark.scoring.bootstrap import BLOCK, clip_draws, n_processors, seed_weights
+from benchmark.scoring.bootstrap import BLOCK, alike, clip_draws, n_processors, seed_weights
 from benchmark.scoring.counting import ObservedColumns, count_draws
 
 #: Quantities of a slice, in the order of the first axis of :class:`SliceValues`.
@@ -144,6 +144,7 @@ def resample_slice(
         [[_Side.of(labels, run, share) for labels in sides] for run in score] for score in scores
     ]
     once = np.ones((sides[0].n_groups, 1), sides[0].dtype)
+    first = alike(scores)
 
     def evaluate(counts: np.ndarray, runs: list[list[_Side]]) -> np.ndarray:
         """Return the quantities of each run, shape (n_seeds, 5, n_resamples)."""
@@ -154,7 +155,7 @@ def resample_slice(
         counts = count_draws(clip_draws(sides[0].n_groups, _SEED, number), sides[0].dtype)
         drawn = []
         for m, runs in enumerate(plans):
-            weights = seed_weights(len(runs), _SEED, number, m)
+            weights = seed_weights(len(runs), _SEED, number, first[m])
             drawn.append((evaluate(counts, runs) * weights[:, None]).sum(axis=0))
         return np.stack(drawn, axis=-1)
 

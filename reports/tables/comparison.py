@@ -31,6 +31,10 @@ COLUMNS = {
     "model (bytes)": "size of what the model saved",
 }
 
+#: Training seeds from which on a test keeps some power after Holm's correction over many pairs, as
+#: the simulated paired tests in benchmark/README.md show.
+ENOUGH_SEEDS = 5
+
 #: What a narrow terminal has room for of a comparison.
 FIRST = ("rank", "model", "mAP", "F1", "p", "among best", "behind")
 
@@ -94,7 +98,7 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
             "among the best. A better rank doesn't make a model significantly better than another "
             "one: `polytimbre table pairs` holds each test"
         )
-        notes += _inversions(result, inferred.pairs)
+        notes += [*_inversions(result, inferred.pairs), *_few_seeds(result)]
     notes += _alike(result)
     if result.unscored:
         notes.append(
@@ -102,6 +106,23 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
             + ", ".join(result.unscored)
         )
     return notes + result.notes
+
+
+def _few_seeds(result: Comparison) -> list[str]:
+    """Say which models ran under so few seeds that tests seldom tell them apart."""
+    few = [
+        entry.label
+        for entry in result.entries
+        if 1 < len(entry.evaluations) < ENOUGH_SEEDS and entry.spread("mAP") > 0
+    ]
+    if not few:
+        return []
+    named = listed(few) if len(few) < 4 else f"{len(few)} models"
+    return [
+        f"fewer than {ENOUGH_SEEDS} seeds: {named}. So few say little of how far seeds differ: "
+        "intervals are wide, and of many models hardly any are told apart. `polytimbre run --seeds "
+        f"{ENOUGH_SEEDS}` adds those that lack"
+    ]
 
 
 def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
