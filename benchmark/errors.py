@@ -3,6 +3,12 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+#: How alike a name is to one that is suggested for it, from 0 to 1: "tset" and "test" are by 0.75,
+#: "irmas" and "ranks", which have nothing to do with each other, by 0.6.
+NEAR = 0.7
+#: Names that are listed all; of more, as of runs, the first ten.
+LISTED = 40
+
 
 class PolytimbreError(Exception):
     """An error the user can act on; printed without a traceback."""
@@ -15,11 +21,12 @@ class UnknownNameError(PolytimbreError):
         self, kind: str, name: str, known: Iterable[str], none: str = "There is none."
     ) -> None:
         known = sorted(known)
-        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        spelt = {one.lower(): one for one in known}
+        near = get_close_matches(name.lower(), spelt, n=1, cutoff=NEAR)
         if near:
-            advice = f"Did you mean {near[0]!r}?"
+            advice = f"Did you mean {spelt[near[0]]!r}?"
         elif known:
-            shown = known if len(known) <= 30 else known[:10]
+            shown = known if len(known) <= LISTED else known[:10]
             more = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""
             advice = f"Known: {', '.join(shown)}{more}."
         else:

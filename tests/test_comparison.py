@@ -165,6 +165,9 @@ def test_a_better_rank_at_a_lower_value_is_told():
     (said,) = (n for n in notes if n.startswith("a better rank"))
     assert "than models of equal or higher mAP: c (rank 1); fewer models differ" in said
     assert notes[-1] == "scored alike to the last digit: a and c"
+    for label in "de":
+        result.entries.append(SimpleNamespace(label=label, scores=np.full(2, 0.5)))
+    assert comparison_notes(result, inferred)[-1].endswith(": a and c; d and e")  # in one line
     few = comparison_notes(result, replace(inferred, asked=1000))[1]
     assert few.startswith("1,000 resamples are too few") and few.endswith("so 2,000 were drawn")
 

@@ -139,15 +139,12 @@ def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
 
 
 def _alike(result: Comparison) -> list[str]:
-    """Name the models whose scores are the same bits."""
+    """Name the models whose scores are the same bits, all in one note."""
     same: dict[bytes, list[str]] = {}
     for entry in result.entries:
         same.setdefault(entry.scores.tobytes(), []).append(entry.label)
-    return [
-        f"scored alike to the last digit: {listed(names)}"
-        for names in same.values()
-        if len(names) > 1
-    ]
+    groups = [listed(names) for names in same.values() if len(names) > 1]
+    return [f"scored alike to the last digit: {'; '.join(groups)}"] if groups else []
 
 
 def interval_note(drawn: Bootstrap, level: float) -> str:
