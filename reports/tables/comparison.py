@@ -9,7 +9,7 @@ import pandas as pd
 from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.inference import Inference
-from benchmark.scoring.bootstrap import Bootstrap
+from benchmark.scoring.bootstrap import Bootstrap, alike
 from benchmark.scoring.evaluation import METRICS
 from benchmark.scoring.ranking import Pairwise
 from reports.tables.declaration import Content, Table, interval_columns, number_columns
@@ -140,9 +140,10 @@ def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
 
 def _alike(result: Comparison) -> list[str]:
     """Name the models whose scores are the same bits, all in one note."""
-    same: dict[bytes, list[str]] = {}
-    for entry in result.entries:
-        same.setdefault(entry.scores.tobytes(), []).append(entry.label)
+    same: dict[int, list[str]] = {}
+    numbers = alike([entry.scores for entry in result.entries])
+    for number, entry in zip(numbers, result.entries, strict=True):
+        same.setdefault(number, []).append(entry.label)
     groups = [listed(names) for names in same.values() if len(names) > 1]
     return [f"scored alike to the last digit: {'; '.join(groups)}"] if groups else []
 
