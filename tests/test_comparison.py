@@ -26,7 +26,7 @@ from benchmark.runs.reading import StoredLabels
 from benchmark.scoring.bootstrap import Bootstrap
 from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.ranking import pairwise
-from reports.tables import text
+from reports.tables import comparison, text
 from reports.tables.comparison import COMPARISON, comparison_notes
 from reports.tables.text import BESIDE
 
@@ -149,6 +149,10 @@ def test_a_tuned_model_is_tested_against_its_own_default():
     assert tuned_and_default(entries) == [(0, 1)]
 
 
+def one_seed(label, scores):
+    return SimpleNamespace(label=label, scores=scores, evaluations=[None])
+
+
 def test_a_better_rank_at_a_lower_value_is_told():
     rng = np.random.default_rng(0)
     clips = rng.normal(0, 0.001, (2000, 1))
@@ -159,17 +163,33 @@ def test_a_better_rank_at_a_lower_value_is_told():
     inferred = Inference({"mAP": drawn}, pairwise(drawn), None, 0.95, 2000)
     assert inferred.pairs.rank.tolist() == [1, 2, 1]
     scores = {"a": np.zeros(2), "b": np.ones(2), "c": np.zeros(2)}
-    entries = [SimpleNamespace(label=label, scores=own) for label, own in scores.items()]
+    entries = [one_seed(label, own) for label, own in scores.items()]
     result = SimpleNamespace(entries=entries, unscored=[], notes=[])
     notes = comparison_notes(result, inferred)
     (said,) = (n for n in notes if n.startswith("a better rank"))
     assert "than models of equal or higher mAP: c (rank 1); fewer models differ" in said
     assert notes[-1] == "scored alike to the last digit: a and c"
     for label in "de":
-        result.entries.append(SimpleNamespace(label=label, scores=np.full(2, 0.5)))
+        result.entries.append(one_seed(label, np.full(2, 0.5)))
     assert comparison_notes(result, inferred)[-1].endswith(": a and c; d and e")  # in one line
     few = comparison_notes(result, replace(inferred, asked=1000))[1]
     assert few.startswith("1,000 resamples are too few") and few.endswith("so 2,000 were drawn")
+
+
+def test_models_under_few_seeds_are_named():
+    settings = {"one": (1, 0.0), "steady": (3, 0.0), "few": (3, 0.01), "many": (5, 0.01)}
+    entries = [
+        SimpleNamespace(label=label, evaluations=[None] * n, spread=lambda name, sd=sd: sd)
+        for label, (n, sd) in settings.items()
+    ]
+    result = SimpleNamespace(entries=entries)
+    (note,) = comparison._few_seeds(result)
+    assert note.startswith("fewer than 5 seeds: few. ") and "`polytimbre run --seeds 5`" in note
+    result.entries += [entries[2]] * 3
+    (note,) = comparison._few_seeds(result)
+    assert note.startswith("fewer than 5 seeds: 4 models. ")
+    del result.entries[2:]
+    assert comparison._few_seeds(result) == []
 
 
 def make_labels(n, seed):
