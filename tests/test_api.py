@@ -104,10 +104,10 @@ def test_a_script_runs_beside_somebody_elses_packages(source, request, tmp_path)
     assert "cnn" in told["names"][0] and "rendered" in told["names"][1]
     assert 0.25 < told["mAP"] < 0.3 and told["shape"] == [1435, 20]
     assert told["history"] == ["fit_loss", "stop_loss", "fit_mAP", "stop_mAP"]
-    assert told["models"] == ["attention", "logistic_regression", "constant"]
+    assert told["models"] == ["attention", "logistic_regression (pooling=mean)", "constant"]
     assert (told["pairs"], told["classes"]) == (3, 60)
     assert told["figure"] == "matplotlib.figure"
-    assert told["extra"] == ["logistic_regression", "mine"]
+    assert told["extra"] == ["logistic_regression (pooling=mean)", "mine"]
     assert 0.15 < told["mine"] < 0.16
 
 

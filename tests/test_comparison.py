@@ -21,6 +21,7 @@ from benchmark.analysis.comparison import (
 )
 from benchmark.analysis.inference import Inference, tuned_and_default
 from benchmark.errors import ProtocolError, UnknownNameError
+from benchmark.plugins import registry
 from benchmark.plugins.checks import make_part
 from benchmark.runs.reading import StoredLabels
 from benchmark.scoring.bootstrap import Bootstrap
@@ -145,8 +146,30 @@ def test_a_tuned_model_is_tested_against_its_own_default():
         entry(model="third", **tuned),
         entry(model="third", features="mert"),  # tuned on others
         entry("ensemble", model="third"),
+        entry(model="logistic_regression", params={"C": 0.0003}),  # set by hand
+        entry(model="logistic_regression", **tuned),
     ]
     assert tuned_and_default(entries) == [(0, 1)]
+    defaults = registry.models().get("logistic_regression").from_params().get_params()
+    entries.append(entry(model="logistic_regression", params=defaults))
+    assert tuned_and_default(entries) == [(0, 1), (11, 12)]
+
+
+def test_a_label_tells_parameters_that_were_set_by_hand():
+    first = make_record()
+    defaults = registry.models().get("logistic_regression").from_params().get_params()
+
+    def labels(*all_params, **changes):
+        spec = replace(first.spec, model="logistic_regression", **changes)
+        specs = [replace(spec, params={**defaults, **params}) for params in all_params]
+        made = [replace(first, spec=spec) for spec in specs]
+        return sorted(label for label, _ in newest(made, lambda record: record.created))
+
+    assert labels({}) == ["logistic_regression"]
+    assert labels({"C": 0.5}) == ["logistic_regression (C=0.5)"]
+    assert labels({"C": 0.5}, study="made-guess", trial=1) == ["logistic_regression tuned"]
+    both = [f"logistic_regression (C={value})" for value in (defaults["C"], 0.5)]
+    assert labels({"C": 0.5}, {}) == both
 
 
 def one_seed(label, scores):

@@ -1,5 +1,6 @@
 """Score stored runs and compare them: what is derived is never stored."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from benchmark.contracts.dataset import OWN
-from benchmark.errors import ProtocolError, StoreError, UnknownNameError
+from benchmark.errors import PolytimbreError, ProtocolError, StoreError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs.features import features_of, own_features
 from benchmark.runs.reading import Runs, StoredLabels
-from benchmark.runs.record import Record
+from benchmark.runs.record import Record, RunSpec
+from benchmark.runs.request import DataRequest, RunRequest, make_model
 from benchmark.scoring.evaluation import Evaluation, evaluate
 
 
@@ -26,7 +28,7 @@ class Entry:
     Attributes
     ----------
     label : str
-        Model and preset; parameters in brackets where two rows would read alike.
+        Model and preset; in brackets parameters that a user set, or that set two rows apart.
     records : list of Record
         One a seed; an ensemble's hold those of its members, seed after seed. None for scores
         that were brought along.
@@ -389,7 +391,7 @@ def _place(record: Record) -> tuple:
 
 
 def _labels(groups: Sequence[Sequence[Record]]) -> list[str]:
-    """Name model settings; their features and parameters where two would read alike."""
+    """Name model settings; features where they differ, parameters set by hand or that differ."""
     labels = []
     on = [features_of(group[0].spec) for group in groups]
     names = [group[0].spec.label for group in groups]
@@ -398,14 +400,30 @@ def _labels(groups: Sequence[Sequence[Record]]) -> list[str]:
     for name, group in zip(names, groups, strict=True):
         spec = group[0].spec
         alike = [g[0].spec.params for g, other in zip(groups, names, strict=True) if other == name]
-        differing = {
+        by_hand = set_by_hand(spec) or {}
+        told = {
             name: value
             for name, value in spec.params.items()
-            if any(_differs(other, name, value) for other in alike)
+            if name in by_hand or any(_differs(other, name, value) for other in alike)
         }
-        shown = ", ".join(f"{name}={value}" for name, value in differing.items())
+        shown = ", ".join(f"{name}={value}" for name, value in told.items())
         labels.append(f"{name} ({shown})" if shown else name)
     return labels
+
+
+def set_by_hand(spec: RunSpec) -> dict[str, Any] | None:
+    """Return those of a run's parameters that a user set: no default, preset or study did.
+
+    None where that isn't known, as the model isn't here or can't be made.
+    """
+    if spec.study or spec.preset:
+        return {}
+    try:
+        model = make_model(RunRequest(DataRequest(spec.dataset), spec.model))
+    except PolytimbreError:
+        return None
+    defaults = json.loads(json.dumps(model.get_params()))
+    return {name: value for name, value in spec.params.items() if _differs(defaults, name, value)}
 
 
 def _differs(params: dict[str, Any], name: str, value: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.analysis.comparison import Comparison, Entry
+from benchmark.analysis.comparison import Comparison, Entry, set_by_hand
 from benchmark.runs.features import features_of
 from benchmark.scoring.bootstrap import Bootstrap, bootstrap
 from benchmark.scoring.ranking import (
@@ -119,8 +119,8 @@ def infer(
 def tuned_and_default(entries: Sequence[Entry]) -> list[tuple[int, int]]:
     """Return the numbers of each tuned entry and of the same model's default.
 
-    Both are fitted on the fit part, or both on all training clips. A model that was run with
-    several sets of parameters of the user's own has no default here, as they look alike.
+    Both are fitted on the fit part, or both on all training clips. Of a model that isn't here,
+    nobody can say which parameters are the default: a single set of them is taken for it.
     """
     kept: dict[tuple[str, str, bool], list[int]] = {}
     tuned = []
@@ -132,7 +132,7 @@ def tuned_and_default(entries: Sequence[Entry]) -> list[tuple[int, int]]:
             continue  # an ensemble, whose first member says nothing about it
         if spec.study:
             tuned.append((i, (spec.model, features_of(spec), spec.refit)))
-        elif spec.preset is None:
+        elif spec.preset is None and not set_by_hand(spec):
             kept.setdefault((spec.model, features_of(spec), spec.refit), []).append(i)
     defaults = {key: numbers[0] for key, numbers in kept.items() if len(numbers) == 1}
     return [(i, defaults[key]) for i, key in tuned if key in defaults]

@@ -12,7 +12,7 @@ import pandas as pd
 from benchmark.api.arguments import PLACE, check_arguments
 from benchmark.api.running import Run
 from benchmark.api.tables import ShownTable, plot
-from benchmark.errors import UnknownNameError
+from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.runs import published as published_runs
 from benchmark.runs.features import features_of
 from benchmark.runs.published import PublishedSet
@@ -77,6 +77,17 @@ class StoredRuns:
         return len(self._records)
 
     def __getitem__(self, run_id: str) -> Run:
+        """Return the run of an id, or of the beginning of one.
+
+        Raises
+        ------
+        ProtocolError, UnknownNameError, AmbiguousError
+            For what is no text, and a beginning of no id, or of several.
+        """
+        if not isinstance(run_id, str):
+            raise ProtocolError(
+                f"a run is named by its id, a text, got {run_id!r}; `list(runs)[0]` is the first"
+            )
         return Run(self._source, self._source.get(run_id))
 
     @property
