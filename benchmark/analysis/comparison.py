@@ -15,7 +15,7 @@ from benchmark.plugins import registry
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs.features import features_of, own_features
 from benchmark.runs.reading import Runs, StoredLabels
-from benchmark.runs.record import Record
+from benchmark.runs.record import Record, RunSpec
 from benchmark.scoring.evaluation import Evaluation, evaluate
 
 
@@ -136,6 +136,7 @@ def compare(
     features: str | None = None,
     positives: int | None = None,
     follow: Callable[[list[str]], Iterable[str]] = iter,
+    check: Callable[[RunSpec], None] = lambda spec: None,
 ) -> Comparison:
     """Compare the finished runs of each model setting, of the version last asked for.
 
@@ -158,6 +159,9 @@ def compare(
         Runs that were shown so many positives a class; all of them if None.
     follow : callable
         Gets the models' labels and gives them back one by one, to show how far it is.
+    check : callable
+        Gets what a run of these was asked before anything is scored, which takes long, and may
+        refuse what else is asked of their data.
 
     Raises
     ------
@@ -169,6 +173,7 @@ def compare(
     learnt = fraction, positives
     groups, notes = _versions(runs, dataset, models, learnt, protocol, features)
     spec = groups[0][1][0].spec
+    check(spec)
     labels = runs.labels(spec.division_id)
     shown = follow([label for label, _ in groups])
     entries = [
