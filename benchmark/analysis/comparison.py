@@ -1,6 +1,5 @@
 """Score stored runs and compare them: what is derived is never stored."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +12,7 @@ from benchmark.contracts.dataset import OWN
 from benchmark.errors import ProtocolError, StoreError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.protocol import PROTOCOLS
-from benchmark.runs.features import features_of, own_features
+from benchmark.runs.features import features_of, own_features, without_hash
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record, RunSpec
 from benchmark.scoring.evaluation import Evaluation, evaluate
@@ -244,9 +243,10 @@ def _on(records: Sequence[Record], features: str) -> list[Record]:
     """Return the records on some features; a file goes by its name, with its hash or without."""
     on = {record.run_id: features_of(record.spec) for record in records}
     wanted = "+".join(Path(part).name for part in features.split("+"))
-    shown = {name for name in on.values() if wanted in (name, re.sub(r":[0-9a-f]{8}", "", name))}
+    known = {name: without_hash(name) for name in on.values()}
+    shown = {name for name, short in known.items() if wanted in (name, short)}
     if not shown:
-        raise UnknownNameError("features among the stored runs", features, set(on.values()))
+        raise UnknownNameError("features among the stored runs", features, set(known.values()))
     return [record for record in records if on[record.run_id] in shown]
 
 

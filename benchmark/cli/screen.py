@@ -23,6 +23,8 @@ from benchmark.workers.jobs import Event
 WIDE = 100
 #: And of one that is drawn for: a narrower one, or one that calls itself 0 wide, breaks lines.
 NARROWEST = 52
+#: How often a line says how far long work is, where there is no terminal.
+SECONDS_BETWEEN_LINES = 30.0
 MARKS = {
     "done": "[green]✔[/]",
     "cached": "[cyan]=[/]",
@@ -73,14 +75,24 @@ def show_plan(units: Sequence[Unit], out: Console) -> None:
 
 
 @contextmanager
-def busy(doing: str) -> Iterator[Callable[[Sequence[str]], Iterator[str]]]:
-    """Show on a terminal what is being computed, and for how long; yield what shows its steps."""
-    with _progress(console(stderr=True)) as progress:
+def busy(doing: str) -> Iterator[Callable[[Sequence[Any]], Iterator[Any]]]:
+    """Show what is being computed, and for how long; yield what shows its steps.
+
+    A step is a text, or has a name. Where there is no terminal to draw on, a line now and then
+    says how far it is.
+    """
+    out, told = console(stderr=True), time.monotonic()
+    with _progress(out) as progress:
         task = progress.add_task(doing, total=None, detail="")
 
-        def follow(steps: Sequence[str]) -> Iterator[str]:
+        def follow(steps: Sequence[Any]) -> Iterator[Any]:
+            nonlocal told
             for done, step in enumerate(steps):
-                progress.update(task, completed=done, total=len(steps), detail=step)
+                name = getattr(step, "name", step)
+                progress.update(task, completed=done, total=len(steps), detail=name)
+                if not out.is_terminal and time.monotonic() > told + SECONDS_BETWEEN_LINES:
+                    out.print(f"{doing}: {done} of {len(steps)}, {escape(name)}", soft_wrap=True)
+                    told = time.monotonic()
                 yield step
             progress.update(task, completed=len(steps), detail="")
 
