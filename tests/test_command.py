@@ -386,6 +386,16 @@ def test_the_version_is_shown():
     assert (shown.exit_code, shown.output) == (0, f"polytimbre {__version__}\n")
 
 
+@pytest.mark.parametrize(
+    ("columns", "width"), [(None, 160), ("100", 100), ("300", 300), ("0", 52), ("wide", 160)]
+)
+def test_a_table_in_a_pipe_is_as_wide_as_columns_says(monkeypatch, capsys, columns, width):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert console().width == width
+
+
 def test_what_is_printed_below_a_bar_keeps_its_style_and_commands_no_terminal(monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")

@@ -1,5 +1,6 @@
 """What the terminal shows while runs are computed."""
 
+import os
 import sys
 import textwrap
 import time
@@ -23,6 +24,8 @@ from benchmark.workers.jobs import Event
 WIDE = 100
 #: And of one that is drawn for: a narrower one, or one that calls itself 0 wide, breaks lines.
 NARROWEST = 52
+#: And of what is no terminal, unless COLUMNS says more or less.
+IN_A_PIPE = 160
 #: How often a line says how far long work is, where there is no terminal.
 SECONDS_BETWEEN_LINES = 30.0
 MARKS = {
@@ -45,14 +48,15 @@ class Screen(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console; where no terminal tells its width, wide enough for a table."""
+    """Return a console, as wide as its terminal or COLUMNS says, else wide enough for a table."""
     stream = sys.stderr if stderr else sys.stdout
     stream = getattr(stream, "rich_proxied_file", stream)  # below a bar that is being drawn
     file = stream.inner if isinstance(stream, Visible) else stream
     out = Screen(file=file, highlight=False)
-    if out.is_terminal and out.width >= NARROWEST:
+    told = out.is_terminal or os.environ.get("COLUMNS", "").isdecimal()
+    if told and out.width >= NARROWEST:
         return out
-    return Screen(file=file, highlight=False, width=NARROWEST if out.is_terminal else 160)
+    return Screen(file=file, highlight=False, width=NARROWEST if told else IN_A_PIPE)
 
 
 def wrapped(text: str, indent: int) -> str:
