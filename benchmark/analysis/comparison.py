@@ -236,7 +236,7 @@ def _features_note(groups: Sequence[tuple[str, list[Record]]]) -> list[str]:
         return []
     # what a folder is loaded with stands in the folder, and may be what is shown
     instead = "" if own == OWN else f", in place of those that {dataset} is loaded with"
-    return [f"features: {shown.pop()}{instead}"]
+    return [f"features: {without_hash(shown.pop())}{instead}"]
 
 
 def _on(records: Sequence[Record], features: str) -> list[Record]:
@@ -397,6 +397,9 @@ def _labels(groups: Sequence[Sequence[Record]]) -> list[str]:
     """Name model settings; their features and parameters where two would read alike."""
     labels = []
     on = [features_of(group[0].spec) for group in groups]
+    plain = list(map(without_hash, on))
+    if len(set(plain)) == len(set(on)):  # no two files of one name
+        on = plain
     names = [group[0].spec.label for group in groups]
     if len(set(on)) > 1:
         names = [f"{name} on {features}" for name, features in zip(names, on, strict=True)]
