@@ -22,7 +22,7 @@ class UnknownNameError(PolytimbreError):
     ) -> None:
         known = sorted(known)
         spelt = {one.lower(): one for one in known}
-        near = get_close_matches(name.lower(), spelt, n=1, cutoff=NEAR)
+        near = get_close_matches(str(name).lower(), spelt, n=1, cutoff=NEAR)
         if near:
             advice = f"Did you mean {spelt[near[0]]!r}?"
         elif known:

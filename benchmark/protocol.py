@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmark.contracts.dataset import Dataset, Part
 from benchmark.contracts.seeds import derive_seed
-from benchmark.errors import ProtocolError
+from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.scoring.metrics import POSITIVE_RELEVANCE
 
 PARTS = ("fit", "stop", "select", "test")
@@ -94,6 +94,8 @@ class Division:
 
     def part(self, name: str) -> Part:
         """Return one of `PARTS`."""
+        if name not in PARTS:
+            raise UnknownNameError("part", name, PARTS)
         if name not in self.rows:
             raise ProtocolError(
                 f"the {name} part may not be seen by what chooses: choose on the select part"
@@ -175,7 +177,13 @@ def divide(dataset: Dataset, protocol: Protocol | None = None) -> Division:
         If there are too few groups to fill every part, or the published project's clips can't
         be told.
     """
-    protocol = protocol or Protocol()
+    protocol = Protocol() if protocol is None else protocol
+    for value, kind in ((dataset, Dataset), (protocol, Protocol)):
+        if not isinstance(value, kind):
+            raise ProtocolError(
+                "divide takes a Dataset and, if you will, a Protocol of "
+                f"benchmark.protocol.PROTOCOLS, got {value!r}"
+            )
     if protocol.missing == "present" and FILTER_CLASS not in dataset.classes:
         raise ProtocolError(
             f"data set {dataset.name!r} can't be trained on as published: the published project "

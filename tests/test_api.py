@@ -427,3 +427,31 @@ def test_a_model_whose_code_was_changed_is_not_loaded(runs, monkeypatch):
     monkeypatch.setattr("benchmark.api.running.source_hash", lambda cls: "another")
     with pytest.raises(pt.StoreError, match="was changed since"):
         run.model  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda runs, data: pt.divide(None), "divide takes a Dataset"),
+        (lambda runs, data: pt.divide(data, "default"), "a Protocol .*, got 'default'"),
+        (lambda runs, data: pt.divide(data).part("tset"), "Did you mean 'test'"),
+        (lambda runs, data: list(pt.check_model("constant")), "a model's class, got 'constant'"),
+        (lambda runs, data: list(pt.check_dataset("rendered", None)), "a data set's class, got"),
+        (lambda runs, data: list(pt.check_dataset(int, None)), "data set <class 'int'>: it has no"),
+        (lambda runs, data: pt.compare(runs).plot(3), "name must be text, got 3"),
+        (lambda runs, data: pt.compare(runs).slices(["source"]), "by must be text"),
+        (lambda runs, data: pt.compare(runs).slices(None), "by must be text, got None"),
+        (lambda runs, data: pt.compare(np.array(3)), "collections of them, .* got ndarray"),
+        (lambda runs, data: pt.store("a\0b"), "folder holds a null character"),
+        (lambda runs, data: pt.load("folder", "a\0b"), "root holds a null character"),
+        (lambda runs, data: pt.Within(3), "an interval is a text"),
+        (lambda runs, data: runs[0], r"`list\(runs\)\[0\]` is the first"),
+        (lambda runs, data: runs[b"1"], "a run is named by its id, a text"),
+        (lambda runs, data: next(iter(runs)).attributes("tset"), "Did you mean 'test'"),
+        (lambda runs, data: next(iter(runs)).attributes(None), "unknown part None"),
+    ],
+)
+def test_arguments_of_a_wrong_kind_are_refused_in_one_sentence(runs, data, call, message):
+    with pytest.raises(pt.PolytimbreError, match=message) as caught:
+        call(runs, data)
+    assert "\n" not in str(caught.value)

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.file_proxy import FileProxy
 
 from benchmark.cli import runs
-from benchmark.cli.screen import console
+from benchmark.cli.screen import Screen, console, tell
 from benchmark.cli.visible import Visible
 from benchmark.contracts.dataset import CLASSES
 from benchmark.contracts.model import Stage
@@ -384,6 +384,27 @@ def test_the_version_is_shown():
 
     shown = CliRunner().invoke(app, ["--version"])
     assert (shown.exit_code, shown.output) == (0, f"polytimbre {__version__}\n")
+
+
+def test_a_long_label_keeps_its_line_in_a_terminal_and_is_whole_in_a_pipe():
+    long = "hist_gradient_boosting tuned refit on vggish+mert[1].npz seed 0"
+    for terminal in (True, False):
+        out = Screen(file=io.StringIO(), force_terminal=terminal, width=80, color_system=None)
+        tell(out, "done", long, "fit 123.4 s, mAP 0.512 on stop")
+        (told,) = out.file.getvalue().splitlines()
+        assert ("…" in told, long in told) == (terminal, not terminal)
+        assert told.endswith("seed 0 done    fit 123.4 s, mAP 0.512 on stop")
+        assert len(told) <= 80 or not terminal
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"), [(None, 160), ("100", 100), ("300", 300), ("0", 52), ("wide", 160)]
+)
+def test_a_table_in_a_pipe_is_as_wide_as_columns_says(monkeypatch, capsys, columns, width):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert console().width == width
 
 
 def test_what_is_printed_below_a_bar_keeps_its_style_and_commands_no_terminal(monkeypatch):

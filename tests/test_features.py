@@ -219,13 +219,15 @@ def test_runs_on_other_features_stand_apart_in_a_comparison(embedded: Command):
     )
     rows = json.loads(everything[1])
     rows = rows["rows"] if isinstance(rows, dict) else rows
-    assert {row["model"] for row in rows} == {f"guess on {name}" for name in names}
+    assert {row["model"] for row in rows} == {
+        f"guess on {name}" for name in ("own", "clap.npz[1]", "clap.npz", "own+clap.npz[0]")
+    }  # a hash tells files of one name apart
     assert alone[0] == 0 and '"guess"' in alone[1] and "guess on" not in alone[1]
-    assert unknown[0] == 2 and f"Did you mean 'clap.npz:{tail}'" in unknown[1]
+    assert unknown[0] == 2 and "Did you mean 'clap.npz'" in unknown[1]
     stored = pt.store(embedded.store)
     assert len(pt.compare(stored, resamples=39).frame) == 4
     assert list(pt.compare(stored, features="clap.npz", resamples=39).frame["model"]) == ["guess"]
-    with pytest.raises(UnknownNameError, match=rf"Did you mean 'clap\.npz:{tail}'"):
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'clap\.npz'"):
         pt.compare(stored, features="clapp.npz")
 
 

@@ -352,14 +352,6 @@ def test_no_set_takes_the_place_of_somebody_elses_folder(tmp_path):
     assert thesis.read_text() == "mine" and not (tmp_path / ".openmic2018").exists()
 
 
-def test_deriving_says_in_a_pipe_how_far_it_is(monkeypatch, capsys):
-    from benchmark.cli import publishing
-
-    monkeypatch.setattr(publishing, "SECONDS_BETWEEN_LINES", -1.0)
-    assert list(publishing._follow("tables")(["one", "two"])) == ["one", "two"]
-    assert capsys.readouterr().err == "tables: 0 of 2\ntables: 1 of 2\n"
-
-
 def test_what_was_published_of_a_study_stays_without_its_search(polytimbre, runs, made):
     dial = ("--dataset", "tiny", "--model", "dial", "--workers", 0)
     polytimbre.several(("tune", *dial, "--trials", 3), ("run", *dial, "--tuned"))

@@ -23,6 +23,7 @@ from benchmark.datasets.openmic2018 import OpenMIC2018
 from benchmark.datasets.reading.tfrecord import crc32c, masked, read_records
 from benchmark.errors import DataError
 from benchmark.reading.files import open_binary, read_json, read_text
+from benchmark.reading.folders import PREFIX, working_folder
 from benchmark.reading.npz import load_npz
 from benchmark.reading.pickled import NotStringsError, parse_pickled_strings
 
@@ -386,3 +387,20 @@ def test_a_file_is_put_into_a_pipe_and_under_any_name(tmp_path):
     with pytest.raises(OSError, match="nowhere") as failed:
         put(tmp_path / "nowhere" / "file", b"whole")
     assert failed.value.filename == str(tmp_path / "nowhere" / "file")
+
+
+def test_a_folder_that_a_killed_process_worked_in_is_removed_by_the_next(tmp_path):
+    killed = (
+        "import os, sys\nfrom pathlib import Path\n"
+        "from benchmark.reading.folders import working_folder\n"
+        "with working_folder(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'large').touch()\n    os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path)])
+    (left,) = tmp_path.iterdir()
+    assert (left / "in" / "large").exists()
+    (tmp_path / f"{PREFIX}notes of mine").mkdir()  # which nobody left here
+    with working_folder(tmp_path) as first, working_folder(tmp_path) as second:
+        assert not left.exists()
+        assert first.is_dir() and second.is_dir()  # both are worked in
+    assert [path.name for path in tmp_path.iterdir()] == [f"{PREFIX}notes of mine"]

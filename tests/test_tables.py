@@ -16,7 +16,7 @@ import reports.figures
 import reports.tables
 from benchmark.analysis import comparison, threshold_gains, threshold_policies
 from benchmark.analysis.derivation import Analysis
-from benchmark.cli import analyses, app
+from benchmark.cli import analyses, app, screen
 from benchmark.cli.screen import busy
 from benchmark.contracts.model import Model
 from benchmark.errors import ProtocolError, UnknownNameError
@@ -256,6 +256,13 @@ def test_a_long_comparison_tells_how_far_it_is(source):
     assert seen[n:][:2] == ["resamples of mAP", "resamples of f1_global"]
 
 
+def test_in_a_pipe_a_line_now_and_then_says_how_far_it_is(monkeypatch, capsys):
+    monkeypatch.setattr(screen, "SECONDS_BETWEEN_LINES", -1.0)
+    with busy("report") as follow:  # steps are texts, or have names
+        assert len(list(follow(["one", table("pairs")]))) == 2
+    assert capsys.readouterr().err == "report: 0 of 2, one\nreport: 1 of 2, pairs\n"
+
+
 def test_what_tuning_promised_stands_beside_what_it_kept(source):
     analysis = analysis_of(source)
     entries = analysis.comparison.entries
@@ -313,8 +320,8 @@ def test_a_fact_that_differs_is_named(derived):
 
 
 def test_runs_are_compared_and_read_once_however_many_tables_ask(derived, source):
-    first = {"features": None, "follow": iter}
-    assert derived.compared == [first, {"features": None, "protocol": "published"}]
+    protocols = [asked.get("protocol", "default") for asked in derived.compared]
+    assert protocols == ["default", "published"]
     assert sorted(derived.read) == sorted(source.runs)
 
 

@@ -1,7 +1,6 @@
 """Score stored runs and compare them: what is derived is never stored."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +13,7 @@ from benchmark.contracts.dataset import OWN
 from benchmark.errors import PolytimbreError, ProtocolError, StoreError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.protocol import PROTOCOLS
-from benchmark.runs.features import features_of, own_features
+from benchmark.runs.features import features_of, own_features, without_hash
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.runs.record import Record, RunSpec
 from benchmark.runs.request import DataRequest, RunRequest, make_model
@@ -138,6 +137,7 @@ def compare(
     features: str | None = None,
     positives: int | None = None,
     follow: Callable[[list[str]], Iterable[str]] = iter,
+    check: Callable[[RunSpec], None] = lambda spec: None,
 ) -> Comparison:
     """Compare the finished runs of each model setting, of the version last asked for.
 
@@ -160,6 +160,9 @@ def compare(
         Runs that were shown so many positives a class; all of them if None.
     follow : callable
         Gets the models' labels and gives them back one by one, to show how far it is.
+    check : callable
+        Gets what a run of these was asked before anything is scored, which takes long, and may
+        refuse what else is asked of their data.
 
     Raises
     ------
@@ -171,6 +174,7 @@ def compare(
     learnt = fraction, positives
     groups, notes = _versions(runs, dataset, models, learnt, protocol, features)
     spec = groups[0][1][0].spec
+    check(spec)
     labels = runs.labels(spec.division_id)
     shown = follow([label for label, _ in groups])
     entries = [
@@ -234,16 +238,17 @@ def _features_note(groups: Sequence[tuple[str, list[Record]]]) -> list[str]:
         return []
     # what a folder is loaded with stands in the folder, and may be what is shown
     instead = "" if own == OWN else f", in place of those that {dataset} is loaded with"
-    return [f"features: {shown.pop()}{instead}"]
+    return [f"features: {without_hash(shown.pop())}{instead}"]
 
 
 def _on(records: Sequence[Record], features: str) -> list[Record]:
     """Return the records on some features; a file goes by its name, with its hash or without."""
     on = {record.run_id: features_of(record.spec) for record in records}
     wanted = "+".join(Path(part).name for part in features.split("+"))
-    shown = {name for name in on.values() if wanted in (name, re.sub(r":[0-9a-f]{8}", "", name))}
+    known = {name: without_hash(name) for name in on.values()}
+    shown = {name for name, short in known.items() if wanted in (name, short)}
     if not shown:
-        raise UnknownNameError("features among the stored runs", features, set(on.values()))
+        raise UnknownNameError("features among the stored runs", features, set(known.values()))
     return [record for record in records if on[record.run_id] in shown]
 
 
@@ -394,6 +399,9 @@ def _labels(groups: Sequence[Sequence[Record]]) -> list[str]:
     """Name model settings; features where they differ, parameters set by hand or that differ."""
     labels = []
     on = [features_of(group[0].spec) for group in groups]
+    plain = list(map(without_hash, on))
+    if len(set(plain)) == len(set(on)):  # no two files of one name
+        on = plain
     names = [group[0].spec.label for group in groups]
     if len(set(on)) > 1:
         names = [f"{name} on {features}" for name, features in zip(names, on, strict=True)]

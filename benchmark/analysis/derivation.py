@@ -44,7 +44,7 @@ from benchmark.contracts.dataset import CLASSES
 from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.runs.reading import Runs, StoredLabels
-from benchmark.runs.record import Record
+from benchmark.runs.record import Record, RunSpec
 from benchmark.runs.request import DataRequest, load
 
 #: Resamples behind every published interval; enough for Holm's correction over 200 pairs.
@@ -143,7 +143,13 @@ class Analysis:
             self.part,
             features=self.features,
             follow=self.follow,
+            check=self._check_attribute,
         )
+
+    def _check_attribute(self, spec: RunSpec) -> None:
+        if self.by is not None:
+            attributes = self.store.attributes(spec.division_id, self.part)
+            slices.check_attribute(spec.dataset, attributes, self.by)
 
     @cached_property
     def trained(self) -> Comparison:

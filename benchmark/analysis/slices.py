@@ -1,6 +1,6 @@
 """How models fare on slices of the clips, by an attribute of theirs, against all other clips."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,6 +118,26 @@ class ClassOnSlice:
     difference: tuple[float, float, float]
 
 
+def check_attribute(dataset: str, attributes: Collection[str], name: str) -> None:
+    """Refuse an attribute that is none of those that are known of the clips.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest one, or all.
+    ProtocolError
+        If there is none.
+    """
+    if not attributes:
+        raise ProtocolError(
+            f"no attributes of these clips are stored: data set {dataset!r} has none, or its runs "
+            f"are older than they are. `polytimbre run --dataset {dataset}` adds them, and keeps "
+            "finished runs"
+        )
+    if name not in attributes:
+        raise UnknownNameError("attribute", name, attributes)
+
+
 def measure(
     result: Comparison,
     attributes: dict[str, np.ndarray],
@@ -143,14 +163,7 @@ def measure(
     ProtocolError
         If no slice is large enough.
     """
-    if not attributes:
-        raise ProtocolError(
-            f"no attributes of these clips are stored: data set {result.dataset!r} has none, or "
-            f"its runs are older than they are. `polytimbre run --dataset {result.dataset}` adds "
-            "them, and keeps finished runs"
-        )
-    if name not in attributes:
-        raise UnknownNameError("attribute", name, attributes)
+    check_attribute(result.dataset, attributes, name)
     known = attributes[name] != ""
     values, labels = attributes[name][known], result.labels
     y_positive, y_mask = labels.y_positive[known], labels.y_mask[known]

@@ -30,6 +30,8 @@ def check_arguments(**arguments: tuple[Any, ...]) -> None:
         if not any(_is_kind(value, kind) for kind in kinds):
             wanted = " or ".join(WORDS[kind] for kind in kinds)
             raise ProtocolError(f"{name} must be {wanted}, got {value!r}")
+        if isinstance(value, str | os.PathLike) and "\0" in str(value):
+            raise ProtocolError(f"{name} holds a null character, as no name does: {value!r}")
         if str in kinds and value is not None and not str(value):
             raise ProtocolError(
                 f"{name} is empty" + ": leave it out, or name one" * (None in kinds)

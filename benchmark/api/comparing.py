@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -147,9 +147,12 @@ def _beside(
     )
 
 
-def _collection(runs: object) -> "list[Run]":
+def _collection(runs: Any) -> "list[Run]":
     """Return the runs of a collection; refuse anything else."""
-    found = list(runs) if isinstance(runs, Iterable) and not isinstance(runs, str) else [runs]
+    try:
+        found = [runs] if isinstance(runs, str) else list(runs)
+    except TypeError:  # one thing, or an array of no dimension
+        found = [runs]
     for one in found:
         if not isinstance(one, Run):
             raise ProtocolError(
@@ -326,6 +329,7 @@ class Result:
         """
         from reports.tables.declaration import facts_of, table
 
+        check_arguments(by=(by, str))
         analysis = self._analysis
         asked = Analysis(
             analysis.store, part=analysis.part, n_resamples=analysis.n_resamples, by=by

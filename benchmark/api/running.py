@@ -27,7 +27,7 @@ from benchmark.errors import (
 )
 from benchmark.plugins import registry
 from benchmark.plugins.identity import source_hash
-from benchmark.protocol import PROTOCOLS
+from benchmark.protocol import PARTS, PROTOCOLS
 from benchmark.runs import request as requests
 from benchmark.runs.features import features_of, parse
 from benchmark.runs.reading import Runs, StoredLabels
@@ -282,7 +282,15 @@ class Run:
         return self._source.labels(self.record.spec.division_id)
 
     def attributes(self, part: str = "test") -> dict[str, np.ndarray]:
-        """Return what is known of a part's clips, by name: arrays of str, shape (n_clips,)."""
+        """Return what is known of a part's clips, by name: arrays of str, shape (n_clips,).
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such part.
+        """
+        if part not in PARTS:
+            raise UnknownNameError("part", part, PARTS)
         return self._source.attributes(self.record.spec.division_id, part)
 
     @cached_property

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmark.api.arguments import check_arguments
 from benchmark.errors import ProtocolError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def plot(tables: "Results", name: str) -> "Figure":
     from reports.figures import plots
     from reports.html import shown
 
+    check_arguments(name=(name, str))
     known = {one.name: one for one in plots() if all(table in tables for table in one.tables)}
     if name not in known:
         raise UnknownNameError("figure", name, known)

@@ -13,6 +13,7 @@ from benchmark.cli.common import (
     FeaturesOption,
     FormatOption,
     LayerOption,
+    MethodsOption,
     ModelsOption,
     OnFeaturesOption,
     ParamOption,
@@ -274,10 +275,7 @@ def thresholds(
 def ensemble(
     dataset: StoredOption = None,
     model: ModelsOption = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option("--method", help="average, selected or stacked; repeat. [default: all]"),
-    ] = None,
+    method: MethodsOption = None,
     all_seeds: Annotated[
         bool, typer.Option("--all-seeds", help="One ensemble of every run, not one a seed.")
     ] = False,

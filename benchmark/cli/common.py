@@ -48,6 +48,15 @@ def _check_part(name: str) -> str:
     return name
 
 
+def _check_methods(names: list[str] | None) -> list[str] | None:
+    if names:  # else what takes a second is imported to look at nothing
+        from benchmark.analysis.ensembles import METHODS
+
+        for name in names:
+            check_name("ensemble method", name, METHODS)
+    return names
+
+
 def _once(values: list | None) -> list | None:
     return list(dict.fromkeys(values)) if values else values
 
@@ -102,6 +111,14 @@ FormatOption = Annotated[
 ]
 PartOption = Annotated[
     str, typer.Option("--part", help="fit, stop, select or test.", callback=_check_part)
+]
+MethodsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method",
+        callback=_check_methods,
+        help="average, selected or stacked; repeat. [default: all]",
+    ),
 ]
 ModelsOption = Annotated[
     list[str] | None,

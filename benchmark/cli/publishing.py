@@ -2,11 +2,9 @@
 
 import os
 import shlex
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
     from benchmark.cli.everything import Step
     from benchmark.runs.reading import Runs
     from benchmark.runs.record import Record
-
-#: How often a line says how far the tables are, where there is no terminal.
-SECONDS_BETWEEN_LINES = 30.0
 
 IdsArgument = Annotated[
     list[str] | None, typer.Argument(help="Runs to publish; an id may be shortened.")
@@ -147,11 +142,12 @@ def _publish_runs(
     data_root: Path | None,
 ) -> None:
     """Publish the runs of each data set as one set."""
+    from benchmark.cli.screen import busy
     from benchmark.tuning import studies
     from reports import publish as publishing
 
     for name in sorted({record.spec.dataset for record in runs}):
-        with writing(target):
+        with writing(target), busy(f"tables of {name}") as follow:
             made = publishing.publish(
                 [record for record in runs if record.spec.dataset == name],
                 [record for record in audited if record.spec.dataset == name],
@@ -160,7 +156,7 @@ def _publish_runs(
                 with_models=[r.run_id for r in shipped if r.spec.dataset == name],
                 storage=studies.address_of(storage, stored),
                 data_root=data_root,
-                follow=_follow(f"tables of {name}"),
+                follow=follow,
                 warn=warn,
             )
         files = sum(p.stat().st_size for p in made.path.rglob("*") if p.is_file())
@@ -246,9 +242,11 @@ def _shipped(run_ids: Sequence[str], runs: "Sequence[Record]", stored: "Runs") -
 
 
 def _check(results: Path, data_root: Path | None, store: "Runs | None") -> None:
+    from benchmark.cli.screen import busy
     from reports import verify
 
-    wrong = verify.recheck(results, data_root, store, _follow("tables"))
+    with busy("tables") as follow:
+        wrong = verify.recheck(results, data_root, store, follow)
     for name, sentences in wrong.items():
         for sentence in sentences:
             print(f"{name}: {sentence}")
@@ -257,24 +255,3 @@ def _check(results: Path, data_root: Path | None, store: "Runs | None") -> None:
     n_wrong = sum(map(len, wrong.values()))
     if n_wrong:
         raise PolytimbreError(f"{n_wrong} thing(s) in {results} are not as they were published")
-
-
-def _follow(what: str) -> Any:
-    from rich.progress import track
-
-    from benchmark.cli.screen import console
-
-    screen = console(stderr=True)
-    if not screen.is_terminal:
-        return lambda steps: _told_at_times(steps, what)
-    return lambda steps: track(steps, what, console=screen, transient=True)
-
-
-def _told_at_times(steps: "Sequence[Any]", what: str) -> "Iterator[Any]":
-    """Say in lines how far long work is, where no bar can be drawn."""
-    told = time.monotonic()
-    for done, step in enumerate(steps):
-        if time.monotonic() > told + SECONDS_BETWEEN_LINES:
-            print(f"{what}: {done} of {len(steps)}", file=sys.stderr, flush=True)
-            told = time.monotonic()
-        yield step

@@ -1,5 +1,6 @@
 """What the terminal shows while runs are computed."""
 
+import os
 import sys
 import textwrap
 import time
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
+from rich.text import Text
 
 from benchmark.cli.visible import Visible, visible
 from benchmark.contracts.model import Stage
@@ -23,6 +25,12 @@ from benchmark.workers.jobs import Event
 WIDE = 100
 #: And of one that is drawn for: a narrower one, or one that calls itself 0 wide, breaks lines.
 NARROWEST = 52
+#: And of what is no terminal, unless COLUMNS says more or less.
+IN_A_PIPE = 160
+#: How often a line says how far long work is, where there is no terminal.
+SECONDS_BETWEEN_LINES = 30.0
+#: Characters of a run's label, where there is no room for more.
+LABEL = 32
 MARKS = {
     "done": "[green]✔[/]",
     "cached": "[cyan]=[/]",
@@ -43,14 +51,15 @@ class Screen(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console; where no terminal tells its width, wide enough for a table."""
+    """Return a console, as wide as its terminal or COLUMNS says, else wide enough for a table."""
     stream = sys.stderr if stderr else sys.stdout
     stream = getattr(stream, "rich_proxied_file", stream)  # below a bar that is being drawn
     file = stream.inner if isinstance(stream, Visible) else stream
     out = Screen(file=file, highlight=False)
-    if out.is_terminal and out.width >= NARROWEST:
+    told = out.is_terminal or os.environ.get("COLUMNS", "").isdecimal()
+    if told and out.width >= NARROWEST:
         return out
-    return Screen(file=file, highlight=False, width=NARROWEST if out.is_terminal else 160)
+    return Screen(file=file, highlight=False, width=NARROWEST if told else IN_A_PIPE)
 
 
 def wrapped(text: str, indent: int) -> str:
@@ -61,26 +70,52 @@ def wrapped(text: str, indent: int) -> str:
     return textwrap.fill(text, out.width, subsequent_indent=" " * indent)
 
 
-def line(kind: str, label: str, detail: str = "") -> str:
-    """Return the line that says what became of a run or a trial."""
-    return f"{MARKS[kind]} {label:<32} {kind:<7} {detail}".rstrip()
+def tell(out: Console, kind: str, label: str, detail: str = "") -> None:
+    """Print what became of a run or a trial; a terminal gets a long label cut short, to one line.
+
+    `detail` is markup, `label` is not.
+    """
+    rest = f"{kind:<7} {detail}".rstrip()
+    if out.is_terminal:
+        label = shortened(label, max(LABEL, out.width - len(Text.from_markup(rest)) - 3))
+    label = escape(label) + " " * (LABEL - len(label))
+    out.print(f"{MARKS[kind]} {label} {rest}", soft_wrap=not out.is_terminal)
+
+
+def shortened(label: str, length: int) -> str:
+    """Cut a label short in its middle: it begins with a model, and ends with a seed."""
+    if len(label) <= length:
+        return label
+    left = length // 2
+    return f"{label[:left]}…{label[left + 1 - length :]}"
 
 
 def show_plan(units: Sequence[Unit], out: Console) -> None:
     """Print each unit, cached or waiting."""
     for unit in units:
-        out.print(line("cached" if unit.cached else "waits", unit.label, f"[dim]{unit.run_id}[/]"))
+        kind = "cached" if unit.cached else "waits"
+        tell(out, kind, unit.label, f"[dim]{unit.run_id}[/]")
 
 
 @contextmanager
-def busy(doing: str) -> Iterator[Callable[[Sequence[str]], Iterator[str]]]:
-    """Show on a terminal what is being computed, and for how long; yield what shows its steps."""
-    with _progress(console(stderr=True)) as progress:
+def busy(doing: str) -> Iterator[Callable[[Sequence[Any]], Iterator[Any]]]:
+    """Show what is being computed, and for how long; yield what shows its steps.
+
+    A step is a text, or has a name. Where there is no terminal to draw on, a line now and then
+    says how far it is.
+    """
+    out, told = console(stderr=True), time.monotonic()
+    with _progress(out) as progress:
         task = progress.add_task(doing, total=None, detail="")
 
-        def follow(steps: Sequence[str]) -> Iterator[str]:
+        def follow(steps: Sequence[Any]) -> Iterator[Any]:
+            nonlocal told
             for done, step in enumerate(steps):
-                progress.update(task, completed=done, total=len(steps), detail=step)
+                name = getattr(step, "name", step)
+                progress.update(task, completed=done, total=len(steps), detail=name)
+                if not out.is_terminal and time.monotonic() > told + SECONDS_BETWEEN_LINES:
+                    out.print(f"{doing}: {done} of {len(steps)}, {escape(name)}", soft_wrap=True)
+                    told = time.monotonic()
                 yield step
             progress.update(task, completed=len(steps), detail="")
 
@@ -132,18 +167,19 @@ def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list
         for unit in units:
             if unit.cached:
                 progress.advance(overall)
-                out.print(line("cached", unit.label, f"[dim]{unit.run_id}[/]"))
+                tell(out, "cached", unit.label, f"[dim]{unit.run_id}[/]")
         tasks = {}
         for event in events:
             if event.kind == "started":
-                tasks[event.key] = progress.add_task(labels[event.key], total=None, detail="")
+                label = shortened(labels[event.key], LABEL)
+                tasks[event.key] = progress.add_task(label, total=None, detail="")
             elif event.kind == "stage":
                 _show_stage(progress, tasks[event.key], event.value)
             else:
                 progress.remove_task(tasks.pop(event.key))
                 progress.advance(overall)
                 if event.kind == "done" and event.key in unlabelled:
-                    out.print(line("cached", labels[event.key], "its labels are stored again"))
+                    tell(out, "cached", labels[event.key], "its labels are stored again")
                 else:
                     failures += _finish(event, labels[event.key], out)
     return failures
@@ -194,16 +230,16 @@ def _print_trial(trial: Any, best: float, out: Console) -> float:
     attrs, state = trial.user_attrs, trial.state.name
     label = f"trial {trial.number}"
     if not trial.state.is_finished():
-        out.print(line("waits", label, "another process has taken it over"))
+        tell(out, "waits", label, "another process has taken it over")
         return 0.0
     seconds = f"{attrs['seconds']:.0f} s"
     if state == "COMPLETE":
         capped = ", stopped by the cap" if attrs["capped"] else ""
         mark = " [bold green]best so far[/]" if trial.value > best else ""
-        out.print(line("done", label, f"mAP {trial.value:.3f} on select, {seconds}{capped}{mark}"))
+        tell(out, "done", label, f"mAP {trial.value:.3f} on select, {seconds}{capped}{mark}")
         return trial.value
     kind = "pruned" if state == "PRUNED" else "failed"
-    out.print(line(kind, label, ""), escape(f"{attrs.get('reason', '')}, {seconds}"))
+    tell(out, kind, label, escape(f"{attrs.get('reason', '')}, {seconds}"))
     return 0.0
 
 
@@ -212,9 +248,9 @@ def _finish(event: Event, label: str, out: Console) -> list[Failure]:
     if event.kind == "done" and event.value.finished:
         kept = event.value.stage_at_best()
         reached = f", mAP {kept['stop_mAP']:.3f} on stop" if kept else ""
-        out.print(line("done", label, f"fit {event.value.seconds['fit']:.1f} s{reached}"))
+        tell(out, "done", label, f"fit {event.value.seconds['fit']:.1f} s{reached}")
         return []
     stored = event.kind == "done"
     reason = event.value.error if stored else event.value
-    out.print(line("failed", label, ""), f"[red]{escape(reason)}[/]")
+    tell(out, "failed", label, f"[red]{escape(reason)}[/]")
     return [Failure(event.key, f"{label}: {reason}", stored)]

@@ -24,6 +24,8 @@ class Within:
     interval: str
 
     def __post_init__(self) -> None:
+        if not isinstance(self.interval, str):
+            raise PluginError(f'an interval is a text such as "(0, 1]", got {self.interval!r}')
         first, last = self.interval[:1], self.interval[-1:]
         try:
             ordered = float(self.ends()[0]) < float(self.ends()[1])

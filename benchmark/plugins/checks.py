@@ -40,8 +40,10 @@ def check_scores(name: str, scores: Any, shape: tuple[int, int]) -> None:
     def fail(problem: str) -> None:
         raise PluginError(f"model {name!r}: predict_proba {problem}")
 
-    if not isinstance(scores, np.ndarray) or scores.shape != shape:
-        fail(f"must return an array of shape {shape}, got {np.shape(scores)}")
+    if not isinstance(scores, np.ndarray):
+        fail(f"must return a NumPy array, got {type(scores).__name__}")
+    if scores.shape != shape:
+        fail(f"must return an array of shape {shape}, got {scores.shape}")
     if scores.dtype != np.float32:
         fail(f"must return float32, got {scores.dtype}")
     if np.isnan(scores).any():
@@ -131,6 +133,8 @@ def check_model(cls: type[Model]) -> Iterator[str]:
     PluginError
         On the first rule that doesn't, named.
     """
+    if not isinstance(cls, type):
+        raise PluginError(f"what is checked must be a model's class, got {cls!r}")
     if not isinstance(getattr(cls, "name", None), str) or not cls.name:
         raise PluginError(f"model class {cls.__name__} has no `name`")
     rules = _Rules(cls)
@@ -362,8 +366,10 @@ def check_dataset(plugin: type[DatasetPlugin], root: Path | None) -> Iterator[st
 
     def require(holds: bool, instead: str) -> None:
         if not holds:
-            raise PluginError(f"data set {plugin.name!r}: {instead}")
+            raise PluginError(f"data set {getattr(plugin, 'name', plugin)!r}: {instead}")
 
+    if not isinstance(plugin, type):
+        raise PluginError(f"what is checked must be a data set's class, got {plugin!r}")
     for name in ("name", "description", "citation", "licence", "splits"):
         require(bool(getattr(plugin, name, None)), f"it has no `{name}`")
     yield "name, description, citation, licence and splits are given"

@@ -6,7 +6,6 @@ into a folder beside the target; when all clips are there they are put together.
 
 import hashlib
 import shutil
-import tempfile
 import uuid
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from benchmark.contracts.model import Report
 from benchmark.errors import DataError, PolytimbreError
 from benchmark.features.pretrained import files
 from benchmark.plugins import registry
+from benchmark.reading.folders import working_folder
 from benchmark.reading.npz import NpzReader
 from benchmark.runs import extracted
 from benchmark.workers.jobs import Executor, Job
@@ -196,8 +196,8 @@ def _put_together(parts: Path, dataset: Dataset, front_end: type[FrontEnd], targ
     shape = len(dataset), CLIP_FRAMES, front_end.n_features
     dtype = np.dtype(front_end.dtype)
     missing = np.ones(len(dataset), dtype=bool)
-    with tempfile.TemporaryDirectory(dir=target.parent) as name:
-        whole, archive = Path(name, "X.npy"), Path(name, "all.npz")
+    with working_folder(target.parent) as folder:
+        whole, archive = folder / "X.npy", folder / "all.npz"
         X = np.lib.format.open_memmap(whole, "w+", dtype, shape)
         for shard in _shards(parts):
             with NpzReader(shard) as npz:
@@ -212,11 +212,11 @@ def _put_together(parts: Path, dataset: Dataset, front_end: type[FrontEnd], targ
             )
         X.flush()
         del X
-        with zipfile.ZipFile(archive, "w") as file, Path(name, "key.npy").open("wb") as keys:
+        with zipfile.ZipFile(archive, "w") as file, (folder / "key.npy").open("wb") as keys:
             np.save(keys, dataset.keys, allow_pickle=False)
             keys.flush()
             for member in ("key.npy", "X.npy"):
-                file.write(Path(name, member), member)
+                file.write(folder / member, member)
         with archive.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         archive.replace(target)

@@ -5,6 +5,7 @@ Features are named by the front end that they come from, which a data set brings
 """
 
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from multiprocessing import parent_process
@@ -59,6 +60,11 @@ def own_features(dataset: str) -> str:
     """Return what the features are called that a data set is loaded with."""
     plugin = registry.datasets().plugins.get(dataset)
     return OWN if plugin is None else plugin.features
+
+
+def without_hash(name: str) -> str:
+    """Return what features are called without the hashes that tell files of one name apart."""
+    return re.sub(r":[0-9a-f]{8}\b", "", name)
 
 
 def _is_file(part: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from benchmark.errors import StoreError
 from benchmark.plugins import registry
 from benchmark.protocol import Division
+from benchmark.runs.features import without_hash
 from benchmark.runs.reading import Runs
 from benchmark.runs.request import Chosen, DataRequest, RunRequest, divide_for, make_model, specify
 from benchmark.runs.run import execute
@@ -138,7 +139,7 @@ def plan(wanted: Sequence[RunRequest], stored: Runs | None, force: bool = False)
         finished = record is not None and record.finished
         # without its labels a stored run is of no use: asking a worker for it mends them
         there = labelled[division.id]
-        on = f" on {spec.features}" if division.dataset.origin else ""
+        on = f" on {without_hash(spec.features)}" if division.dataset.origin else ""
         order = f" order {spec.order}" if spec.order else ""
         label = f"{spec.label}{on} seed {spec.seed}{order}"
         units[identity] = Unit(request, identity, label, finished and there, finished and not there)

@@ -1,10 +1,8 @@
 """The HTML report: one folder that opens from disk, without a network."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 from benchmark.bases.network import NeuralNetwork
 from benchmark.errors import StoreError
 from benchmark.plugins import registry
+from benchmark.reading.folders import working_folder
 from benchmark.runs.published import PublishedSet
 from reports import figures, verify
 from reports.figures import architectures
@@ -25,7 +24,7 @@ from reports.tables import results
 class BuildStep:
     """One step of building the report, with the name that is shown while it runs."""
 
-    label: str
+    name: str
     run: Callable[[], Any]
 
 
@@ -58,15 +57,14 @@ def build(
         If a notebook fails.
     """
     target = Path(target).absolute()
-    made = _staging(target)
-    pool = ThreadPoolExecutor(1)  # one kernel works while this process draws
-    try:
-        for step in follow(_plan(sets, made, pool)):
-            step.run()
-        _swap(made, target)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        shutil.rmtree(made, ignore_errors=True)
+    with _staging(target) as made:
+        pool = ThreadPoolExecutor(1)  # one kernel works while this process draws
+        try:
+            for step in follow(_plan(sets, made, pool)):
+                step.run()
+            _swap(made, target)
+        finally:
+            pool.shutdown(cancel_futures=True)
     return target / "index.html"
 
 
@@ -119,30 +117,30 @@ def _can_be_drawn(model: str) -> bool:
     return plugin is not None and issubclass(plugin, NeuralNetwork)
 
 
-def _staging(target: Path) -> Path:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        ours = all((target / name).is_file() for name in ("index.html", *pages.FILES))
-        if target.exists() and any(target.iterdir()) and not ours:
+@contextmanager
+def _staging(target: Path) -> Iterator[Path]:
+    """Give a folder to build in, where the report can be written and replaces nothing else."""
+    with ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            ours = all((target / name).is_file() for name in ("index.html", *pages.FILES))
+            if target.exists() and any(target.iterdir()) and not ours:
+                raise StoreError(
+                    f"{target} holds something that is no report. Name an empty or new folder with "
+                    "--out"
+                )
+            made = stack.enter_context(working_folder(target.parent))
+        except OSError as error:
             raise StoreError(
-                f"{target} holds something that is no report. Name an empty or new folder with "
-                "--out"
-            )
-        return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
-        raise StoreError(
-            f"the report can't be written to {target} ({error.strerror}). Name another folder "
-            "with --out"
-        ) from error
+                f"the report can't be written to {target} ({error.strerror}). Name another folder "
+                "with --out"
+            ) from error
+        yield made
 
 
 def _swap(made: Path, target: Path) -> None:
-    """Put the finished folder where the old one is."""
-    umask = os.umask(0)
-    os.umask(umask)
-    made.chmod(0o777 & ~umask)  # temporary folders are their owner's alone
-    old = made.with_name(made.name + "-old")
+    """Put the finished folder where the old one is, which goes where the finished one was."""
+    old = made.with_name("old")
     if target.exists():
         target.rename(old)
     made.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

@@ -5,7 +5,6 @@ import os
 import shutil
 import sys
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from benchmark.errors import DataError
+from benchmark.reading.folders import working_folder
 
 
 def verify(archive: Path, md5: str) -> None:
@@ -166,8 +166,7 @@ def unpacked(archive: Path, md5: str, members: Collection[str], top: str) -> Ite
         return
     verify(archive, md5)
     beside = archive.parent if os.access(archive.parent, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix=".polytimbre-", dir=beside) as temporary:
-        folder = Path(temporary) / "members"
+    with working_folder(beside) as folder:
         _extract(archive, set(members), top, folder)
         (folder / "stamp").write_text(stamp, encoding="utf-8")
         if beside is None:
