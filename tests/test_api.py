@@ -285,6 +285,32 @@ class Fails(pt.Model):
     save = load = predict_proba
 
 
+class Careless(pt.Model):
+    """It changes what it is given, which `polytimbre check` refuses."""
+
+    name = "careless"
+
+    def fit(self, train, stop, *, seed, report=None):
+        return pt.History("fit")
+
+    def predict_proba(self, X):
+        scores = X.mean(axis=tuple(range(1, X.ndim)), dtype=np.float32) / 1e6
+        X[:] = 0
+        return np.repeat(scores[:, None], 3, axis=1).clip(0, 1)
+
+    def save(self, folder):
+        pass
+
+    load = save
+
+
+def test_a_model_that_changes_what_it_is_given_spoils_no_scores(small):
+    run, division = pt.run(Careless, small), pt.divide(small)
+    for part, scores in run.scores.items():
+        assert division.part(part).X.any()
+        np.testing.assert_array_equal(scores, Careless().predict_proba(division.part(part).X))
+
+
 @pytest.mark.parametrize(
     ("model", "params", "error", "message"),
     [
