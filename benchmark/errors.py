@@ -15,16 +15,33 @@ class PolytimbreError(Exception):
 
 
 class UnknownNameError(PolytimbreError):
-    """A model, data set, parameter, split or run that does not exist."""
+    """A model, data set, parameter, split or run that does not exist.
+
+    Parameters
+    ----------
+    kind, name : str
+        What it is, and what was asked for.
+    known : iterable of str
+        The names that exist: the nearest is suggested or, if none is near, they are listed.
+    none, many : str
+        What to say where there is no name, or more than can be listed, in place of some of them.
+    """
 
     def __init__(
-        self, kind: str, name: str, known: Iterable[str], none: str = "There is none."
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        none: str = "There is none.",
+        many: str = "",
     ) -> None:
         known = sorted(known)
         spelt = {one.lower(): one for one in known}
         near = get_close_matches(str(name).lower(), spelt, n=1, cutoff=NEAR)
         if near:
             advice = f"Did you mean {spelt[near[0]]!r}?"
+        elif many and len(known) > LISTED:
+            advice = many
         elif known:
             shown = known if len(known) <= LISTED else known[:10]
             more = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""

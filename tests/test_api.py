@@ -258,7 +258,9 @@ def test_a_run_is_looked_at(runs, small):
     assert "PYTHONSAFEPATH" not in os.environ  # programs that are started from here are as before
     assert np.array_equal(mine.model.predict_proba(part.X), mine.scores["test"])
     assert mine.model.scale == 2.0 and mine.id != run.id
-    assert f"run {run.id}" in repr(run) and f"{run.metrics['mAP']:.3f}" in run._repr_html_()
+    mAP = f"{run.metrics['mAP']:.3f}"
+    assert repr(run) == f"<Run {run.id}: slope on small, seed 0, features own, mAP {mAP}>"
+    assert mAP in run._repr_html_()
     assert "60 test" in repr(small) and "<td>small" not in small._repr_html_()
     assert len(runs) == 3 and runs[run.id[:8]].id == run.id
     assert set(runs.frame["model"]) == {"slope", "constant"}
@@ -417,8 +419,12 @@ def test_what_can_not_be_compared_is_refused(runs, data, small, tmp_path):
     published = pt.run("constant", data, protocol="published")
     with pytest.raises(pt.ProtocolError, match="their protocol differs"):
         pt.compare(other, published)
-    with pytest.raises(pt.ProtocolError):
-        pt.compare()
+    (tmp_path / "empty" / "runs").mkdir(parents=True)
+    for nothing in ((), ([],), (pt.store(tmp_path / "empty"),)):
+        with pytest.raises(
+            pt.ProtocolError, match=r"no run: give it .* compare\(store\(FOLDER\)\)"
+        ):
+            pt.compare(*nothing)
     rendered = pt.load("rendered")
     changed = replace(rendered, X=255 - rendered.X)
     with pytest.raises(pt.ProtocolError, match="their fingerprint differs"):

@@ -38,9 +38,11 @@ def stored(polytimbre):
 def test_run_compare_show_and_cache(polytimbre):
     out = polytimbre("run", *TINY, "--model", "guess", "--model", "constant", "--seeds", 2)
     assert out.count("done") == 3  # constant ignores its seed and runs once
-    assert "all 3 runs are cached" in polytimbre(
-        "run", *TINY, "--model", "guess", "--model", "constant", "--seeds", 2
-    )
+    assert out.rstrip().endswith("`polytimbre list runs` names each")
+    again = polytimbre("run", *TINY, "--model", "guess", "--model", "constant", "--seeds", 2)
+    assert "all 3 runs are cached" in again and "`polytimbre compare --dataset tiny`" in again
+    alone = polytimbre("run", *TINY, "--model", "constant")
+    assert json.loads(polytimbre("show", re.search("show ([0-9a-f]+)`", alone)[1], "--json"))
     assert polytimbre("run", *TINY, "--model", "guess", "--dry-run").count("waits") == 1
     rows = json.loads(polytimbre("compare", "--format", "json"))["rows"]
     assert {row["model"]: row["seeds"] for row in rows} == {"guess": 2, "constant": 1}
@@ -341,6 +343,8 @@ def test_a_published_run_is_shown_where_no_store_holds_it(polytimbre):
     record = published.records()[0]
     shown = polytimbre("show", record.run_id)
     assert record.run_id in shown and record.spec.model in shown and "mAP on test" not in shown
+    unknown = polytimbre("show", "zzz", code=2)
+    assert "none of" in unknown and "--store paper/results/NAME what is published" in unknown
 
 
 def test_no_class_that_can_be_scored(polytimbre):

@@ -92,6 +92,16 @@ def test_the_front_page_shows_each_of_the_best_models_once_on_real_recordings():
     assert shown == list(best.values())[:5]
 
 
+def test_the_time_that_tuning_takes_is_published():
+    page = " ".join((DEFAULT.parents[1] / "benchmark" / "README.md").read_text().split())
+    frame = results.read(sets(DEFAULT)["rendered"])["studies"].frame
+    cnn = frame.set_index("model").loc["cnn"]
+    trials, again = cnn["seconds"] / 60, cnn["seconds again"] / 60
+    told = f"{cnn['trials']} trials of `cnn` took {trials:.0f} minutes, added up, and the 15 fits"
+    assert f"{told} another {again:.0f}." in page
+    assert 1 < (30 / cnn["trials"] * trials + again) / 60 < 1.3  # "somewhat more than an hour"
+
+
 def test_every_interval_in_a_document_is_published():
     published = {
         cell

@@ -174,6 +174,8 @@ def test_every_declared_table_says_its_rows_and_columns(derived):
             known |= set(result.shown.columns)
         assert set(tables()[name].columns) <= known, name
         assert tables()[name].command_for("small").startswith("polytimbre ")
+    told = [one.about for one in tables().values()]
+    assert all(sentence.endswith(".") for sentence in told) and len(set(told)) == len(told)
     with pytest.raises(UnknownNameError, match="Did you mean 'comparison'"):
         table("comparson")
 

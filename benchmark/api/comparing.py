@@ -95,6 +95,12 @@ def compare(
     named = [one for one in runs if isinstance(one, Run)]
     collections = [_collection(one) for one in runs if not isinstance(one, Run)]
     source = _Together(itertools.chain(named, *collections))
+    if not list(source):
+        raise ProtocolError(
+            "compare was given no run: give it what run returns, as in compare(one, other), or all "
+            "runs of a store, compare(store(FOLDER)), or of a published set, "
+            "compare(published(NAME))"
+        )
     compared = _compared(source, named, len(collections), part, features)
     brought = {} if extra is None else _mapping("extra", extra)
     if brought:

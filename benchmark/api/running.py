@@ -342,13 +342,18 @@ class Run:
         spec = self.record.spec
         facts = {"run": self.id, "model": self.label, "seed": str(spec.seed)}
         facts |= {"data set": spec.dataset, "features": features_of(spec)}
-        facts |= {"status": self.record.error or self.record.status}
+        error = f"failed: {self.record.error}" if self.record.error else ""
+        facts |= {"status": error or self.record.status}
         if self.record.finished and getattr(self._source, "complete", True):
             facts |= {name: f"{self.metrics[name]:.3f}" for name in ("mAP", "f1_global")}
         return facts
 
     def __repr__(self) -> str:
-        return f"<Run {', '.join(f'{name} {value}' for name, value in self._facts().items())}>"
+        facts = self._facts()
+        told = [f"{facts['model']} on {facts['data set']}", f"seed {facts['seed']}"]
+        told += [f"features {facts['features']}"]
+        told += [f"mAP {facts['mAP']}"] if "mAP" in facts else [facts["status"]]
+        return f"<Run {self.id}: {', '.join(told)}>"
 
     def _repr_html_(self) -> str:
         return facts.html("Run", self._facts())

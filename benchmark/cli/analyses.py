@@ -110,7 +110,7 @@ def table(
 
     if name is None:
         rows = [
-            (one.name, one.title or "models, best mAP first", one.command_for("DATASET"))
+            (one.name, one.about or one.title, one.command_for("DATASET"))
             for one in tables().values()
         ]
         print_table(pd.DataFrame(rows, columns=["name", "shows", "command"]), fmt, "tables")

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,6 +105,15 @@ def run(
     runs = "the run is" if len(units) == 1 else f"all {len(units)} runs are"
     how = "cached" if all(unit.cached for unit in units) else "stored"
     print(f"{runs} {how} in {chosen.path}")
+    where = f" --store {shlex.quote(str(store))}" if store else ""
+    if len(units) == 1 or protocol != "default":  # which `compare` compares
+        told = f"`polytimbre show {units[0].run_id}{where}` shows what came out"
+    else:
+        told = (
+            f"`polytimbre compare --dataset {dataset}{where}` compares them, "
+            f"`polytimbre list runs{where}` names each"
+        )
+    print(told, file=sys.stderr)
 
 
 def _stored(store: Path | None) -> "Runs | None":
@@ -150,9 +161,11 @@ def show(
     at the end.
     """
     from benchmark.analysis.comparison import evaluate
+    from benchmark.predict.choosing import sources
+    from benchmark.runs.published import find
 
-    chosen = read_runs(store) if store else _holder(run_id)
-    record = chosen.get(run_id)
+    places = sources(store) or [read_runs(None)]  # which says that there is no store
+    chosen, record = find(run_id, places)
     metrics = {}
     if record.finished and getattr(chosen, "complete", True):
         labels = chosen.labels(record.spec.division_id)
@@ -164,18 +177,6 @@ def show(
         _show_facts({**_asked(record), **_came_out(record, metrics)})
         if record.traceback:
             print(f"\n{record.traceback}")
-
-
-def _holder(run_id: str) -> "Runs":
-    """Return the default store, or else the published set that holds a run."""
-    from benchmark.runs import published
-    from benchmark.runs.store import default_path
-
-    sources = [read_runs(None)] if os.path.lexists(default_path()) else []
-    if any(published.DEFAULT.glob("*/set.json")):
-        sources += published.sets(published.DEFAULT).values()
-    of_run = (one for one in sources if any(name.startswith(run_id) for name in one.ids()))
-    return next(of_run, None) or read_runs(None)
 
 
 def _show_facts(facts: dict[str, Any]) -> None:

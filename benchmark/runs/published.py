@@ -403,7 +403,7 @@ def find(run_id: str, sources: Iterable[Runs]) -> tuple[Runs, Record]:
     Raises
     ------
     UnknownNameError
-        With the nearest id of all sources.
+        With the nearest id of all sources, or how to list them.
     """
     known: set[str] = set()
     for source in sources:
@@ -411,4 +411,8 @@ def find(run_id: str, sources: Iterable[Runs]) -> tuple[Runs, Record]:
         known.update(ids)
         if run_id and any(one.startswith(run_id) for one in ids):
             return source, source.get(run_id)
-    raise UnknownNameError("run", run_id, known)
+    many = (
+        f"It is none of {len(known):,} stored and published ones: `polytimbre list runs` lists "
+        "what is stored, with --store paper/results/NAME what is published"
+    )
+    raise UnknownNameError("run", run_id, known, many=many)

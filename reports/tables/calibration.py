@@ -31,6 +31,7 @@ def _calibration(analysis: Analysis) -> Content:
 CALIBRATION = Table(
     name="calibration",
     title="calibration",
+    about="How far a model's scores can be read as probabilities.",
     keys=("model",),
     derive=_calibration,
     columns=COLUMNS,
@@ -56,6 +57,7 @@ def _calibration_per_class(analysis: Analysis) -> Content:
 CALIBRATION_PER_CLASS = Table(
     name="calibration_per_class",
     title="calibration by class",
+    about="How far a model's scores can be read as probabilities, in each class.",
     keys=("model", "class"),
     derive=_calibration_per_class,
     columns={
@@ -83,6 +85,7 @@ def _reliability(analysis: Analysis) -> Content:
 RELIABILITY = Table(
     name="reliability",
     title="reliability",
+    about="The share of positives among labels of like scores: the data of reliability diagrams.",
     keys=("model", "class", "upper edge"),
     derive=_reliability,
     columns=BINS,
@@ -104,6 +107,7 @@ def _reliability_per_class(analysis: Analysis) -> Content:
 RELIABILITY_PER_CLASS = Table(
     name="reliability_per_class",
     title="reliability by class",
+    about="The share of positives among labels of like scores, in each class.",
     keys=("model", "class", "upper edge"),
     derive=_reliability_per_class,
     columns=BINS,

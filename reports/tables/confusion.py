@@ -21,6 +21,7 @@ def _cooccurrence(labels_by_part: Mapping[str, StoredLabels]) -> Content:
 COOCCURRENCE = Table(
     name="cooccurrence",
     title="classes that sound together",
+    about="How often one class sounds where another does.",
     keys=("class", "with"),
     derive=_cooccurrence,
     columns={
@@ -50,6 +51,7 @@ def _confusions(analysis: Analysis) -> Content:
 CONFUSIONS = Table(
     name="confusions",
     title="classes heard where they are absent",
+    about="What models hear where it is absent, by what sounds instead.",
     keys=("class", "with", "model"),
     derive=_confusions,
     columns={

@@ -122,6 +122,8 @@ class Table:
         Takes the source, returns a :class:`Content`, or None where there is nothing to show.
     columns : mapping of str to str
         What its columns mean, but for metrics, which say so themselves.
+    about : str
+        What it shows, as a sentence in the list of all tables; the title if empty.
     command : str, optional
         Prints it: what follows `polytimbre`, with ``{}`` for the data set. By default
         ``table NAME --dataset {}``.
@@ -156,6 +158,7 @@ class Table:
     keys: tuple[str, ...]
     derive: Callable[[Any], Content | None]
     columns: Mapping[str, str]
+    about: str = ""
     command: str = ""
     first: tuple[str, ...] = ()
     takes: str = "more models, which `polytimbre run` runs"

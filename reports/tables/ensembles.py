@@ -45,6 +45,7 @@ def _ensembles(analysis: Analysis) -> Content:
 ENSEMBLES = Table(
     name="ensembles",
     title="ensembles",
+    about="Whether models combined are better than the best one alone.",
     keys=("model",),
     derive=_ensembles,
     columns={name: told for name, told in COLUMNS.items() if name != "model (bytes)"},

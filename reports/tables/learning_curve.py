@@ -50,6 +50,7 @@ def _one_order(curves: list[LearningCurve]) -> list[str]:
 LEARNING_CURVE = Table(
     name="learning_curve",
     title="learning curve",
+    about="What models gain from 10, 20, 50 and 100 % of the training clips.",
     keys=("model", "fraction"),
     derive=_learning_curve,
     columns={

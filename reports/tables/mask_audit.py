@@ -56,6 +56,7 @@ def _mask_audit(analysis: Analysis) -> Content | None:
 MASK_AUDIT = Table(
     name="mask_audit",
     title="the same runs on all labels and on observed ones alone",
+    about="How far scores shift where only some labels were observed.",
     keys=("metric", "model"),
     derive=_mask_audit,
     columns={
@@ -103,6 +104,7 @@ def _mask_levels(analysis: Analysis) -> Content | None:
 MASK_LEVELS = Table(
     name="mask_levels",
     title="agreement of the ranking with the one on all labels",
+    about="How many observed labels it takes for models to keep their ranks.",
     keys=("metric", "positives"),
     derive=_mask_levels,
     columns={
@@ -146,6 +148,7 @@ def _mask_preselection(analysis: Analysis) -> Content | None:
 MASK_PRESELECTION = Table(
     name="mask_preselection",
     title="agreement of the ranking where a model's scores chose the clips that are labelled",
+    about="Whether models keep their ranks where one model chose the clips to label.",
     keys=("metric",),
     derive=_mask_preselection,
     takes=AUDITED,

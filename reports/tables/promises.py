@@ -38,6 +38,7 @@ def sentence(one: Promise) -> str:
 PROMISES = Table(
     name="promises",
     title="what tuning promised and kept",
+    about="What tuning gained on select, and what of it was left on test.",
     keys=("model",),
     derive=_promises,
     columns={

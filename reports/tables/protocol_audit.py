@@ -108,6 +108,7 @@ def _protocol_audit(analysis: Analysis) -> Content | None:
 PROTOCOL_AUDIT = Table(
     name="protocol_audit",
     title="as published and (*) corrected",
+    about="Models scored as a published project did, beside the corrected protocol.",
     keys=("model",),
     derive=_protocol_audit,
     columns={
@@ -144,6 +145,7 @@ def averages_table(audit: ModelAudit) -> pd.DataFrame:
 PROTOCOL_AVERAGES = Table(
     name="protocol_averages",
     title="the same decisions, averaged in three ways",
+    about="Precision, recall and F1 of the same decisions, averaged in three ways.",
     keys=("model",),
     derive=_averages,
     columns={
@@ -179,6 +181,7 @@ def _kept(analysis: Analysis) -> Content | None:
 KEPT = Table(
     name="kept",
     title="what the published protocol keeps",
+    about="Which clips and labels the published protocol keeps.",
     keys=("quantity",),
     derive=_kept,
     columns={"value": "a number of clips, or a share of the kept clips' labels"},

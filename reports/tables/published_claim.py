@@ -58,6 +58,7 @@ def _labels(audit: LabelAudit) -> Content:
 LABELS = Table(
     name="labels",
     title="labels of the test clips that the published protocol keeps",
+    about="What the published claim takes as present, beside what listeners heard.",
     keys=("class",),
     derive=_labels,
     columns={
@@ -95,6 +96,7 @@ def _strategies(audit: LabelAudit) -> Content:
 STRATEGIES = Table(
     name="strategies",
     title="what never hears a clip, as published and (*) corrected",
+    about="What the published protocol gives to an answer that never hears a clip.",
     keys=("scored",),
     derive=_strategies,
     columns={**PUBLISHED_COLUMNS, **CORRECTED_COLUMNS},
@@ -124,6 +126,7 @@ def _precision(audit: LabelAudit) -> Content:
 PRECISION = Table(
     name="precision",
     title="precision by class, beside the published figures",
+    about="Precision in each class by the published protocol, beside the figures in print.",
     keys=("class",),
     derive=_precision,
     columns={
@@ -160,6 +163,7 @@ def _totals(audit: LabelAudit) -> Content:
 TOTALS = Table(
     name="totals",
     title="labels of OpenMIC-2018's test partition under the published protocol",
+    about="How many clips and labels the published claim rests on.",
     keys=("quantity",),
     derive=_totals,
     columns={"value": "a number of clips or labels, or a share of the labels"},

@@ -35,6 +35,7 @@ def _runs(analysis: Analysis) -> Content:
 RUNS = Table(
     name="runs",
     title="runs",
+    about="Every run that the tables rest on: what was asked, and the time it took.",
     keys=("model", "seed"),
     derive=_runs,
     columns={
@@ -78,6 +79,7 @@ def _parts(labels_by_part: dict[str, StoredLabels]) -> Content:
 PARTS = Table(
     name="parts",
     title="parts",
+    about="How the clips are divided into parts, and how many labels each part holds.",
     keys=("part",),
     derive=_parts,
     columns={

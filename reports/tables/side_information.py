@@ -56,6 +56,7 @@ def _sentences(gains: list[Gain]) -> list[str]:
 SIDE_INFORMATION = Table(
     name="side_information",
     title="with and without side information",
+    about="What further features, as tags of genres, add to a model.",
     keys=("model", "added", "on"),
     derive=_side_information,
     columns={

@@ -149,6 +149,7 @@ def _per_class(analysis: Analysis) -> Content | None:
 SLICES_PER_CLASS = Table(
     name="slices_per_class",
     title="classes on slices of the clips",
+    about="On which classes, in which slices of the clips, the best model fails.",
     keys=("attribute", "slice", "class", "model"),
     derive=_per_class,
     takes="a data set with attributes of its clips, whose slices are large enough",
@@ -169,6 +170,7 @@ SLICES_PER_CLASS = Table(
 SLICES = Table(
     name="slices",
     title="models on slices of the clips",
+    about="How models fare on clips of one kind, as of a genre, against all other clips.",
     keys=("attribute", "slice", "model"),
     derive=_slices,
     takes="a data set with attributes of its clips, whose slices are large enough",

@@ -30,6 +30,7 @@ def _thresholds(analysis: Analysis) -> Content:
 THRESHOLDS = Table(
     name="thresholds",
     title="decision thresholds",
+    about="What each way to choose decision thresholds gains.",
     keys=("model", "policy"),
     derive=_thresholds,
     columns={

@@ -51,6 +51,7 @@ def _gap(analysis: Analysis) -> Content:
 GAP = Table(
     name="gap",
     title="training gap",
+    about="How much better models are on their training clips than on unseen ones.",
     keys=("model",),
     derive=_gap,
     first=("model", "fit mAP", "select mAP", "test mAP", "optimism", "shift"),
@@ -125,6 +126,7 @@ def gap_by_class(gaps: Sequence[Gap]) -> pd.DataFrame:
 GAP_PER_CLASS = Table(
     name="gap_per_class",
     title="training gap by class",
+    about="How much better models are on their training clips than on unseen ones, in each class.",
     keys=("model", "class"),
     derive=lambda analysis: Content(gap_by_class(analysis.gaps), tuple(analysis.trained.notes)),
     columns={
@@ -175,6 +177,7 @@ def _curves(analysis: Analysis) -> Content:
 CURVES = Table(
     name="curves",
     title="training",
+    about="Loss and mAP over the epochs, rounds or trees of training.",
     keys=("model", "number"),
     derive=_curves,
     columns={

@@ -69,6 +69,7 @@ def _sentences(found: Transfer) -> list[str]:
 TRANSFER = Table(
     name="transfer",
     title="few positives a class",
+    about="How models fare that were shown few positives of each class.",
     keys=("positives", "model"),
     derive=_transfer,
     columns={
