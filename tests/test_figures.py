@@ -13,6 +13,7 @@ from PIL import Image
 
 from reports import figures
 from reports.figures import style
+from reports.figures.comparison import LEAST_SCALE
 from reports.tables.declaration import Result
 
 FEW = ("cnn", "random_forest", "constant")
@@ -421,6 +422,23 @@ def test_numbers_are_those_of_the_tables():
         drawn = dict(figures.compose({"x": some}))
     assert "cnn on tags tuned against default" in drawn["x-tuned"].alt
     assert "of cnn on tags against random_forest on tags" in drawn["x-per-class-pair"].alt
+
+
+def test_a_description_tells_the_first_few_and_counts_the_others():
+    told = [f"model {n}" for n in range(7)]
+    assert style.first(told, "model").endswith("; model 4; and 2 more models.")
+    assert style.first(told[:6], "class").endswith("; and 1 more class.")
+    assert style.first(told[:2], "model") == "model 0; model 1."
+
+
+@pytest.mark.parametrize("ending", ["", " on features of a very long name"])
+def test_ranks_have_a_wide_scale_also_beside_long_labels(ending):
+    labels = [f"{label}{ending}" for label in MANY]
+    with style.applied():
+        (drawn,) = dict(figures.compose({"x": {"ranks": made(labels)["ranks"]}})).values()
+    ax = drawn.figure.axes[0]
+    left, right = ax.get_xlim()
+    assert style.PAGE * (len(labels) - 1) / (right - left) > LEAST_SCALE
 
 
 def test_a_model_looks_the_same_everywhere_and_unlike_the_others():

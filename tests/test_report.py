@@ -15,6 +15,8 @@ from chromium import Chromium
 from test_figures import CLASSES, labelled, made
 
 from benchmark.analysis.derivation import Analysis
+from benchmark.datasets import rendered
+from benchmark.datasets.reading import genres
 from benchmark.errors import StoreError
 from benchmark.protocol import PARTS, PROTOCOLS
 from benchmark.runs.files import sha256
@@ -22,12 +24,13 @@ from benchmark.runs.published import DamagedError, PublishedSet, sets
 from benchmark.runs.record import Record, RunSpec, digest, run_id
 from reports import html, verify
 from reports.figures.style import Figure, family
-from reports.html import answers, content, notebooks
+from reports.html import answers, content, notebooks, shown
 from reports.html import pages as pages_
 from reports.tables import results
 from reports.tables.confusion import CONFUSIONS, above_chance
-from reports.tables.declaration import facts_of
+from reports.tables.declaration import Result, facts_of
 from reports.tables.runs import RUNS
+from reports.tables.slices import ATTRIBUTES, explained
 
 pytestmark = pytest.mark.xdist_group("report")  # one browser, one report
 
@@ -351,6 +354,8 @@ def test_models_and_instruments_have_pages_that_tables_link_to(browser, report):
     everything = browser.js("document.body.innerText")
     assert "Where cnn hears bass wrongly" in everything
     assert "cnn on slices, against all other clips" in everything and "jazz" in everything
+    for meant in ("optimism", "shift", "above chance", "ROC-AUC difference"):
+        assert f"{meant}: " in everything
     commands = browser.js("[...document.querySelectorAll('.source code')].map(c => c.textContent)")
     assert "polytimbre table confusions --store paper/results/rendered" in commands
 
@@ -747,6 +752,47 @@ def test_damaged_or_missing_sets_are_one_sentence(polytimbre, published, tmp_pat
     said = polytimbre("report", "--results", tmp_path / "sets", "--out", out, code=2)
     assert re.search(r"error: the published set 'rendered': .*results\.json does not match", said)
     assert not out.exists()
+
+
+def test_a_heading_gives_way_so_that_every_column_is_in_sight(browser):
+    browser.size(1280)
+    table = "document.querySelector('.scroll:has(table.headline)')"
+    browser.js("document.querySelectorAll('.headline tbody th a')[0].textContent += ' on vggish'")
+    assert browser.js(f"{table}.scrollWidth <= {table}.clientWidth")
+
+
+def test_a_claim_is_named_by_whose_it_is():
+    frame = pd.DataFrame(
+        {"scored": ["published network", "always yes"], "w. precision": [0.93, 0.923],
+         "w. recall": 1.0, "mAP*": [np.nan, 0.447]}
+    )  # fmt: skip
+    source = answers.Source("openmic2018", {"strategies": Result("", frame)}, True, [])
+    claim = answers.answers([source])[-1]
+    assert "student project" in claim.question
+    assert claim.sentences[0].text.startswith("A student project published, for a network on Open")
+
+
+def test_slices_say_what_their_attributes_are():
+    assert explained(["region", "tags", "region", "one's own"]) == (
+        f"region: {ATTRIBUTES['region']}; tags: {ATTRIBUTES['tags']}"
+    )
+    assert {*rendered.ATTRIBUTES, *genres.ATTRIBUTES, "instruments", "tags"} <= {*ATTRIBUTES}
+
+
+def test_commands_in_notes_are_code():
+    assert shown.coded("see `polytimbre table pairs` <") == (
+        "see <code>polytimbre table pairs</code> &lt;"
+    )
+
+
+def test_numbers_stand_right_where_some_are_stored_as_a_dash():
+    frame = pd.DataFrame(
+        {"model": ["a", "–"], "rank": ["1", "–"], "wins": [3, "–"], "slice": ["1", "2"],
+         "place": pd.array([1, None], "Int64"), "nothing": ["", "–"]}
+    )  # fmt: skip
+    first, last = content.rows(frame)
+    assert [name for name, cell in first.items() if cell["numeric"]] == ["rank", "wins", "place"]
+    assert [cell["text"] for cell in last.values()] == ["–", "–", "–", "2", "–", "–"]
 
 
 def test_cells_say_what_is_not_there():

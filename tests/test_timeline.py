@@ -10,6 +10,7 @@ from heard import song, store_of
 
 from benchmark.predict import choosing
 from benchmark.runs.reading import Runs
+from reports.hearing import timeline
 from reports.hearing.timeline import MOST_STRETCHES, page
 
 pytestmark = pytest.mark.xdist_group("report")  # one browser
@@ -165,3 +166,23 @@ def test_on_a_desktop_the_times_of_a_class_take_two_lines_at_most(opened):
     assert opened.js("(e => e.scrollWidth <= e.clientWidth)(document.querySelector('.scroll'))")
     opened.js(f"{cell}.innerHTML = {before!r}")
     opened.size(1200)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "times"),
+    [
+        (1.92, "0:00 0:01"),
+        (9.6, "0:00 0:05"),
+        (10, "0:00 0:05 0:10"),
+        (30, "0:00 0:10 0:20 0:30"),
+        (185.3, "0:00 1:00 2:00 3:00"),
+        (20_000, "0:00 2:00:00 4:00:00"),
+    ],
+)
+def test_times_above_the_picture_are_whole_steps_at_their_places(seconds, times):
+    texts = re.findall(r'x="([\d.]+)%"[^>]*>([\d:]+)<', timeline._axis(seconds))
+    assert " ".join(told for _, told in texts) == times
+    for place, told in texts:
+        parts = (0, 0, *map(int, told.split(":")))[-3:]
+        at = sum(part * size for part, size in zip(parts, (3600, 60, 1), strict=True))
+        assert float(place) == pytest.approx(100 * at / seconds, abs=0.01)

@@ -63,9 +63,9 @@ def protocol(tables: Results) -> Drawing:
     told = [
         f"{row['model']}: weighted F1 {row['w. F1']:.3f}, accuracy {row['accuracy']:.3f}, mAP "
         f"{row['mAP*']:.3f}"
-        for row in pd.concat([frame, yes]).to_dict("records")
+        for row in pd.concat([yes, frame]).to_dict("records")
     ]
-    return Drawing(drawn, "Protocol audit", caption, f"{'; '.join(told)}.")
+    return Drawing(drawn, "Protocol audit", caption, style.first(told, "model"))
 
 
 def labels(tables: Results) -> Drawing:
@@ -85,7 +85,7 @@ def labels(tables: Results) -> Drawing:
     ax.set_xlabel("clips")
     drawn.legend(loc="outside lower center", ncols=1)
     known = frame[list(KNOWN)].sum()
-    kept = f"{result.facts['n_kept']} of {result.facts['n_test']} test clips"
+    kept = f"{result.facts['n_kept']:,} of {result.facts['n_test']:,} test clips"
     caption = (
         f"Labels of the {kept} that the published protocol keeps, by class: observed as present, "
         "not observed but called present, and observed as absent."
@@ -218,7 +218,7 @@ def levels(tables: Results) -> Drawing | None:
         f"shift {row['bias']:+.3f}"
         for row in frame.to_dict("records")
     ]
-    return Drawing(drawn, "Rankings on partial labels", caption, f"{'; '.join(told)}.")
+    return Drawing(drawn, "Rankings on partial labels", caption, style.first(told, "level"))
 
 
 PROTOCOL_AUDIT = Plot("protocol-audit", ("protocol_audit",), protocol)

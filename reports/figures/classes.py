@@ -47,7 +47,7 @@ def pair(tables: Results) -> Drawing | None:
         f"{name}: {frames[0]['AP'][name]:.3f} against {frames[1]['AP'][name]:.3f}"
         for name in difference.index
     ]
-    alt = f"Average precision of {named[0]} against {named[1]}: {'; '.join(told)}."
+    alt = f"Average precision of {named[0]} against {named[1]}: {style.first(told, 'class')}"
     return Drawing(drawn, "Network and forest by instrument", caption, alt)
 
 
@@ -93,7 +93,7 @@ def all_models(tables: Results) -> Drawing | None:
         f"{row['class']}: best is {row['model']} with {row['AP']:.3f}"
         for row in best.to_dict("records")
     ]
-    return Drawing(drawn, "Average precision by class", caption, f"{'; '.join(told)}.")
+    return Drawing(drawn, "Average precision by class", caption, style.first(told, "class"))
 
 
 def cooccurrence(tables: Results) -> Drawing:

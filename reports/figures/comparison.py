@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from reports.figures import style
 from reports.figures.style import Drawing, Plot
 from reports.tables.declaration import Result, Results, where
+from reports.tables.words import count
 
 #: Costs that are drawn against mAP.
 COSTS = {
@@ -16,6 +17,9 @@ COSTS = {
     "ms/clip": "time to predict (ms a clip)",
     "model (bytes)": "size of the model (bytes)",
 }
+
+#: Least width of the scale of average ranks, in centimetres, with labels on both sides of it.
+LEAST_SCALE = 5.5
 
 
 def comparison(tables: Results) -> Drawing:
@@ -51,7 +55,8 @@ def _compared(result: Result, title: str) -> Drawing:
         f"{style.numbers(row['mAP'], row['mAP low'], row['mAP high'])}, F1 {row['F1']:.3f}"
         for _, row in frame.iterrows()
     ]
-    return Drawing(drawn, title, caption, f"{'; '.join(told)}.")
+    alt = f"mAP and F1 of {count(n, 'model')}, highest mAP first: {style.first(told, 'model')}"
+    return Drawing(drawn, title, caption, alt)
 
 
 def critical_difference(tables: Results) -> Drawing:
@@ -69,16 +74,17 @@ def critical_difference(tables: Results) -> Drawing:
     members = [at[at.index.isin(one)] for one in result.facts["groups"]]
     groups = [(one.min(), one.max()) for one in members if len(one)]
     n = len(frame)
-    side = -(-n // 2)
+    labels = list(frame["model"])
+    side = -(-n // 2)  # so many models stand on the left, the others on the right
+    if style.PAGE - sum(_room(labels[:side], labels[side:])) < LEAST_SCALE:
+        side = n
     bottom = 0.55 + 0.3 * len(groups) + 0.5 * side
     drawn, axes = style.canvas(style.PAGE, (bottom + 1.4) * 0.82)
     drawn.set_layout_engine("none")
     ax = axes[0, 0]
     ax.set_position((0, 0, 1, 1))
     ax.axis("off")
-    # room for labels of that many letters: nothing else sets the width of the axis
-    room = [1.9 + 0.142 * max(map(len, half)) for half in (frame["model"][:side],
-                                                           frame["model"][side:])]  # fmt: skip
+    room = _room(labels[:side], labels[side:])
     ranks_a_centimetre = (n - 1) / (style.PAGE - sum(room))
     ax.set_xlim(1 - room[0] * ranks_a_centimetre, n + room[1] * ranks_a_centimetre)
     ax.set_ylim(bottom, -1.35)
@@ -88,7 +94,7 @@ def critical_difference(tables: Results) -> Drawing:
         ax.plot([first - beyond, last + beyond], [0.4 + 0.3 * i] * 2, color=style.DARK,
                 linewidth=2.6, solid_capstyle="butt", zorder=3)  # fmt: skip
     start = 0.55 + 0.3 * len(groups)
-    for i, (label, rank) in enumerate(zip(frame["model"], frame["average rank"], strict=True)):
+    for i, (label, rank) in enumerate(zip(labels, frame["average rank"], strict=True)):
         left = i < side
         at = start + 0.5 * (i if left else n - 1 - i)
         end = 1 - 0.5 * ranks_a_centimetre if left else n + 0.5 * ranks_a_centimetre
@@ -106,9 +112,14 @@ def critical_difference(tables: Results) -> Drawing:
         "significantly by Nemenyi's test at 5 %: their average ranks differ by less than CD = "
         f"{critical:.2f}."
     )
-    told = [f"{m} {r:.2f}" for m, r in zip(frame["model"], frame["average rank"], strict=True)]
-    alt = f"Average ranks: {', '.join(told)}; critical difference {critical:.2f}."
+    told = [f"{m} {r:.2f}" for m, r in zip(labels, frame["average rank"], strict=True)]
+    alt = f"Critical difference {critical:.2f}; average ranks: {style.first(told, 'model')}"
     return Drawing(drawn, "Critical-difference diagram", caption, alt)
+
+
+def _room(*sides: list[str]) -> list[float]:
+    """Return the centimetres that the labels on each side take: nothing else sets them."""
+    return [1.9 + 0.142 * max(map(len, labels)) if labels else 0.5 for labels in sides]
 
 
 def _scale(ax: Axes, n: int, critical: float, ranks_a_centimetre: float) -> None:
@@ -169,8 +180,10 @@ def tuned(tables: Results) -> Drawing | None:
         "clips, positive where the later step is better; lines are paired 95 % bootstrap "
         "intervals."
     )
-    told = [f"{name} {wording} {style.numbers(*span)}" for name, wording, _, span in shown]
-    return Drawing(drawn, "Tuned against default", caption, f"{'; '.join(told)}.")
+    largest = sorted(shown, key=lambda one: one[3][0], reverse=True)
+    told = [f"{name} {wording} {style.numbers(*span)}" for name, wording, _, span in largest]
+    alt = f"Largest differences in mAP: {style.first(told, 'step')}"
+    return Drawing(drawn, "Tuned against default", caption, alt)
 
 
 def cost(tables: Results) -> Drawing | None:
@@ -205,7 +218,7 @@ def cost(tables: Results) -> Drawing | None:
         f"{row['model']} mAP {row['mAP']:.3f}, " + ", ".join(f"{row[c]:.3g} {c}" for c in costs)
         for row in shown.to_dict("records")
     ]
-    return Drawing(drawn, "Cost against quality", caption, f"{'; '.join(told)}.")
+    return Drawing(drawn, "Cost against quality", caption, style.first(told, "model"))
 
 
 def _decades(ax: Axes, values: pd.Series) -> None:

@@ -5,6 +5,7 @@ import pandas as pd
 from reports.figures import style
 from reports.figures.style import Drawing, Plot
 from reports.tables.declaration import Results, where
+from reports.tables.slices import explained
 
 #: Models in one figure.
 MOST_MODELS = 4
@@ -39,16 +40,20 @@ def slices(tables: Results) -> Drawing:
         "classes, the other clips have the slice's mixture of classes; lines are paired 95 % "
         f"bootstrap intervals. Of {len(order)} models the {len(models)} of highest mAP are drawn."
     )
+    if said := explained(frame["attribute"]):
+        caption = f"{caption} What is said of a clip: {said}."
     return Drawing(drawn, "Slices of the clips", caption, _told(frame, models[0], name))
 
 
 def _told(frame: pd.DataFrame, model: str, name: str) -> str:
-    of_model = frame[frame["model"] == model]
+    of_model = frame[frame["model"] == model].sort_values(name, kind="stable")
     told = [
-        f"{row['slice']} {style.numbers(row[name], row[name + ' low'], row[name + ' high'])}"
+        f"{row['attribute']} {row['slice']} "
+        + style.numbers(row[name], row[name + " low"], row[name + " high"])
         for row in of_model.to_dict("records")
     ]
-    return f"Difference in ROC-AUC of {model}, slice minus other clips: {'; '.join(told)}."
+    said = f"Difference in ROC-AUC of {model}, slice minus other clips, lowest first"
+    return f"{said}: {style.first(told, 'slice')}"
 
 
 SLICES = Plot("slices", ("slices",), slices)

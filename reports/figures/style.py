@@ -27,11 +27,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 
 from benchmark.plugins import registry
+from reports.tables.words import count
 
 STYLE = Path(__file__).with_name("polytimbre.mplstyle")
 
 #: Widths of one column and of the whole page, in centimetres.
 COLUMN, PAGE = 8.5, 17.5
+
+#: Models, or classes, of which a figure's description tells the numbers.
+MOST_TOLD = 5
 
 DARK, MIDDLE, LIGHT = "#222222", "#777777", "#c4c4c4"
 
@@ -346,6 +350,13 @@ def wrapped(label: str, width: int = 22) -> str:
 def listed(texts: Sequence[str]) -> str:
     """Join texts as a sentence does."""
     return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else "".join(texts)
+
+
+def first(told: Sequence[str], noun: str) -> str:
+    """Join what a description says of the first few, and say how many more there are."""
+    rest = len(told) - MOST_TOLD
+    more = [f"and {count(rest, f'more {noun}')}"] if rest > 0 else []
+    return f"{'; '.join([*told[:MOST_TOLD], *more])}."
 
 
 def numbers(value: float, low: float = np.nan, high: float = np.nan) -> str:

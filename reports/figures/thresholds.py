@@ -132,7 +132,8 @@ def reliability(tables: Results) -> Drawing | None:
         + (f" Too few different scores for a diagram: {style.listed(left)}." if left else "")
     )
     told = [f"{model} {ece.get(model, np.nan):.3f}" for model in models]
-    return Drawing(drawn, "Reliability", caption, f"Expected calibration error: {', '.join(told)}.")
+    alt = f"Expected calibration error: {style.first(told, 'model')}"
+    return Drawing(drawn, "Reliability", caption, alt)
 
 
 THRESHOLDS = Plot("thresholds", ("thresholds",), thresholds)

@@ -97,7 +97,7 @@ def _curve_words(frame: pd.DataFrame, models: list[str]) -> str:
             f"{best['number']:.0f} of {of_model['number'].max():.0f}, stop mAP "
             f"{best['stop_mAP']:.3f}, fit mAP {best['fit_mAP']:.3f}"
         )
-    return f"{'; '.join(told)}."
+    return style.first(told, "model")
 
 
 def gap(tables: Results) -> Drawing:
@@ -144,7 +144,7 @@ def gap(tables: Results) -> Drawing:
         f"{row['select mAP']:.3f}, test {row['test mAP']:.3f}"
         for row in frame.to_dict("records")
     ]
-    return Drawing(drawn, "Training gap", caption, f"{'; '.join(told)}.")
+    return Drawing(drawn, "Training gap", caption, style.first(told, "model"))
 
 
 def gap_per_class(tables: Results) -> Drawing | None:

@@ -6,6 +6,7 @@ forbids that it ever does.
 
 import io
 import json
+import math
 from base64 import b64encode
 from hashlib import sha256
 from html import escape
@@ -33,6 +34,9 @@ LARGEST = 16 * 2**20
 MP3_RATES = (44_100, 48_000, 32_000, 24_000, 22_050, 16_000)
 #: Stretches that the table names for a class; the picture shows all.
 MOST_STRETCHES = 6
+#: Seconds between the times above the picture, and how often the one that is taken may fit.
+STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800)
+MOST_STEPS = 4
 
 
 def page(run: HearingRun, heard: Heard) -> str:
@@ -65,7 +69,7 @@ def page(run: HearingRun, heard: Heard) -> str:
         seconds=f"{heard.seconds:.3f}",
         hop=f"{hop:.3f}",
         threshold=f"{run.thresholds.min():.2f}",
-        axis=_axis(heard),
+        axis=_axis(heard.seconds),
         rows="".join(_row(run, heard, c) for c in order),
         data=_data(run, heard, order),
     )
@@ -75,9 +79,16 @@ def _hash(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-def _axis(heard: Heard) -> str:
-    times = (clock(heard.seconds * share) for share in (0, 0.25, 0.5, 0.75, 1))
-    return "".join(f"<span>{time}</span>" for time in times)
+def _axis(seconds: float) -> str:
+    """Return the times that stand above the strips: whole steps, each above its own place."""
+    hours = 3600 * math.ceil(seconds / 3600 / MOST_STEPS)
+    step = next((one for one in STEPS if seconds / one <= MOST_STEPS), hours)
+    texts = []
+    for time in range(0, math.floor(seconds) + 1, step):
+        at = 100 * time / seconds if seconds else 0
+        end = "start" if time == 0 else "end" if at > 95 else "middle"
+        texts.append(f'<text x="{at:.2f}%" y="1em" text-anchor="{end}">{clock(time)}</text>')
+    return "".join(texts)
 
 
 def _row(run: HearingRun, heard: Heard, c: int) -> str:

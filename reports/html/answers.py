@@ -12,6 +12,7 @@ import pandas as pd
 
 from reports.figures.style import family, split
 from reports.tables.declaration import Result, Results
+from reports.tables.slices import explained
 from reports.tables.text import with_interval
 from reports.tables.words import count, listed, percent
 
@@ -222,6 +223,8 @@ def _slices(one: Source) -> list[Sentence]:
     ]
     where = "; ".join(told) if told else f"nowhere that shows, by {attributes}"
     text = f"Slices: ROC-AUC of {model} on {one.name} falls most, against all other clips: {where}."
+    if said := explained(worse["attribute"]):
+        text += f" What is said of a clip: {said}."
     return [one.said(text, "slices")] if len(frame) else []
 
 
@@ -288,7 +291,7 @@ def _gain(row: pd.Series) -> str:
 
 
 def claim(sources: Sequence[Source]) -> list[Sentence]:
-    """Say what the published figures are worth, beside those of saying yes to everything."""
+    """Say what a student project's figures are worth, beside those of saying yes to everything."""
     said = []
     one = _first(sources, "strategies")
     if one is not None:
@@ -296,8 +299,9 @@ def claim(sources: Sequence[Source]) -> list[Sentence]:
         if {"published network", "always yes"} <= {*rows.index}:
             network, yes = rows.loc["published network"], rows.loc["always yes"]
             text = (
-                f"A weighted precision of {percent(network['w. precision'], 0)} and a recall of "
-                f"{percent(network['w. recall'], 0)} were published; saying yes to every label, "
+                "A student project published, for a network on OpenMIC-2018, a weighted precision "
+                f"of {percent(network['w. precision'], 0)} and a recall of "
+                f"{percent(network['w. recall'], 0)}; saying yes to every label, "
                 f"without hearing a clip, scores {percent(yes['w. precision'])} and "
                 f"{percent(yes['w. recall'])} by that protocol, and a mAP of {yes['mAP*']:.3f} on "
                 "the labels that were observed."
@@ -313,9 +317,9 @@ def _spread(one: Source, result: Result) -> list[Sentence]:
     models = result.frame[result.frame["model"] != result.facts["yes"]]
     ranges = {name: float(np.ptp(models[name])) for name in ("mAP*", "w. F1")}
     text = (
-        f"Nor does that protocol tell models apart: on labels masked as OpenMIC's are, those of "
-        f"{one.name} differ by up to {ranges['mAP*']:.3f} in mAP, and by {ranges['w. F1']:.3f} in "
-        "its weighted F1."
+        "Nor does the project's protocol tell models apart: on labels masked as OpenMIC's are, "
+        f"those of {one.name} differ by up to {ranges['mAP*']:.3f} in mAP, and by "
+        f"{ranges['w. F1']:.3f} in its weighted F1."
     )
     return [one.said(text, "protocol_audit")] if ranges["w. F1"] < ranges["mAP*"] else []
 
@@ -327,5 +331,5 @@ QUESTIONS: tuple[tuple[str, str, Callable[[Sequence[Source]], list[Sentence]]], 
     ("failing", "Where does it fail?", failing),
     ("gap", "What does the training gap say?", gap),
     ("thresholds", "Which thresholds to use?", thresholds),
-    ("claim", "What is the published claim worth?", claim),
+    ("claim", "What is a student project's claim on OpenMIC-2018 worth?", claim),
 )

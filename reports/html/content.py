@@ -44,6 +44,9 @@ class Column:
     first: str
 
 
+#: What stands in a column of text for a number that is not there.
+MISSING = "–"
+
 #: Columns of the comparison that the headline leaves to the CSV file.
 LEFT_OUT = ("clip se", "F1, per-class thresholds", "F1 at 0.5")
 #: Where the page calls a column something else.
@@ -76,7 +79,7 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """
     if BYTES in frame:
         frame = frame.assign(**{BYTES: frame[BYTES] / 1e6})
-    numeric = {n: pd.api.types.is_numeric_dtype(frame[n]) for n in frame.columns}
+    numeric = {n: _numeric(frame[n]) for n in frame.columns}
     for name in frame.select_dtypes("float").columns.difference(ONE_DECIMAL):
         frame = frame.assign(**{name: frame[name].astype(object).map(_whole)})
     columns = [
@@ -85,6 +88,13 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     ]
     names = [HEADINGS.get(name, name) for name in cells(frame)]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _numeric(column: pd.Series) -> bool:
+    """Whether a column holds numbers, also where one that is missing is stored as a dash."""
+    there = column[column.astype(str) != MISSING]
+    stored_as_text = len(there) < len(column) and pd.to_numeric(there, "coerce").notna().all()
+    return bool(stored_as_text) or pd.api.types.is_numeric_dtype(column)
 
 
 def _whole(value: float) -> float | int:

@@ -46,6 +46,7 @@ def environment(links: shown.Links):
     made.globals["cells"] = lambda rows, caption: Markup(shown.cells(rows, caption, links))
     made.filters["linked"] = lambda text, column: Markup(shown.link(text, column, links))
     made.globals["policy"] = POLICY
+    made.filters["coded"] = lambda text: Markup(shown.coded(text))
     made.filters["metric"] = lambda value: f"{value:.3f}"
     return made
 
@@ -89,6 +90,7 @@ def write(
 
     def render(template: str, file: str, page: str, **content_: Any) -> None:
         text = made.get_template(template).render(notebooks=NOTEBOOKS, page=page, **content_)
+        text = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
         (folder / file).write_text(text, encoding="utf-8")
 
     render(
@@ -104,11 +106,12 @@ def write(
 def placing(one: Any, folder: Path) -> dict[str, Any]:
     """Return a figure's words, the files it has, and whether it takes the whole width."""
     endings = [e for e in ("svg", "pdf", "png") if (folder / f"{one.name}.{e}").is_file()]
-    width = None
+    wide = True
     if "svg" in endings:
         head = (folder / f"{one.name}.svg").read_text(encoding="utf-8")[:2000]
         width = re.search(r'<svg[^>]*\swidth="([\d.]+)pt"', head)
+        wide = width is None or float(width[1]) > shown.WIDE
     return {
         "name": one.name, "title": one.title, "caption": one.caption, "alt": one.alt,
-        "command": one.command, "endings": endings, "wide": width is None or float(width[1]) > 360,
+        "command": one.command, "endings": endings, "wide": wide,
     }  # fmt: skip

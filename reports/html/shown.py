@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from html import escape
@@ -17,13 +18,21 @@ from reports.tables.declaration import Results
 
 def table(frame: pd.DataFrame, caption: str, notes: Sequence[str] = ()) -> str:
     """Return a table, each interval beside its value, with its notes below."""
-    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    listed = "".join(f"<li>{coded(one)}</li>" for one in notes)
     below = f"<ul>{listed}</ul>" if listed else ""
     return f"{cells(content.rows(frame), caption)}{below}"
 
 
+def coded(text: str) -> str:
+    """Return a sentence, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 #: Characters from which on a cell is given room, so that its row does not get high.
 LONG = 24
+
+#: Points from which on a figure takes the whole width of a page, and scrolls on a phone.
+WIDE = 360
 
 #: Addresses of pages: by a column's heading, by what stands in its cells.
 Links = Mapping[str, Mapping[str, str]]
@@ -50,7 +59,8 @@ def cells(
         for name, cell in row.items():
             kind = "th" if name == named else "td"
             scope, side = ' scope="row"' * (kind == "th"), number * cell["numeric"]
-            side = side or ' class="long"' * (len(cell["text"]) > LONG and kind == "td")
+            if not side and len(cell["text"]) > LONG and kind == "td":
+                side = f' class="long" style="--letters:{len(cell["text"])}"'
             interval = f' <span class="interval">{escape(cell["interval"])}</span>'
             text = link(cell["text"], name, links or {}) + interval * bool(cell["interval"])
             line += f"<{kind}{scope}{side}>{text}</{kind}>"
@@ -104,9 +114,11 @@ def figure(drawing: style.Drawing) -> str:
     with style.applied():
         drawing.figure.savefig(made, format="svg", metadata=style.FORMATS["svg"])
     source = f"data:image/svg+xml;base64,{base64.b64encode(made.getvalue()).decode()}"
+    kind = ' class="wide"' if 72 * drawing.figure.get_figwidth() > WIDE else ""
+    image = f'<img src="{source}" alt="{escape(drawing.alt)}">'
     title, caption = drawing.title, drawing.caption
     rest = caption.removeprefix(title) if caption.startswith(title) else f". {caption}"
     return (
-        f'<figure>\n<div class="card"><img src="{source}" alt="{escape(drawing.alt)}"></div>\n'
+        f'<figure{kind}>\n<div class="card">{image}</div>\n'
         f"<figcaption><strong>{escape(title)}</strong>{escape(rest)}</figcaption>\n</figure>\n"
     )

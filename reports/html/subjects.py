@@ -16,6 +16,7 @@ from reports.figures.style import base
 from reports.html import content
 from reports.tables.confusion import above_chance
 from reports.tables.declaration import Results, table
+from reports.tables.slices import explained
 from reports.tables.text import BESIDE, HIGH, LOW
 
 #: Rows of the confusions that a page shows, the largest first.
@@ -28,14 +29,48 @@ NAMING = {
 }
 
 
+#: What columns say that their heading does not.
+MEANINGS = {
+    "rank": "1 + the number of models that are significantly better in mAP",
+    "seed sd": "standard deviation of mAP between training seeds",
+    "behind": "mAP of the best model minus this one's",
+    "p": "p-value of that difference, after Holm's correction",
+    "among best": "the best model, or not significantly different from it",
+    "optimism": "the value on the fit part, whose clips trained the model, minus that on the "
+    "select part, whose clips did not",
+    "shift": "the value on the select part minus that on the test part",
+    "verdict": "over-fitted where another setting of the model has a lower fit mAP and a "
+    "significantly higher test mAP",
+    "heard wrongly": "the class that the model says yes to and that is absent",
+    "beside": "the class that sounds",
+    "above chance": "the share minus that among all clips without the class heard wrongly",
+    "share": "of these clips, those in which it is heard wrongly",
+    "clips": "with the one class and without the other",
+    "attribute": "what is known of a clip",
+    "ROC-AUC difference": "the slice minus all other clips",
+}
+
+
 @dataclass(frozen=True)
 class Section:
-    """One table of a page: title, the declared table it comes from, and its rows as cells."""
+    """One table of a page.
+
+    Attributes
+    ----------
+    title : str
+    table, command : str
+        The declared table it comes from, and what prints that.
+    rows : sequence of mapping
+        As cells.
+    said : str
+        What its columns and attributes mean; may be empty.
+    """
 
     title: str
     table: str
     command: str
     rows: Sequence[Mapping[str, Any]]
+    said: str
 
 
 @dataclass(frozen=True)
@@ -106,7 +141,11 @@ def _section(one: str, name: str, title: str, frame: pd.DataFrame | None) -> lis
     """Return a table as a section, in a list; nothing where it has no rows."""
     if frame is None or not len(frame):
         return []
-    return [Section(title, name, table(name).published_in(one), content.rows(frame))]
+    told = [f"{column}: {MEANINGS[column]}" for column in frame.columns if column in MEANINGS]
+    if "attribute" in frame.columns:
+        told.append(explained(frame["attribute"]))
+    said = "; ".join(filter(None, told))
+    return [Section(title, name, table(name).published_in(one), content.rows(frame), said)]
 
 
 def _rows(tables: Results, name: str, column: str, values: Iterable[str]) -> pd.DataFrame | None:

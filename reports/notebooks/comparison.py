@@ -27,7 +27,8 @@ from IPython.display import display
 
 import polytimbre as pt
 
-published = {name: pt.published(name) for name in pt.published_sets()}
+names = sorted(pt.published_sets(), key=lambda name: name != "audioset20")  # recordings first
+published = {name: pt.published(name) for name in names}
 compared = {name: runs for name, runs in published.items() if "comparison" in runs.tables}
 print("Compared on:", ", ".join(compared))
 

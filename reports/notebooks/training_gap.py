@@ -23,7 +23,8 @@ from IPython.display import display
 
 import polytimbre as pt
 
-published = {name: pt.published(name) for name in pt.published_sets()}
+names = sorted(pt.published_sets(), key=lambda name: name != "audioset20")  # recordings first
+published = {name: pt.published(name) for name in names}
 measured = {name: runs for name, runs in published.items() if "gap" in runs.tables}
 print("Measured on:", ", ".join(measured))
 

@@ -23,7 +23,8 @@ from IPython.display import display
 
 import polytimbre as pt
 
-published = {name: pt.published(name) for name in pt.published_sets()}
+names = sorted(pt.published_sets(), key=lambda name: name != "audioset20")  # recordings first
+published = {name: pt.published(name) for name in names}
 tuned = {name: runs for name, runs in published.items() if "trials" in runs.tables}
 print("Studies are published of:", ", ".join(tuned) or "nothing")
 

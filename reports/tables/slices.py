@@ -1,6 +1,6 @@
 """How models fare on slices of the clips, each against all others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,27 @@ from reports.tables.declaration import Content, Table, interval_columns, number_
 from reports.tables.text import BESIDE, FLOOR, HIGH, LOW, with_interval
 from reports.tables.words import count, percent
 
+#: What attributes of the data sets that come along say of a clip.
+ATTRIBUTES = {
+    "instruments": "how many of the classes are labelled",
+    "region": "where its music comes from, by its genre labels",
+    "style": "of its music, by its genre labels",
+    "genre": "of its track",
+    "tags": "unusual where its labels of genre, mood and role seldom go with its instruments",
+    "timbre": "unheard where its sounds are of sources that no training clip has",
+    "codec": "what it was compressed by",
+    "room": "whose reverberation was added",
+}
+
 #: What a terminal shows of one attribute's slices; first what a narrow one has room for.
 _SHOWN = ("slice", "model", "mAP", "difference", "p", "clips", "ROC-AUC", "ROC-AUC difference",
           "ROC-AUC p", "positives", "classes")  # fmt: skip
+
+
+def explained(attributes: Iterable[str]) -> str:
+    """Say what attributes are of a clip, each once, but for those that are not known here."""
+    known = [name for name in dict.fromkeys(attributes) if name in ATTRIBUTES]
+    return "; ".join(f"{name}: {ATTRIBUTES[name]}" for name in known)
 
 
 def _slices(analysis: Analysis) -> Content | None:

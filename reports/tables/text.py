@@ -44,7 +44,7 @@ def cell(value: Any, heading: str = "") -> str:
     """Format one value: three decimals for metrics, a dash for what is not there."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+    if pd.api.types.is_scalar(value) and pd.isna(value):
         return "–"
     if isinstance(value, float | np.floating):
         if value.is_integer() and abs(value) >= WHOLE:
