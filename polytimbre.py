@@ -13,6 +13,7 @@ imported when it is first used, so that ``import polytimbre`` itself takes no ti
 
 import os
 import sys
+import warnings
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -122,6 +123,8 @@ def main() -> None:
     except ImportError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    # the import itself may warn
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     import_module("benchmark.cli").main()
 
 

@@ -459,6 +459,11 @@ def test_an_error_that_nobody_can_be_told_of_has_its_code(polytimbre):
     ("error", "sentence"),
     [
         ("MemoryError()", "error: there is too little memory for this: none is left"),
+        (
+            "ImportError('It failed:\\n a.so: failed to map segment from shared object\\n')",
+            "error: there is too little memory for this: a.so: failed to map",
+        ),
+        ('RuntimeError("can\'t start new thread")', "too little memory for this: can't start new"),
         ("OSError(24, 'Too many open files')", "more of what this process may use"),
     ],
 )

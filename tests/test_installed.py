@@ -67,6 +67,16 @@ def test_from_a_wheel(hostile, wheel):
     check(hostile, wheel, path=os.pathsep.join([str(hostile), str(wheel)]))
 
 
+def test_a_hidden_package_is_told_of_once_and_not_by_every_worker(tmp_path):
+    (tmp_path / "models.py").write_text("")
+    command = Path(sys.executable).with_name("polytimbre")
+    asked = ("--dataset", "rendered", "--model", "constant", "--workers", "1")
+    done = run(tmp_path, command, "run", *asked, path=str(tmp_path))
+    first, *rest = done.stderr.splitlines()
+    assert first.startswith("warning: polytimbre has a package 'models': "), done.stderr
+    assert not any("hidden" in line for line in rest) and done.returncode == 0
+
+
 def test_a_package_of_somebody_elses_that_was_imported_first_is_named(tmp_path):
     (tmp_path / "models.py").write_text("")
     done = run(tmp_path, sys.executable, "-c", "import models, benchmark")

@@ -145,6 +145,29 @@ def with_run(polytimbre: Command):
     return polytimbre
 
 
+def test_what_was_heard_before_ctrl_c_is_kept(with_run: Command, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in "abc":
+        soundfile.write(folder / f"{name}.wav", np.zeros(24_000), 24_000)
+    with_run.first = (
+        "from benchmark.predict.recogniser import Recogniser\nhear = Recogniser.hear\n"
+        "def stop(self, file, *rest):\n"
+        "    if file.name == 'c.wav':\n        raise KeyboardInterrupt\n"
+        "    return hear(self, file, *rest)\n"
+        "Recogniser.hear = stop\n"
+    )
+    run = with_run("list", "runs", "--format", "csv").splitlines()[1].split(",")[0]
+    out = tmp_path / "heard.csv"
+    asked = ("predict", folder, "--run", run, "--format", "csv", "--per", "clip")
+    told = with_run(*asked, "--out", out, code=130)
+    assert "heard.csv holds the 2 of 3 files that were heard" in told
+    assert [row["file"] for row in csv.DictReader(out.open())] == [
+        str(folder / name) for name in ("a.wav", "b.wav")
+    ]
+    assert "warning: interrupted\n" in with_run(*asked, code=130)
+
+
 def in_json(out):
     return json.loads(out[out.index("[\n") : out.rindex("]") + 1])
 

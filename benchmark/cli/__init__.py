@@ -59,6 +59,8 @@ STAND_INS = {"str": "NAME", "int": "N", "float": "X", "path": "PATH"}
 SENTENCE = 300
 #: Errors of the system that say what a process may use, and not of what.
 LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+#: What a library's import, and a thread's start, say where memory has run out.
+NO_ROOM = ("failed to map segment from shared object", "can't start new thread")
 
 
 class Grouped(TyperGroup):
@@ -210,10 +212,13 @@ def main() -> None:
         if _debug:
             raise
         _end(f"error: {error}")
-    except MemoryError as error:
-        if _debug:
+    except (MemoryError, ImportError, RuntimeError) as error:
+        lines = map(str.strip, str(error).splitlines())
+        told = [line for line in lines if any(said in line for said in NO_ROOM)]
+        if _debug or not (told or isinstance(error, MemoryError)):
             raise
-        _end(f"error: there is too little memory for this: {str(error) or 'none is left'}")
+        what = told[0] if told else str(error) or "none is left"
+        _end(f"error: there is too little memory for this: {what}")
     except OSError as error:
         if _debug:
             raise

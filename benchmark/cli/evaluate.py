@@ -51,9 +51,8 @@ def evaluate(
     mAP and each class's average precision stand beside those of the run's own test part.
     """
     import numpy as np
-    from rich.progress import track
 
-    from benchmark.cli.screen import console
+    from benchmark.cli.screen import busy
     from benchmark.contracts.dataset import Labels
     from benchmark.predict.labelled import read_labels
     from benchmark.predict.recogniser import check_hop
@@ -67,17 +66,14 @@ def evaluate(
         print(f"columns that are no class of this run: {ignored}", file=sys.stderr)
     # too few resamples for these labels are refused before anything is heard
     recordings.result(heard_by, found.labels, np.zeros_like(found.labels.y_true), resamples)
-    screen = console(stderr=True)
-    shown = track(
-        found.files, "files", console=screen, transient=True, disable=not screen.is_terminal
-    )
     scores, unreadable = [], []
-    for file in shown:
-        try:
-            scores.append(heard_by.recogniser.hear(file, hop).clip)
-        except DataError as error:
-            scores.append(None)
-            unreadable.append(str(error))
+    with busy("files") as follow:
+        for file in follow(found.files):
+            try:
+                scores.append(heard_by.recogniser.hear(file, hop).clip)
+            except DataError as error:
+                scores.append(None)
+                unreadable.append(str(error))
     kept = [i for i, row in enumerate(scores) if row is not None]
     if not kept:
         raise DataError(f"no file can be read: {unreadable[0]}")

@@ -88,11 +88,16 @@ def predict(
     told = fmt == "table" and out is None
     if told:
         print(_head(heard_by))
-    heard = []
-    for one in _hear(heard_by, files, hop, unreadable, bar=not told):
-        heard.append(one)
-        if told:
-            _print_table(heard_by, one)
+    heard, stopped = [], False
+    try:
+        for one in _hear(heard_by, files, hop, unreadable, bar=not told):
+            heard.append(one)
+            if told:
+                _print_table(heard_by, one)
+    except KeyboardInterrupt:
+        if not (out and heard):  # a table is printed as it is heard, a pipe takes all or nothing
+            raise
+        stopped = True
     if not told:
         _write(heard_by, heard, fmt, per, out, tracks)
     _draw(heard_by, heard, timeline, figure)
@@ -100,6 +105,10 @@ def predict(
         warn(f"{len(unreadable)} of {len(files)} files can't be read:")
         for sentence in unreadable:
             print(f"  {sentence}", file=sys.stderr)
+    if stopped:
+        warn(f"interrupted; {out} holds the {len(heard)} of {len(files)} files that were heard")
+        raise typer.Exit(130)
+    if unreadable:
         raise typer.Exit(1)
 
 
@@ -186,23 +195,22 @@ def _hear(
     Tables that are printed one by one tell how far it is: they need no `bar`, which would stand
     among them.
     """
-    from rich.progress import track
+    from contextlib import nullcontext
 
-    from benchmark.cli.screen import console
+    from benchmark.cli.screen import busy
 
-    screen = console(stderr=True)
-    shown = track(files, "files", console=screen, transient=True, disable=not screen.is_terminal)
-    for file in shown if bar and len(files) > 1 else files:
-        try:
-            heard = run.recogniser.hear(file, hop)
-        except DataError as error:
-            if len(files) == 1:
-                raise
-            unreadable.append(str(error))
-            continue
-        for sentence in heard.warnings:
-            warn(sentence)
-        yield heard
+    with busy("files") if bar and len(files) > 1 else nullcontext(iter) as follow:
+        for file in follow(files):
+            try:
+                heard = run.recogniser.hear(file, hop)
+            except DataError as error:
+                if len(files) == 1:
+                    raise
+                unreadable.append(str(error))
+                continue
+            for sentence in heard.warnings:
+                warn(sentence)
+            yield heard
 
 
 def _write(

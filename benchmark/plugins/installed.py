@@ -43,6 +43,8 @@ def claim() -> None:
 
 def _warn_of_hidden(name: str, file: Path) -> None:
     """Warn of another package of this name that the program would have got."""
+    if "--multiprocessing-fork" in sys.orig_argv:  # a worker: who started it has said so
+        return
     try:
         found = PathFinder.find_spec(name)
     except (ImportError, ValueError, OSError):

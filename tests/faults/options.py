@@ -151,6 +151,8 @@ NAMES = [
         ("'--workers'",)),
     Row(19, "a download of what comes along", "data download rendered",
         ("data set 'rendered' can't be downloaded: it comes along",)),
+    Row(19, "nothing to compare", ">>> pt.compare()",
+        ("compare was given no run: give it what run returns",)),
     Row(19, "nothing to audit", "audit", ("say what to audit",)),
     Row(19, "nothing to publish", "publish", ("say what to publish",)),
     Row(19, "nothing to forget", "forget", ("say what to remove",)),
