@@ -416,6 +416,10 @@ def test_numbers_are_those_of_the_tables():
     with style.applied():
         alt = dict(figures.compose({"x": {"pairs": worse["pairs"]}}))["x-tuned"].alt
     assert "attention tuned against default -0.004 (-0.024 to 0.016)" in alt
+    refitted = made(("cnn refit", "cnn", "constant"))
+    with style.applied():
+        alt = dict(figures.compose({"x": {"pairs": refitted["pairs"]}}))["x-tuned"].alt
+    assert "cnn refitted against default" in alt and "against tuned" not in alt
     several = made(("cnn tuned on tags", "cnn on tags", "cnn on logmel", "random_forest on tags"))
     with style.applied():
         some = {name: several[name] for name in ("pairs", "per_class")}

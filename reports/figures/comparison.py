@@ -155,14 +155,12 @@ def tuned(tables: Results) -> Drawing | None:
     for label in dict.fromkeys(label for label, _ in differences):
         name, features = style.split(label)
         on = f" on {features}" if features else ""
-        for ending, wording in (
-            (" refit", "refitted against tuned"),
-            (" tuned", "tuned against default"),
-        ):
-            before = name.removesuffix(ending) + on
-            if before != label and (label, before) in differences:
+        for ending, step in ((" refit", "refitted"), (" tuned", "tuned")):
+            before = name.removesuffix(ending)
+            if before != name and (label, before + on) in differences:
+                wording = f"{step} against {'tuned' if before.endswith(' tuned') else 'default'}"
                 subject = style.base(label) + on
-                shown.append((subject, wording, label, differences[label, before]))
+                shown.append((subject, wording, label, differences[label, before + on]))
     if not shown:
         return None
     shown.sort(key=lambda one: (one[0], one[1] != "tuned against default"))

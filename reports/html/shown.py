@@ -15,12 +15,20 @@ from reports.figures import style
 from reports.html import content
 from reports.tables.declaration import Results
 
+#: Notes below a table that are in sight.
+MOST_NOTES = 8
+
 
 def table(frame: pd.DataFrame, caption: str, notes: Sequence[str] = ()) -> str:
-    """Return a table, each interval beside its value, with its notes below."""
-    listed = "".join(f"<li>{coded(one)}</li>" for one in notes)
-    below = f"<ul>{listed}</ul>" if listed else ""
-    return f"{cells(content.rows(frame), caption)}{below}"
+    """Return a table, each interval beside its value, with its notes below, many of them folded."""
+    first, rest = notes[:MOST_NOTES], notes[MOST_NOTES:]
+    folded = f"<details><summary>{len(rest)} more</summary>{_list(rest)}</details>" if rest else ""
+    return f"{cells(content.rows(frame), caption)}{_list(first)}{folded}"
+
+
+def _list(notes: Sequence[str]) -> str:
+    items = "".join(f"<li>{coded(one)}</li>" for one in notes)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def coded(text: str) -> str:

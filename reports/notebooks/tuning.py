@@ -42,20 +42,9 @@ def draw(runs, name):
 
 # %%
 for runs in tuned.values():
-    for table in ("studies", "trials"):
-        if table in runs.tables:
-            print(*runs.tables[table].notes, sep="\n")
-
-# %%
-for name, runs in tuned.items():
-    trials = runs.tables["trials"].frame
-    for model, group in trials.groupby("model", sort=True):
-        complete = group[group["state"].str.startswith("complete")].set_index("trial")
-        print(f"{name}, {model}: {len(group)} trials, {len(complete)} complete,")
-        print(f"  {group['seconds'].sum():,.0f} s")
-        if 0 in complete.index:  # the default
-            gain = complete["select mAP"].max() - complete["select mAP"][0]
-            print(f"  the best one is {gain:+.3f} mAP from the default on select")
+    if "studies" in runs.tables:
+        table = runs.tables["studies"]
+        display(table.keep(*table.frame.columns.drop("model")))
 
 # %% [markdown]
 # ## How the searches went
