@@ -117,6 +117,20 @@ def build(published, target, pages, figures=draw):
         return html.build(sets(published), target)
 
 
+def test_a_report_at_a_link_is_built_where_the_link_leads(tmp_path, monkeypatch):
+    def plan(published, made, pool):
+        return [html.BuildStep("page", lambda: (made / "index.html").write_text("new"))]
+
+    monkeypatch.setattr(html, "_plan", plan)
+    (tmp_path / "there").mkdir()
+    for link, leads in (("current", "there"), ("dangling", "nowhere")):
+        (tmp_path / link).symlink_to(leads)
+        html.build({}, tmp_path / link)
+        assert (tmp_path / link).is_symlink()
+        assert (tmp_path / leads / "index.html").read_text() == "new"
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 def records(dataset, runs=3):
     found = []
     for model in MODELS:

@@ -1,5 +1,7 @@
 """The HTML report: one folder that opens from disk, without a network."""
 
+import errno
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -40,7 +42,8 @@ def build(
     ----------
     sets : dict of str to PublishedSet
     target : Path
-        The report's folder. It is replaced when all is done: a build that fails leaves it alone.
+        The report's folder, or a link to it. It is replaced when all is done: a build that fails
+        leaves it alone.
     follow : callable
         Gets the steps and gives them back one by one, to show how far it is.
 
@@ -56,7 +59,7 @@ def build(
     NotebookError
         If a notebook fails.
     """
-    target = Path(target).absolute()
+    target = Path(os.path.realpath(target))
     with _staging(target) as made:
         pool = ThreadPoolExecutor(1)  # one kernel works while this process draws
         try:
@@ -123,6 +126,8 @@ def _staging(target: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_symlink():
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             ours = all((target / name).is_file() for name in ("index.html", *pages.FILES))
             if target.exists() and any(target.iterdir()) and not ours:
                 raise StoreError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.errors import PolytimbreError, UnknownNameError
+from benchmark.reading.files import open_regular
 from reports.paper import drawing
 from reports.paper.evidence import Evidence, gather
 from reports.paper.places import Place, Reading, read
@@ -16,6 +17,8 @@ from reports.paper.typesetting import typeset
 _COPIED = (".typ", ".yml", ".yaml", ".bib", ".csl", ".svg", ".png")
 #: What ``bindings.typ`` prints from.
 NUMBERS = "numbers.json"
+#: The largest source that is read.
+MOST_BYTES = 10**7
 
 
 class PaperError(PolytimbreError):
@@ -169,8 +172,8 @@ def bind(sets: Path, source: Path) -> tuple[list[str], list[str]]:
 
 def _text(source: Path) -> str:
     try:
-        with source.open(encoding="utf-8", newline="") as file:
-            return file.read()
+        with open_regular(source, MOST_BYTES) as file:
+            return file.read().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         said = (error.strerror if isinstance(error, OSError) else "") or str(error)
         raise PolytimbreError(
@@ -181,7 +184,7 @@ def _text(source: Path) -> str:
 
 def _folder(target: Path, source: Path) -> Path:
     """Return the folder that the paper is made in; it is emptied, so it must be no other's."""
-    folder = target.with_suffix("")
+    folder = target.with_suffix("") if target.suffix else target
     used = folder.is_dir() and any(folder.iterdir()) and not (folder / NUMBERS).is_file()
     if target.suffix != ".pdf" or used or folder.resolve() == source.parent.resolve():
         raise PolytimbreError(
