@@ -217,8 +217,8 @@ def _listed(sentences: Iterable[str]) -> str:
 
 def _glossary(name: str, columns: Sequence[str]) -> str:
     """Say what a table's columns mean."""
-    meanings = ((column, table(name).meaning(column)) for column in columns)
-    told = [f"*{_escaped(column)}*: {_escaped(meaning)}" for column, meaning in meanings if meaning]
+    meanings = content.meanings(name, columns).items()
+    told = [f"*{_escaped(column)}*: {_escaped(meaning)}" for column, meaning in meanings]
     return f"Columns: {'; '.join(told)}." if told else ""
 
 

@@ -379,7 +379,7 @@ def test_runs_are_compared(runs, tmp_path):
     assert len(result.per_class) == 6 and {"AP low", "AP high"} <= set(result.per_class)
     assert any("resamples" in note for note in result.notes)
     figure = result.plot()
-    assert isinstance(figure, Figure) and figure._repr_html_().startswith("<figure>")
+    assert isinstance(figure, Figure) and figure._repr_html_().startswith("<figure")
     figure.savefig(tmp_path / "comparison.png")  # in the report's style, whose dots are finer
     assert Image.open(tmp_path / "comparison.png").width == int(figure.get_figwidth() * 200)
     assert "<caption>" in result._repr_html_() and "slope" in repr(result)

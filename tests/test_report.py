@@ -795,6 +795,11 @@ def test_slices_say_what_their_attributes_are():
     assert {*rendered.ATTRIBUTES, *genres.ATTRIBUTES, "instruments", "tags"} <= {*ATTRIBUTES}
 
 
+def test_the_front_page_says_what_columns_mean(browser):
+    said = browser.js("[...document.querySelectorAll('.result p.notes')].map(p => p.textContent)")
+    assert any("optimism: fit minus select" in one for one in said)
+
+
 def test_commands_in_notes_are_code():
     assert shown.coded("see `polytimbre table pairs` <") == (
         "see <code>polytimbre table pairs</code> &lt;"

@@ -187,11 +187,18 @@ def further(tables_: Results, dataset: str) -> list[dict[str, Any]]:
                 "notes": notes,
                 "n_rows": len(result.frame),
                 "rows": rows(result.frame) if small else [],
+                "meanings": meanings(name, cells(result.frame)) if one else {},
                 "command": one.published_in(dataset) if one else "",
             }
         )
     shown.sort(key=lambda one: not (one["notes"] or one["rows"]))  # what is CSV alone comes last
     return shown
+
+
+def meanings(name: str, columns: Iterable[str]) -> dict[str, str]:
+    """Return what columns of a declared table mean, of those that say so."""
+    told = {column: table(name).meaning(column) for column in columns}
+    return {column: meaning for column, meaning in told.items() if meaning}
 
 
 def provenance(one: PublishedSet, tables_: Results) -> dict[str, Any] | None:
