@@ -56,9 +56,10 @@ def protocol(tables: Results) -> Drawing:
                   label="saying yes to every label")  # fmt: skip
     style.legend(drawn, [line], 1)
     caption = (
-        f"The published protocol against the corrected one: {where(result.facts)}. Published "
-        "weighted F1 and accuracy count labels that nobody observed as present; mAP counts "
-        "observed labels alone. Means over seeds; the dashed line says yes to every label."
+        "The protocol of a student project on OpenMIC-2018 against the corrected one: "
+        f"{where(result.facts)}. Published weighted F1 and accuracy count labels that nobody "
+        "observed as present; mAP counts observed labels alone. Means over seeds; the dashed line "
+        "says yes to every label."
     )
     told = [
         f"{row['model']}: weighted F1 {row['w. F1']:.3f}, accuracy {row['accuracy']:.3f}, mAP "
@@ -87,8 +88,8 @@ def labels(tables: Results) -> Drawing:
     known = frame[list(KNOWN)].sum()
     kept = f"{result.facts['n_kept']:,} of {result.facts['n_test']:,} test clips"
     caption = (
-        f"Labels of the {kept} that the published protocol keeps, by class: observed as present, "
-        "not observed but called present, and observed as absent."
+        f"Labels of the {kept} of OpenMIC-2018 that a student project's protocol keeps, by class: "
+        "observed as present, not observed but called present, and observed as absent."
     )
     share = known["not observed"] / (known["not observed"] + known["observed present"])
     alt = (
@@ -118,9 +119,9 @@ def precision(tables: Results) -> Drawing:
     ax.grid(axis="x", visible=False)
     drawn.legend(loc="outside lower center", ncols=1)
     caption = (
-        "The published network's precision by class beside that of saying yes to every label, "
-        "scored as published (labels that were not observed count as present) and on observed "
-        "labels alone."
+        "The precision by class that a student project published of its network, beside that of "
+        "saying yes to every label, scored as published (labels that were not observed count as "
+        "present) and on observed labels alone."
     )
     told = [
         f"{row['class']}: "

@@ -109,7 +109,7 @@ for one, other in combinations(levels, 2):
 # A macro average hides where a model earns it. Below, the best network is held against the best
 # model that is no network, class by class. An instrument counts as won where one model's
 # average precision lies above the other one's interval: a rough rule, and a cautious one. The
-# figure shows the network and the forest whose table the published project shows.
+# figure shows the network and the forest of which a student project published such a table.
 
 # %%
 networks = ("attention", "cnn", "probe")
