@@ -120,6 +120,11 @@ def _alone(target: Path, name: str) -> Iterator[Path]:
     folder, place, old = target / f".{name}", target / name, _old(target / name)
     if old.is_dir() and not place.exists():  # whoever was to replace it was killed
         old.rename(place)
+    if place.is_symlink():
+        raise StoreError(
+            f"{place} is a link, and would be replaced by a folder: remove it, or name another "
+            "folder of published sets with --results"
+        )
     documents.check(target, making=name)
     if place.is_dir() and any(place.iterdir()) and not (place / LIST).is_file():
         raise StoreError(

@@ -17,7 +17,7 @@ from benchmark.analysis import reproduction
 from benchmark.analysis.audits import mask_audit
 from benchmark.analysis.audits.protocol_audit import asked_for
 from benchmark.analysis.derivation import Analysis
-from benchmark.errors import DataError, PolytimbreError, ProtocolError, StoreError
+from benchmark.errors import PolytimbreError, StoreError
 from benchmark.plugins import registry
 from benchmark.protocol import PROTOCOLS, Division
 from benchmark.runs import record as records
@@ -222,11 +222,14 @@ def recheck(
         ]
         if wrong[name] or not one.runs:
             continue
-        if one.complete:
-            derived = results.derive(Analysis(one, name), follow)
-            wrong[name] += results.different(derived, results.read(one))
-        elif data_root is not None:
-            wrong[name] += _against_data(one, data_root, store, follow)
+        try:
+            if one.complete:
+                derived = results.derive(Analysis(one, name), follow)
+                wrong[name] += results.different(derived, results.read(one))
+            elif data_root is not None:
+                wrong[name] += _against_data(one, data_root, store, follow)
+        except PolytimbreError as error:  # the others are checked all the same
+            wrong[name].append(str(error))
     return wrong
 
 
@@ -248,10 +251,7 @@ def _against_data(
 ) -> list[str]:
     """Hold a set without scores against its data, and against the runs in a store."""
     stored = results.read(one)
-    try:
-        division = division_of(one.get(one.runs[0]), data_root)
-    except (DataError, ProtocolError) as error:
-        return [str(error)]
+    division = division_of(one.get(one.runs[0]), data_root)
     with tempfile.TemporaryDirectory() as name:
         if store is not None and set(one.ids()) <= set(store.ids()):
             whole = Path(name) / one.name

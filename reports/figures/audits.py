@@ -58,7 +58,8 @@ def protocol(tables: Results) -> Drawing:
     caption = (
         "The protocol of a student project on OpenMIC-2018 against the corrected one: "
         f"{where(result.facts)}. Published weighted F1 and accuracy count labels that nobody "
-        "observed as present; mAP counts observed labels alone. Means over seeds; the dashed line says yes to every label."
+        "observed as present; mAP counts observed labels alone. Means over seeds; the dashed line "
+        "says yes to every label."
     )
     told = [
         f"{row['model']}: weighted F1 {row['w. F1']:.3f}, accuracy {row['accuracy']:.3f}, mAP "

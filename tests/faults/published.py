@@ -17,6 +17,11 @@ def file(place: Place, name: str):
     return place.sets / "tiny" / name
 
 
+def linked(place: Place, name: str) -> None:
+    (place.path / name).parent.mkdir()
+    (place.path / name).symlink_to(place.sets / "tiny")
+
+
 def scores(place: Place):
     return file(place, f"runs/{place.ids['guess0']}/scores.npz")
 
@@ -230,6 +235,12 @@ SETS = [
         ("is a published set: nothing is removed",)),
     Row(8, "the folder of sets in the place of one", "compare --store {sets}",
         ("holds published sets: name one of them, tiny",)),
+    Row(4, "a link to a set, to publish over", "publish --dataset tiny --results {place}/more",
+        ("{place}/more/tiny is a link", "remove it"),
+        lambda p: linked(p, "more/tiny"), then=">>>open('more/tiny/set.json')"),
+    Row(4, "a link to a set under another name, checked", CHECK,
+        ("copy: ", "holds no such run of data set 'copy'", "tiny: table 'parts'"),
+        lambda p: (p.sets / "copy").symlink_to("tiny")),
     Row(19, "no set to check", "publish --check --results {place}/none",
         ("nothing is published in {place}/none",)),
     Row(6, "a report over something that is none", "report --results {sets} --out {store}",
