@@ -99,21 +99,14 @@ def data_render(
     ] = False,
 ) -> None:
     """Render the embedded data set again and compare it bit for bit (extra `render`)."""
-    from rich.progress import Progress
-
-    from benchmark.cli.screen import console
+    from benchmark.cli.screen import counted
     from benchmark.datasets import rendering
     from benchmark.datasets.rendered import FILE, MUSICNN, differing_clips
     from benchmark.workers.settings import starting
 
     check_output(out, FILE, MUSICNN)  # before hours are spent on rendering
-    with starting(), Progress(console=console(stderr=True)) as progress:
-        task = progress.add_task("rendering", total=clips)
-
-        def advance(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        rendering.build(out, clips=clips, musicnn=musicnn, workers=workers, progress=advance)
+    with starting(), counted("rendering") as show:
+        rendering.build(out, clips=clips, musicnn=musicnn, workers=workers, progress=show)
     if different := differing_clips(out):
         raise DataError(
             f"{len(different)} clip(s) of {out} differ from the embedded data, first "

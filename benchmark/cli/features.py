@@ -93,9 +93,7 @@ def features_extract(
     """
     from contextlib import closing
 
-    from rich.progress import Progress
-
-    from benchmark.cli.screen import console
+    from benchmark.cli.screen import counted
     from benchmark.plugins import registry
     from benchmark.runs import extraction
     from benchmark.runs.extracted import path_of
@@ -105,15 +103,15 @@ def features_extract(
     front_ends = [registry.frontends().get(name) for name in features.split("+")]
     data = load(data_of(dataset, data_root, split, None, None))
     plugin = registry.datasets().get(dataset)()
-    screen = console(stderr=True)
-    progress = Progress(console=screen, transient=True, disable=not screen.is_terminal)
     try:
-        with connect(workers, scheduler) as executor, progress:
+        with connect(workers, scheduler) as executor:
             for one in front_ends:
-                task = progress.add_task(one.name, total=len(data))
-                with closing(extraction.extract(plugin, data, one, executor)) as steps:
+                with (
+                    counted(one.name) as show,
+                    closing(extraction.extract(plugin, data, one, executor)) as steps,
+                ):
                     for done in steps:
-                        progress.update(task, completed=done)
+                        show(done, len(data))
                 print(f"{one.name} features of {len(data):,} clips: {path_of(data, one)}")
     except KeyboardInterrupt:
         warn("interrupted; what was computed is kept, the same command goes on from here")

@@ -98,26 +98,38 @@ def show_plan(units: Sequence[Unit], out: Console) -> None:
 
 
 @contextmanager
-def busy(doing: str) -> Iterator[Callable[[Sequence[Any]], Iterator[Any]]]:
-    """Show what is being computed, and for how long; yield what shows its steps.
+def counted(doing: str) -> Iterator[Callable[..., None]]:
+    """Show what is being computed, and for how long; yield what shows how far it is.
 
-    A step is a text, or has a name. Where there is no terminal to draw on, a line now and then
-    says how far it is.
+    That takes how much is done, how much there is, and a word on it. Where there is no terminal to
+    draw on, a line now and then says the same.
     """
     out, told = console(stderr=True), time.monotonic()
     with _progress(out) as progress:
         task = progress.add_task(doing, total=None, detail="")
 
-        def follow(steps: Sequence[Any]) -> Iterator[Any]:
+        def show(done: int, total: int, detail: str = "") -> None:
             nonlocal told
+            progress.update(task, completed=done, total=total, detail=detail)
+            late = time.monotonic() > told + SECONDS_BETWEEN_LINES
+            if late and done < total and not out.is_terminal:
+                said = ", ".join(filter(None, (f"{doing}: {done:,} of {total:,}", detail)))
+                out.print(escape(said), soft_wrap=True)
+                told = time.monotonic()
+
+        yield show
+
+
+@contextmanager
+def busy(doing: str) -> Iterator[Callable[[Sequence[Any]], Iterator[Any]]]:
+    """Show what is being computed; yield what shows its steps, texts or things with a name."""
+    with counted(doing) as show:
+
+        def follow(steps: Sequence[Any]) -> Iterator[Any]:
             for done, step in enumerate(steps):
-                name = getattr(step, "name", step)
-                progress.update(task, completed=done, total=len(steps), detail=name)
-                if not out.is_terminal and time.monotonic() > told + SECONDS_BETWEEN_LINES:
-                    out.print(f"{doing}: {done} of {len(steps)}, {escape(name)}", soft_wrap=True)
-                    told = time.monotonic()
+                show(done, len(steps), getattr(step, "name", step))
                 yield step
-            progress.update(task, completed=len(steps), detail="")
+            show(len(steps), len(steps))
 
         yield follow
 
