@@ -169,6 +169,20 @@ def test_a_setting_that_cannot_be_had_is_named(polytimbre, name, value, sentence
     assert sentence in polytimbre("run", *TINY[:4], "--workers", workers, code=2)
 
 
+def test_figures_need_no_screen():
+    """Whatever a user draws on: Matplotlib fails to be imported for a screen that isn't there."""
+    code = (
+        "import sys; from benchmark.cli import main; sys.argv[1:] = ['--version']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "import matplotlib; print(matplotlib.get_backend())"
+    )
+    environment = {**os.environ, "MPLBACKEND": "not_there"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "agg", done.stderr
+
+
 def test_a_worker_has_what_this_process_keeps(monkeypatch):
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
     monkeypatch.setenv("KERAS_BACKEND", "jax")

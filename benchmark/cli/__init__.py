@@ -202,6 +202,7 @@ def main() -> None:
     # None is a stream that is closed, as a daemon's may be: there is nobody to tell
     nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     sys.stdout, sys.stderr = (Visible(stream or nowhere) for stream in streams)
+    os.environ["MPLBACKEND"] = "agg"  # the command draws into files alone
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         try:
