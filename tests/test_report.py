@@ -655,6 +655,11 @@ def test_a_notebook_that_fails_is_named(published, tmp_path):
     (tmp_path / "broken.py").write_text("# %%\n1 / 0\n")
     with pytest.raises(notebooks.NotebookError, match=r"broken\.py failed with ZeroDivisionError"):
         notebooks.execute(tmp_path / "broken.py", published)
+    shown = "# %%\nclass A:\n    def _repr_html_(self):\n        return 1 / 0\n\n# %%\n"
+    for use in ("A()", "from IPython.display import display\ndisplay(A())\n0"):
+        (tmp_path / "broken.py").write_text(shown + use)
+        with pytest.raises(notebooks.NotebookError, match="failed with ZeroDivisionError: div"):
+            notebooks.execute(tmp_path / "broken.py", published)
 
 
 def test_what_a_cell_prints_is_one_text_however_the_kernel_sends_it(published, tmp_path):

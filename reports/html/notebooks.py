@@ -74,16 +74,15 @@ def execute(path: Path, results: Path) -> Executed:
         try:
             client.execute(cwd=str(path.parent), env=_environment(results, Path(folder)))
         except CellExecutionError as error:
-            raise NotebookError(
-                f"the notebook {path.name} failed with {error.ename}: {error.evalue}. Open "
-                f"{path} in Jupyter to see where"
-            ) from error
+            _check_errors(notebook, path)
+            raise NotebookError(f"the notebook {path.name} failed: {error}") from error
         except (CellTimeoutError, DeadKernelError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise NotebookError(
                 f"the kernel of the notebook {path.name} failed: {reason}"
             ) from error
     _join_streams(notebook)
+    _check_errors(notebook, path)
     return Executed(path.stem, _title(notebook, path.stem), _body(notebook))
 
 
@@ -99,6 +98,17 @@ def _join_streams(notebook) -> None:
                 outputs.append(one)
         if outputs:
             cell["outputs"] = outputs
+
+
+def _check_errors(notebook, path: Path) -> None:
+    """Refuse an error of any cell; the kernel goes on after one in the display of a value."""
+    for cell in notebook.cells:
+        for one in cell.get("outputs", ()):
+            if one["output_type"] == "error":
+                raise NotebookError(
+                    f"the notebook {path.name} failed with {one['ename']}: {one['evalue']}. Open "
+                    f"{path} in Jupyter to see where"
+                )
 
 
 def _kernel_manager(folder: Path):
