@@ -113,11 +113,23 @@ def test_an_impossible_hop_is_refused(recogniser, hop):
         listen_command("-", 48_000, hop=hop)
 
 
+def test_silence_is_told(recogniser, long):
+    """Of a window that holds nothing else, whatever the model makes of it."""
+    song = raw_of(long)[:, :1]
+    content = np.concatenate([song, 0 * song, 0 * song, song])
+    found = list(listen(recogniser, live.raw(io.BytesIO(content.tobytes()), 48_000), 0.96))
+    silent = [(update.start, update.end) for update in found if update.silent]
+    assert silent == [(u.start, u.end) for u in found if u.start > 14.9 and u.end < 45.1]
+    assert len(silent) > 10 and not found[0].silent and not found[-1].silent
+
+
 def test_what_does_not_belong_together_is_refused():
     for asked, sentence in (
-        (("-", None, None), "--rate 48000"),
-        (("song.wav", 48_000, None), "give - as the source"),
-        (("-", 48_000, "1"), "leave out the source"),
+        (("-", None, None, None), "--rate 48000"),
+        (("song.wav", 48_000, None, None), "--rate is .* give - as the source"),
+        (("song.wav", None, 2, None), "--channels .* give - as the source"),
+        ((None, None, 2, None), "--channels .* give - as the source"),
+        (("-", 48_000, None, "1"), "leave out the source"),
     ):
         with pytest.raises(DataError, match=sentence):
             _check(*asked)
@@ -131,7 +143,7 @@ def test_standard_input_is_heard_until_it_ends(store, long):
     done = subprocess.run(command, cwd=ROOT, input=content, capture_output=True, timeout=120)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["end"] for line in lines] == pytest.approx([9.6 + 0.96 * i for i in range(6)])
-    assert set(lines[0]) == {"start", "end", "latency", "present", "scores"}
+    assert set(lines[0]) == {"start", "end", "latency", "silent", "present", "scores"}
     err = done.stderr.decode()
     assert done.returncode == 2 and "Traceback" not in err
     assert "5 byte(s) are left of 8" in err and "6 updates; latency beyond the window" in err

@@ -91,7 +91,7 @@ def open_recording(path: Path) -> Recording:
         Where it does not exist, is a folder, is empty, is no audio or has an impossible rate.
     """
     path = Path(path)
-    with open_binary(path, LARGEST, "name an audio file, or a folder of them") as file:
+    with open_binary(path, LARGEST, "name an audio file") as file:
         start = file.read(12)
     if not start:
         raise DataError(f"{path} is empty (0 bytes)")

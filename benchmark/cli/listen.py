@@ -39,7 +39,9 @@ def listen(
         float | None,
         typer.Option(metavar="HZ", help="Sample rate of raw samples (32-bit floats, f32le)."),
     ] = None,
-    channels: Annotated[int, typer.Option(min=1, help="Channels of raw samples.")] = 1,
+    channels: Annotated[
+        int | None, typer.Option(min=1, help="Channels of raw samples. [default: 1]")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Input device: its number, or a part of its name.")
     ] = None,
@@ -68,7 +70,7 @@ def listen(
     from benchmark.predict.recogniser import check_hop, check_window
 
     check_name("format", fmt, FORMATS)
-    _check(source, rate, device)
+    _check(source, rate, channels, device)
     check_hop(hop)
     check_window(window)
     heard_by = open_run(run, model, dataset, features, store, results)
@@ -79,7 +81,7 @@ def listen(
     _warm_up(heard_by)
     latencies: list[float] = []
     try:
-        with _opened(source, rate, channels, device) as live:
+        with _opened(source, rate, channels or 1, device) as live:
             seconds = recogniser.window_seconds
             print(f"hears {live.name}; scores after {seconds:.1f} s", file=sys.stderr)
             with ExitStack() as stack:
@@ -94,11 +96,17 @@ def listen(
         _say_latency(latencies)
 
 
-def _check(source: str | None, rate: float | None, device: str | None) -> None:
+def _check(
+    source: str | None, rate: float | None, channels: int | None, device: str | None
+) -> None:
     if source == "-" and rate is None:
         raise DataError("raw samples don't tell their rate: say it, as in --rate 48000")
     if source != "-" and rate is not None:
         raise DataError("--rate is that of raw samples: give - as the source, or leave it out")
+    if source != "-" and channels is not None:
+        raise DataError(
+            "--channels are those of raw samples: give - as the source, or leave it out"
+        )
     if source is not None and device is not None:
         raise DataError("--device names a microphone: leave out the source, or the device")
 
@@ -156,13 +164,16 @@ def _content(run: "HearingRun", update: "Update") -> dict:
         "start": round(update.start, 3),
         "end": round(update.end, 3),
         "latency": round(update.latency, 4),
+        "silent": update.silent,
         "present": [run.classes[c] for c in _present(run, update)],
         "scores": scores_by_class(run.classes, update.scores),
     }
 
 
 def _present(run: "HearingRun", update: "Update") -> list[int]:
-    """Return the classes that reach their thresholds, highest score first."""
+    """Return the classes that reach their thresholds, highest score first; none of silence."""
+    if update.silent:
+        return []
     classes = range(len(run.classes))
     found = [c for c in classes if update.scores[c] >= run.thresholds[c]]
     return sorted(found, key=lambda c: -update.scores[c])
@@ -172,7 +183,7 @@ def _line(run: "HearingRun", update: "Update") -> str:
     from reports.hearing.text import clock
 
     found = [f"{run.classes[c]} {update.scores[c]:.2f}" for c in _present(run, update)]
-    return f"{clock(update.end)}  {', '.join(found) or '–'}"
+    return f"{clock(update.end)}  {', '.join(found) or ('silence' if update.silent else '–')}"
 
 
 def _table(run: "HearingRun", update: "Update") -> object:
@@ -191,6 +202,7 @@ def _table(run: "HearingRun", update: "Update") -> object:
             mark, name, f"{score:.2f}", bar(score, float(run.thresholds[c]), BAR), style=style
         )
     told = f"{clock(update.end)}, latency {1000 * update.latency:.0f} ms"
+    told += ", silence: the scores say nothing" if update.silent else ""
     table.add_row("", told, style="dim")
     return table
 

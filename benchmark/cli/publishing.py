@@ -145,6 +145,7 @@ def _publish_runs(
     from benchmark.cli.screen import busy
     from benchmark.tuning import studies
     from reports import publish as publishing
+    from reports.tables.words import count
 
     for name in sorted({record.spec.dataset for record in runs}):
         with writing(target), busy(f"tables of {name}") as follow:
@@ -160,8 +161,8 @@ def _publish_runs(
                 warn=warn,
             )
         files = sum(p.stat().st_size for p in made.path.rglob("*") if p.is_file())
-        print(f"published {len(made.runs) + len(made.audit)} runs on {name} in {made.path}, "
-              f"{files / 1e6:.1f} MB")  # fmt: skip
+        published = count(len(made.runs) + len(made.audit), "run")
+        print(f"published {published} on {name} in {made.path}, {files / 1e6:.1f} MB")
 
 
 def _write_documents(target: Path, told: bool) -> None:

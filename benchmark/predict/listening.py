@@ -1,13 +1,14 @@
 """Hear a signal while it comes: scores of the last window, again and again."""
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from benchmark.audio.live import Live
-from benchmark.predict.recogniser import Recogniser
+from benchmark.predict.recogniser import SILENCE, Recogniser
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,8 @@ class Update:
         Seconds from when the window's last sound was there until its scores were.
     repeated : bool
         Whether all that came was shorter than a window, and was repeated.
+    silent : bool
+        Whether nothing sounds in the window: its scores say nothing.
     """
 
     start: float
@@ -30,6 +33,7 @@ class Update:
     scores: np.ndarray
     latency: float
     repeated: bool
+    silent: bool
 
 
 def listen(recogniser: Recogniser, live: Live, hop_seconds: float) -> Iterator[Update]:
@@ -51,11 +55,13 @@ def listen(recogniser: Recogniser, live: Live, hop_seconds: float) -> Iterator[U
     DataError, ParameterError
     """
     arrived, heard = time.monotonic(), 0.0
+    loudest: deque[tuple[float, float]] = deque()  # of each block: its end, its largest sample
 
     def blocks() -> Iterator[np.ndarray]:
         nonlocal arrived, heard
         for block in live.blocks:
             arrived, heard = time.monotonic(), heard + len(block) / live.sample_rate
+            loudest.append((heard, float(np.abs(block).max(initial=0))))
             yield block
 
     windows = recogniser.windows(blocks(), live.sample_rate, hop_seconds, early=True)
@@ -65,4 +71,7 @@ def listen(recogniser: Recogniser, live: Live, hop_seconds: float) -> Iterator[U
         # What the resampler held back, or a block was too long by, was there before.
         waited = max(0.0, heard - window.end)
         latency = time.monotonic() - arrived + waited
-        yield Update(window.start, window.end, scores, latency, window.repeated)
+        while loudest and loudest[0][0] <= window.start:
+            loudest.popleft()
+        silent = all(peak < SILENCE for _, peak in loudest)
+        yield Update(window.start, window.end, scores, latency, window.repeated, silent)
