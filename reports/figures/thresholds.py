@@ -58,10 +58,11 @@ def thresholds(tables: Results) -> Drawing | None:
         ax.grid(axis="y", visible=False)
     axes[0, 0].set_xlabel("gain in macro F1, all policies")
     axes[0, 1].set_xlabel("the same, enlarged about 0")
+    near = near or 0.01  # where no policy changes anything
     axes[0, 1].set_xlim(-near, near)
     axes[0, 1].xaxis.set_major_locator(MaxNLocator(5))
     ends = front[[f"{column} {end}" for column in GAINS for end in ("low", "high")]].to_numpy()
-    margin = 0.06 * float(np.ptp(ends))
+    margin = 0.06 * float(np.ptp(ends)) or near
     axes[0, 0].set_xlim(min(0.0, ends.min()) - margin, max(0.0, ends.max()) + margin)
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(5))
     style.rows(axes[0, 0], [_policy(name) for name in front["policy"]])
