@@ -145,9 +145,10 @@ def test_a_setting_is_over_fitted_where_a_looser_fit_is_better_elsewhere(shelf, 
     other.add("looser, and as poor", {"fit": 0.3, "select": 0.05, "test": 0.05}, range(5))
     assert {one.verdict for one in measure(other)} == {VERDICTS[1]}
     other.add("another model", {"fit": 0.2, "select": 0.5, "test": 0.5}, range(5))
-    for record in other.entries[-1].records:
-        record.spec = replace(record.spec, model="other")
-    assert {one.verdict for one in measure(other)} == {VERDICTS[1]}
+    for changes in ({"model": "other"}, {"features": "better"}):
+        for record in other.entries[-1].records:
+            record.spec = replace(SPEC, seed=record.spec.seed, **changes)
+        assert {one.verdict for one in measure(other)} == {VERDICTS[1]}
 
 
 def test_the_lost_share_is_of_what_lies_above_chance(shelf, gaps):

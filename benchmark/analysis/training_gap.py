@@ -8,7 +8,7 @@ select. A model that ranks at random has a mAP too, so both are also shares of w
 above it.
 
 A large gap is not over-fitting yet: a model may learn its training clips by heart and still know
-others better than any. A setting is called over-fitted where another setting of the same model
+others better than any. A setting is called over-fitted where another setting of the same model, on the same features,
 fits the training clips less closely and is the better one elsewhere (Mitchell, 1997).
 
 Parts share no group, so their clips are resampled independently; a run's seeds are the same in
@@ -34,6 +34,7 @@ from benchmark.analysis.losses import Losses
 from benchmark.analysis.training_curves import Turn, turn
 from benchmark.contracts.seeds import derive_seed
 from benchmark.errors import ProtocolError
+from benchmark.runs.features import features_of
 from benchmark.runs.reading import Runs, StoredLabels
 from benchmark.scoring.bootstrap import Bootstrap, basic_interval, bootstrap
 from benchmark.scoring.ranking import paired
@@ -45,10 +46,10 @@ VERDICTS = ("over-fitted", "not shown to be over-fitted")
 
 #: The rule behind :attr:`Gap.verdict`, as it is printed under the table.
 RULE = (
-    "Over-fitted: another setting of the same model has a lower fit mAP and a significantly "
-    "higher test mAP (paired by clips, Holm over all such pairs, at 5 %). A gap alone is no "
-    "verdict. Earlier stages of training can't be tested: of them only the mAP on fit and stop "
-    "is stored, and stop chose the stage."
+    "Over-fitted: another setting of the same model, on the same features, has a lower fit mAP and "
+    "a significantly higher test mAP (paired by clips, Holm over all such pairs, at 5 %). A gap "
+    "alone is no verdict. Earlier stages of training can't be tested: of them only the mAP on fit "
+    "and stop is stored, and stop chose the stage."
 )
 
 
@@ -259,8 +260,12 @@ def _resample_ap(
 
 
 def _surpassed(entries: Sequence[Entry], ap: dict[str, Bootstrap]) -> dict[int, list[int]]:
-    """Return by entry the settings of its model that fit less closely and are the better ones."""
-    models = [(e.records[0].spec.model, e.records[0].spec.refit) for e in entries]
+    """Return by entry the settings of its model that fit less closely and are the better ones.
+
+    On the same features: better ones say nothing of how closely a model may fit.
+    """
+    specs = [entry.records[0].spec for entry in entries]
+    models = [(spec.model, features_of(spec), spec.refit) for spec in specs]
     fit = ap["fit"].estimate
     pairs = [
         (i, j)

@@ -39,8 +39,8 @@ MEANINGS = {
     "optimism": "the value on the fit part, whose clips trained the model, minus that on the "
     "select part, whose clips did not",
     "shift": "the value on the select part minus that on the test part",
-    "verdict": "over-fitted where another setting of the model has a lower fit mAP and a "
-    "significantly higher test mAP",
+    "verdict": "over-fitted where another setting of the model, on the same features, has a lower "
+    "fit mAP and a significantly higher test mAP",
     "heard wrongly": "the class that the model says yes to and that is absent",
     "beside": "the class that sounds",
     "above chance": "the share minus that among all clips without the class heard wrongly",
