@@ -8,8 +8,9 @@ select. A model that ranks at random has a mAP too, so both are also shares of w
 above it.
 
 A large gap is not over-fitting yet: a model may learn its training clips by heart and still know
-others better than any. A setting is called over-fitted where another setting of the same model, on the same features,
-fits the training clips less closely and is the better one elsewhere (Mitchell, 1997).
+others better than any. A setting is called over-fitted where another setting of the same model, on
+the same features, fits the training clips less closely and is the better one elsewhere (Mitchell,
+1997).
 
 Parts share no group, so their clips are resampled independently; a run's seeds are the same in
 all parts. mAP on few positives is biased upward, by more on select than on test: the intervals
