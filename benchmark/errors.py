@@ -25,6 +25,8 @@ class UnknownNameError(PolytimbreError):
         The names that exist: the nearest is suggested or, if none is near, they are listed.
     none, many : str
         What to say where there is no name, or more than can be listed, in place of some of them.
+    more : str
+        What else to say where there are names.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class UnknownNameError(PolytimbreError):
         known: Iterable[str],
         none: str = "There is none.",
         many: str = "",
+        more: str = "",
     ) -> None:
         known = sorted(known)
         spelt = {one.lower(): one for one in known}
@@ -44,11 +47,12 @@ class UnknownNameError(PolytimbreError):
             advice = many
         elif known:
             shown = known if len(known) <= LISTED else known[:10]
-            more = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""
-            advice = f"Known: {', '.join(shown)}{more}."
+            others = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""
+            advice = f"Known: {', '.join(shown)}{others}."
         else:
             advice = none
-        super().__init__(f"unknown {kind} {name!r}. {advice}")
+        more = f" {more}" if more and known else ""
+        super().__init__(f"unknown {kind} {name!r}. {advice}{more}")
 
 
 class ParameterError(PolytimbreError):

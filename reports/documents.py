@@ -15,18 +15,20 @@ from matplotlib import style as matplotlib_style
 
 from benchmark.errors import StoreError
 from benchmark.runs import files
+from benchmark.runs.features import own_features
 from benchmark.runs.published import DEFAULT, PublishedSet, set_folders, sets
 from reports.figures import comparison, style
 from reports.html import content
+from reports.html.answers import answers
 from reports.html.content import FRONT
 from reports.tables import results
 from reports.tables.declaration import Results, table
 from reports.tables.text import cells
 
-#: How many models of :data:`reports.html.content.FRONT` stand on the front page, each as it was
-#: trained best.
+#: How many models of :data:`reports.html.content.FRONT` stand on the front page. Each as it was
+#: trained most, on the features of that set alone: no test chose it.
 FRONT_ROWS = 5
-FRONT_COLUMNS = ("rank", "model", "seeds", "mAP", "behind", "p", "F1")
+FRONT_COLUMNS = ("model", "seeds", "mAP", "behind", "p", "F1")
 #: Of a comparison's columns, left to ``results.json``.
 LEFT_OUT = ("model (bytes)",)
 FRONT_PAGE = DEFAULT.parents[1] / "README.md"
@@ -102,9 +104,11 @@ def made(folder: Path) -> dict[Path, str]:
     published = sets(folder)
     tables_of = {name: results.read(one) for name, one in published.items()}
     order = sorted(published, key=lambda n: ("comparison" not in tables_of[n], n != FRONT, n))
-    paragraphs = [HEAD]
+    shown = {name: content.dataset(published[name]) for name in order}
+    contents = ", ".join(f"[{name}](#{name})" for name in order)
+    paragraphs = [HEAD, f"Data sets: {contents}.", *_answers(shown)]
     for name in order:
-        paragraphs += _section(published[name], tables_of[name])
+        paragraphs += _section(published[name], tables_of[name], shown[name])
     documents = {folder / "README.md": "\n\n".join(paragraphs) + "\n"}
     if "comparison" in tables_of.get(FRONT, {}):
         documents |= {folder / name: _figure(tables_of[FRONT], name) for name in FIGURES}
@@ -128,10 +132,20 @@ def _figure(tables_: Results, name: str) -> str:
 def _front_page(tables_: Results) -> str:
     """Fill in what the front page shows of one set."""
     page = FRONT_PAGE.read_text(encoding="utf-8")
-    rows = tables_["comparison"].frame
-    rows = rows[~rows["model"].map(style.base).duplicated()].head(FRONT_ROWS)
+    rows = _trained_most(tables_["comparison"].frame).head(FRONT_ROWS)
     page = _filled(page, "figure", _picture(tables_, "paper/results/"))
     return _filled(page, "table", _table(rows, FRONT_COLUMNS))
+
+
+def _trained_most(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return each model's row with the most words on its training: tuned, refit, or both."""
+    names, features = zip(*map(style.split, frame["model"]), strict=True)
+    own = own_features(FRONT)
+    kept = frame.assign(
+        kind=list(map(style.base, names)), words=[len(name.split()) for name in names]
+    )[[on in (own, "") for on in features]]
+    most = kept.sort_values("words", ascending=False, kind="stable").drop_duplicates("kind")
+    return frame.loc[most.index.sort_values()]
 
 
 def _filled(page: str, name: str, new: str) -> str:
@@ -153,9 +167,21 @@ def _picture(tables_: Results, folder: str) -> str:
 {drawn.caption}"""
 
 
-def _section(one: PublishedSet, tables_: Results) -> Iterator[str]:
+def _answers(shown: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield what the report's front page says of all sets."""
+    said = [one for one in answers([one["source"] for one in shown.values()]) if one.sentences]
+    if said:
+        yield "## What follows"
+    for one in said:
+        yield f"**{one.question}**"
+        yield "\n".join(
+            f"- {_escaped(sentence.text)} [{sentence.label}](#{sentence.label})"
+            for sentence in one.sentences
+        )
+
+
+def _section(one: PublishedSet, tables_: Results, shown: dict[str, Any]) -> Iterator[str]:
     """Yield the paragraphs about one set."""
-    shown = content.dataset(one)
     yield f"## {one.name}"
     if about := shown["about"]:
         yield f"{about['description']}. Licence: {about['licence']}. Cite: {about['citation']}"

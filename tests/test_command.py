@@ -163,7 +163,7 @@ def test_runs_under_the_published_protocol_are_kept_apart(polytimbre):
 def test_runs_of_several_data_sets_are_not_mixed(polytimbre):
     polytimbre("run", *TINY, *HERE, "--model", "constant")
     polytimbre("run", "--dataset", "rendered", *HERE, "--model", "constant")
-    assert "their dataset differs: rendered, tiny" in polytimbre("compare", code=2)
+    assert "their data set differs: rendered, tiny" in polytimbre("compare", code=2)
     assert "rendered" in polytimbre("compare", "--dataset", "rendered")
 
 
@@ -306,7 +306,7 @@ def test_a_run_that_fails_is_named_and_stops_nothing(polytimbre, model, message)
         (("compare",), "Run `polytimbre run` first, or name another folder with --store"),
         (("compare", "--format", "markdow"), "Did you mean 'markdown'?"),
         (("compare", "--part", "tset"), "Did you mean 'test'?"),
-        (("show", "0123456789abcdef"), "there is no store"),
+        (("show", "0123456789abcdef"), "It is none of"),
         (
             ("transfer", "--dataset", "rendered"),
             "has no auxiliary clips, from which cnn_pretrained",

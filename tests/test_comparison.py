@@ -23,6 +23,7 @@ from benchmark.analysis.inference import Inference, tuned_and_default
 from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.plugins.checks import make_part
+from benchmark.plugins.identity import source_hash
 from benchmark.runs.reading import StoredLabels
 from benchmark.scoring.bootstrap import Bootstrap
 from benchmark.scoring.evaluation import evaluate
@@ -35,7 +36,7 @@ from reports.tables.text import BESIDE
 @pytest.mark.parametrize(
     ("field", "named"),
     [
-        ("dataset", "dataset"),
+        ("dataset", "data set"),
         ("split", "split"),
         ("protocol_id", "protocol"),
         ("fingerprint", "fingerprint"),
@@ -127,6 +128,12 @@ def test_features_that_are_not_the_data_sets_own_are_told():
     assert told("folder", "logmel") == ["features: logmel"]  # which may be the folder's own
 
 
+def linear(**params):
+    """What a spec says of a logistic regression of today's code."""
+    model = registry.models().get("logistic_regression").from_params(**params)
+    return {"model": model.name, "params": model.get_params(), "source": source_hash(type(model))}
+
+
 def test_a_tuned_model_is_tested_against_its_own_default():
     first = make_record()
 
@@ -146,30 +153,31 @@ def test_a_tuned_model_is_tested_against_its_own_default():
         entry(model="third", **tuned),
         entry(model="third", features="mert"),  # tuned on others
         entry("ensemble", model="third"),
-        entry(model="logistic_regression", params={"C": 0.0003}),  # set by hand
-        entry(model="logistic_regression", **tuned),
+        entry(**linear(C=0.0003)),  # set by hand
+        entry(**linear(), **tuned),
     ]
     assert tuned_and_default(entries) == [(0, 1)]
-    defaults = registry.models().get("logistic_regression").from_params().get_params()
-    entries.append(entry(model="logistic_regression", params=defaults))
+    entries.append(entry(**linear()))
     assert tuned_and_default(entries) == [(0, 1), (11, 12)]
+    del entries[-1], entries[-2]
+    entries.append(entry(**{**linear(C=0.0003), "source": "older"}))  # its default, perhaps
+    assert tuned_and_default(entries) == [(0, 1), (10, 11)]
 
 
 def test_a_label_tells_parameters_that_were_set_by_hand():
     first = make_record()
-    defaults = registry.models().get("logistic_regression").from_params().get_params()
 
     def labels(*all_params, **changes):
-        spec = replace(first.spec, model="logistic_regression", **changes)
-        specs = [replace(spec, params={**defaults, **params}) for params in all_params]
+        specs = [replace(first.spec, **{**linear(**one), **changes}) for one in all_params]
         made = [replace(first, spec=spec) for spec in specs]
         return sorted(label for label, _ in newest(made, lambda record: record.created))
 
     assert labels({}) == ["logistic_regression"]
     assert labels({"C": 0.5}) == ["logistic_regression (C=0.5)"]
     assert labels({"C": 0.5}, study="made-guess", trial=1) == ["logistic_regression tuned"]
-    both = [f"logistic_regression (C={value})" for value in (defaults["C"], 0.5)]
+    both = [f"logistic_regression (C={value})" for value in (linear()["params"]["C"], 0.5)]
     assert labels({"C": 0.5}, {}) == both
+    assert labels({"C": 0.5}, source="older") == ["logistic_regression"]
 
 
 def one_seed(label, scores):

@@ -12,6 +12,7 @@ import numpy as np
 from benchmark.contracts.dataset import OWN
 from benchmark.errors import PolytimbreError, ProtocolError, StoreError, UnknownNameError
 from benchmark.plugins import registry
+from benchmark.plugins.identity import source_hash
 from benchmark.protocol import PROTOCOLS
 from benchmark.runs.features import features_of, own_features, without_hash
 from benchmark.runs.reading import Runs, StoredLabels
@@ -304,6 +305,10 @@ IN_COMMON = {
 }
 
 
+#: What those fields are called.
+CALLED = {"dataset": "data set", "protocol_id": "protocol", "division_id": "division"}
+
+
 def check_comparable(records: Sequence[Record], names: Iterable[str] = tuple(IN_COMMON)) -> None:
     """Raise ProtocolError for runs of different data, splits or protocols.
 
@@ -322,7 +327,7 @@ def check_comparable(records: Sequence[Record], names: Iterable[str] = tuple(IN_
         values = sorted({str(getattr(r.spec, name)) for r in records})
         if len(values) > 1:
             raise ProtocolError(
-                f"these runs can't be compared, their {name.removesuffix('_id')} differs: "
+                f"these runs can't be compared, their {CALLED.get(name, name)} differs: "
                 f"{', '.join(value[:16] for value in values)}. {IN_COMMON[name]}"
             )
 
@@ -422,13 +427,16 @@ def _labels(groups: Sequence[Sequence[Record]]) -> list[str]:
 def set_by_hand(spec: RunSpec) -> dict[str, Any] | None:
     """Return those of a run's parameters that a user set: no default, preset or study did.
 
-    None where that isn't known, as the model isn't here or can't be made.
+    None where that isn't known: of a model that isn't here, can't be made, or whose code, and with
+    it perhaps a default, was changed since.
     """
     if spec.study or spec.preset:
         return {}
     try:
         model = make_model(RunRequest(DataRequest(spec.dataset), spec.model))
     except PolytimbreError:
+        return None
+    if source_hash(type(model)) != spec.source:
         return None
     defaults = json.loads(json.dumps(model.get_params()))
     return {name: value for name, value in spec.params.items() if _differs(defaults, name, value)}

@@ -276,7 +276,15 @@ def print_table(
     if fmt == "table":  # before columns are measured: what is spelled out is longer
         frame = frame.map(lambda value: visible(value) if isinstance(value, str) else value)
     shown = text.text(frame, fmt, title, list(notes), out.width, meanings or {}, first)
-    print(shown) if isinstance(shown, str) else out.print(shown)
+    if isinstance(shown, str):
+        print(shown)
+        return
+    # apart from the table, or they would be wrapped to its width
+    title, notes_below, shown.title, shown.caption = shown.title, shown.caption, None, None
+    out.print(title, style="bold")
+    out.print(shown)
+    if notes_below:
+        out.print(notes_below, style="dim")
 
 
 def print_result(table: "Table", result: "Result", fmt: str) -> None:

@@ -69,8 +69,11 @@ def data_verify(
         print(line)
     for part in PARTS:
         labels = division.part(part)
+        positive, negative = labels.y_positive, labels.y_mask & ~labels.y_positive
+        n_scorable = (positive.any(axis=0) & negative.any(axis=0)).sum()
         print(
-            f"{part:<12} {len(labels):>6,} clips, {labels.y_positive.sum():>7,} observed positives"
+            f"{part:<12} {len(labels):>6,} clips, {positive.sum():>7,} observed positives, "
+            f"{n_scorable} of {count(len(data.classes), 'class')} can be scored"
         )
 
 

@@ -367,5 +367,5 @@ def print_runs(records: "Sequence[Record]", fmt: str, where: str) -> None:
         return
     failed = [f"{one.run_id} failed: {one.error}" for one in records if not one.finished]
     # what tells runs apart stays to the last
-    first = ("run", "model", "features", "seed", "mAP on stop", "status")
+    first = ("run", "model", "data set", "seed", "mAP on stop", "status", "features")
     print_table(frame.drop(columns="error"), fmt, where, failed, first=first)

@@ -224,10 +224,15 @@ def follow_study(study: Study, events: Iterable[Event], out: Console) -> None:
 
 def follow_comparison(fits: Iterable[tuple[int, int]], out: Console) -> None:
     """Show how far the comparison of a study's best trials is."""
+    started, before = time.monotonic(), None
     with _progress(out) as progress:
         task = progress.add_task("the best trials again", total=None, detail="")
         for ended, total in fits:
-            progress.update(task, completed=ended, total=total)
+            if before is None:
+                before = ended
+                out.print(f"the best trials are compared again: {ended} of {total} fits have ended")
+            left = _time_left(time.monotonic() - started, ended - before, total - ended)
+            progress.update(task, completed=ended, total=total, detail=left)
 
 
 def _time_left(elapsed: float, done: int, left: int) -> str:
@@ -247,7 +252,7 @@ def _print_trial(trial: Any, best: float, out: Console) -> float:
     seconds = f"{attrs['seconds']:.0f} s"
     if state == "COMPLETE":
         capped = ", stopped by the cap" if attrs["capped"] else ""
-        mark = " [bold green]best so far[/]" if trial.value > best else ""
+        mark = "; [bold green]best so far[/]" if trial.value > best else ""
         tell(out, "done", label, f"mAP {trial.value:.3f} on select, {seconds}{capped}{mark}")
         return trial.value
     kind = "pruned" if state == "PRUNED" else "failed"

@@ -155,7 +155,8 @@ def read(name: str, address: str) -> Any:
         known = _names(storage)
         if name not in known:
             none = "There is none yet: `polytimbre tune` makes one."
-            raise UnknownNameError("study", name, known, none)
+            more = "`polytimbre tune` makes a new one."
+            raise UnknownNameError("study", name, known, none, more=more)
         return optuna.load_study(study_name=name, storage=storage)
 
 

@@ -50,6 +50,8 @@ def _compared(result: Result, title: str) -> Drawing:
         "intervals over groups of clips and seeds. Rank: 1 + the number of models that are "
         "significantly better in mAP (Holm over all pairs, 5 %)."
     )
+    if len({style.split(model)[1] for model in frame["model"]}) > 1:
+        caption += " Black edges and dashed lines: other features than most models."
     told = [
         f"{row['model']} rank {row['rank']}, mAP "
         f"{style.numbers(row['mAP'], row['mAP low'], row['mAP high'])}, F1 {row['F1']:.3f}"

@@ -165,7 +165,8 @@ def _leaders(frame: pd.DataFrame) -> str:
     others = [name for name in first["model"] if name != best["model"]]
     if others:
         return f"{said}; no significant difference from it: {', '.join(others)}."
-    return f"{said}; {'each' if len(frame) > 2 else 'the'} other model differs significantly."
+    others = "each other model" if len(frame) > 2 else "the other model"
+    return f"{said}; {others} differs from it significantly."
 
 
 def further(tables_: Results, dataset: str) -> list[dict[str, Any]]:
