@@ -412,9 +412,9 @@ def test_scores_of_ones_own_are_compared(runs):
 
 def test_what_can_not_be_compared_is_refused(runs, data, small, tmp_path):
     other = pt.run("constant", data)
-    with pytest.raises(pt.ProtocolError, match="their dataset differs"):
+    with pytest.raises(pt.ProtocolError, match="their data set differs"):
         pt.compare(other, *runs)
-    with pytest.raises(pt.ProtocolError, match="their dataset differs"):
+    with pytest.raises(pt.ProtocolError, match="their data set differs"):
         pt.compare(other, runs)
     published = pt.run("constant", data, protocol="published")
     with pytest.raises(pt.ProtocolError, match="their protocol differs"):
