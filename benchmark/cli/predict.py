@@ -287,7 +287,8 @@ def _head(run: "HearingRun") -> str:
     return (
         f"run {run.record.run_id}: {run.title}; "
         f"threshold (│) {run.thresholds.min():.2f}\n"
-        "AP: the run's average precision on its own test part; chance: that of guessing;\n"
+        f"AP: the run's average precision on the test part of {run.record.spec.dataset}; chance: "
+        "that of guessing;\n"
         "grey: a class that the run can't tell from chance"
     )
 

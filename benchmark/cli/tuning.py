@@ -29,6 +29,8 @@ from benchmark.cli.common import (
 from benchmark.errors import PolytimbreError, ProtocolError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from benchmark.runs.request import RunRequest
     from benchmark.tuning.studies import Study
     from benchmark.tuning.trials import Caps
@@ -154,7 +156,8 @@ def _tune_one(
     history = study_history.read(opened.name, opened.address)
     notes = report.sentences(history)
     meanings = report.TRIALS.columns
-    print_table(report.trials(history, 5), "table", f"study {opened.name}", notes, meanings)
+    frame = _parameters_first(report.trials(history, 5))
+    print_table(frame, "table", f"study {opened.name}", notes, meanings)
     return history.best is not None
 
 
@@ -194,12 +197,19 @@ def study(
         history = study_history.read(name, address)
         frame = report.importances(history) if importances else report.trials(history)
         meanings = (report.IMPORTANCES if importances else report.TRIALS).columns
-        if fmt == "table" and not importances:  # a narrow terminal has room for the first columns
-            first = ["trial", "state", "select mAP", "parameters"]
-            frame = frame[[*first, *frame.columns.difference(first, sort=False)]]
-        print_table(frame, fmt, f"study {name}", report.sentences(history), meanings)
         if importances and frame.empty:
             warn(
                 f"{name} says nothing of importances: it takes {study_history.ENOUGH} complete "
                 "trials beside the default, of different parameters and mAP"
             )
+        if fmt == "table" and importances and frame.empty:
+            return
+        if fmt == "table" and not importances:
+            frame = _parameters_first(frame)
+        print_table(frame, fmt, f"study {name}", report.sentences(history), meanings)
+
+
+def _parameters_first(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Return trials with what they tried near the beginning: a narrow terminal shows it then."""
+    first = ["trial", "state", "select mAP", "parameters"]
+    return frame[[*first, *frame.columns.difference(first, sort=False)]]

@@ -54,7 +54,7 @@ GAP = Table(
     about="How much better models are on their training clips than on unseen ones.",
     keys=("model",),
     derive=_gap,
-    first=("model", "fit mAP", "select mAP", "test mAP", "optimism", "shift"),
+    first=("model", "fit mAP", "select mAP", "test mAP", "verdict", "optimism", "shift"),
     columns={
         **{f"{part} mAP": f"mAP on the {part} part" for part in GAP_PARTS},
         **{
