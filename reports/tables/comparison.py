@@ -209,6 +209,7 @@ def _per_class(analysis: Analysis) -> Content:
         "positives": positives,
         "observed": result.labels.y_mask.sum(axis=0),
     }
+    wide["chance"] = positives / np.maximum(wide["observed"], 1)
     frames = []
     for i, entry in enumerate(result.entries):
         spanned = {"": entry.average_precision, LOW: low[i], HIGH: high[i]}
@@ -228,6 +229,7 @@ PER_CLASS = Table(
     columns={
         "positives": "observed positives in the part",
         "observed": "observed labels of the class in the part",
+        "chance": "average precision of guessing: the share of positives",
         "AP": "average precision over observed labels, mean over seeds",
     },
     command="compare --dataset {} --per-class",

@@ -44,9 +44,9 @@ PROMISES = Table(
     columns={
         "model": "tuned",
         "against": "the same model by default",
-        "promised": "select mAP of the trial that was chosen, one fit, minus the mean of the "
-        "default's runs; below 0 where that fit was less lucky than they: folds of all training "
-        "clips chose it, not select mAP alone",
+        "promised": "select mAP of the trial that was chosen, of one fit, minus the mean of the "
+        "default's runs; it can be below 0, as folds of all training clips chose that trial, and "
+        "not its select mAP alone",
         "select gain": "mAP of the tuned runs minus that of the default's, on the select part",
         "test gain": "the same on the test part, which chose nothing",
     },
