@@ -202,8 +202,8 @@ def study(
                 f"{name} says nothing of importances: it takes {study_history.ENOUGH} complete "
                 "trials beside the default, of different parameters and mAP"
             )
-        if fmt == "table" and importances and frame.empty:
-            return
+            if fmt == "table":
+                return
         if fmt == "table" and not importances:
             frame = _parameters_first(frame)
         print_table(frame, fmt, f"study {name}", report.sentences(history), meanings)

@@ -87,8 +87,8 @@ def make_part(
     """Make clips whose features tell something about their labels.
 
     Where there are more than two, the first class is never observed and the second always
-    present, as happens in real data. Arrays are read-only: a model
-    may not change what it is given.
+    present, as happens in real data. Arrays are read-only: a model may not change what it is
+    given.
     """
     rng = np.random.default_rng(seed)
     y_true = (rng.random((n_clips, len(classes))) < 0.4).astype(np.float32)
