@@ -131,8 +131,9 @@ class PublishedSet(Runs):
         return errors
 
     def unlisted(self) -> list[str]:
-        """Return the files in its folder that its list does not name, but for hidden ones."""
-        there = (p.relative_to(self.path) for p in self.path.rglob("*") if not p.is_dir())
+        """Return the files and links in its folder that its list does not name, but hidden ones."""
+        found = (p for p in self.path.rglob("*") if p.is_symlink() or not p.is_dir())
+        there = (p.relative_to(self.path) for p in found)
         shown = (p for p in there if not any(part.startswith(".") for part in p.parts))
         return sorted({p.as_posix() for p in shown} - {*self.files, LIST})
 

@@ -241,6 +241,8 @@ SETS = [
     Row(4, "a link to a set under another name, checked", CHECK,
         ("copy: ", "holds no such run of data set 'copy'", "tiny: table 'parts'"),
         lambda p: (p.sets / "copy").symlink_to("tiny")),
+    Row(4, "a link inside a set, checked", CHECK, ("tiny/loop is not in the set's list",),
+        lambda p: (p.sets / "tiny" / "loop").symlink_to(".")),
     Row(19, "no set to check", "publish --check --results {place}/none",
         ("nothing is published in {place}/none",)),
     Row(6, "a report over something that is none", "report --results {sets} --out {store}",
