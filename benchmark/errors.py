@@ -27,6 +27,8 @@ class UnknownNameError(PolytimbreError):
         What to say where there is no name, or more than can be listed, in place of some of them.
     more : str
         What else to say where there are names.
+    where : str
+        Of what it is, or among what, as in ``"of model cnn"``.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class UnknownNameError(PolytimbreError):
         none: str = "There is none.",
         many: str = "",
         more: str = "",
+        where: str = "",
     ) -> None:
         known = sorted(known)
         spelt = {one.lower(): one for one in known}
@@ -52,7 +55,8 @@ class UnknownNameError(PolytimbreError):
         else:
             advice = none
         more = f" {more}" if more and known else ""
-        super().__init__(f"unknown {kind} {name!r}. {advice}{more}")
+        where = f" {where}" if where else ""
+        super().__init__(f"unknown {kind} {name!r}{where}. {advice}{more}")
 
 
 class ParameterError(PolytimbreError):

@@ -13,6 +13,7 @@ from test_store import make_record
 
 from benchmark.analysis.comparison import (
     Entry,
+    _check_scorable,
     _features_note,
     _named,
     check_comparable,
@@ -55,8 +56,16 @@ def test_a_model_that_was_not_run_is_told_from_one_that_is_not_there():
     first = make_record()
     with pytest.raises(ProtocolError, match="no run of cnn_pretrained on .* `polytimbre run"):
         _named([first], ["cnn_pretrained"])
-    with pytest.raises(UnknownNameError, match="unknown model among the stored runs 'cnm'"):
+    with pytest.raises(UnknownNameError, match="unknown model 'cnm' among the stored runs"):
         _named([first], ["cnm"])
+
+
+def test_a_part_without_a_class_that_can_be_scored_is_named():
+    labels = SimpleNamespace(y_positive=np.eye(3, dtype=bool), y_mask=np.eye(3, dtype=bool))
+    with pytest.raises(ProtocolError, match="can be scored on the stop part of tiny: none has"):
+        _check_scorable(labels, "stop", "tiny")
+    labels.y_mask = np.ones((3, 3), bool)
+    _check_scorable(labels, "stop", "tiny")
 
 
 def test_default_tuned_and_refitted_runs_stand_side_by_side():

@@ -250,7 +250,7 @@ def test_features_that_can_not_be_used_are_refused(embedded: Command):
     np.savez(gaps, key=KEYS, X=X)
     refused = {
         ("no.npz",): "there is no file no.npz, which --features names",
-        ("logmell",): "unknown features of data set tiny 'logmell'. Did you mean 'logmel'?",
+        ("logmell",): "unknown features 'logmell' of data set tiny. Did you mean 'logmel'?",
         ("own+",): "lack a name",
         ("own+own",): "name the same twice",
         ("own", "--layer", 1): "name the file with --features",
@@ -301,5 +301,5 @@ def test_data_on_other_features_from_python():
     published = [one for one in pt.published("rendered-full") if one.label == "constant"]
     names = pt.compare(run, published).frame["model"].tolist()
     assert sorted(names) == ["constant on level", "constant on logmel", "constant on musicnn"]
-    with pytest.raises(UnknownNameError, match="features of data set rendered-full"):
+    with pytest.raises(UnknownNameError, match="of data set rendered-full"):
         pt.load("rendered-full", features="mell")

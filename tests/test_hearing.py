@@ -166,6 +166,12 @@ def test_json_csv_and_labels_say_the_same(heard_by, heard):
     assert {n: float(clip[n]) for n in CLASSES} == {n: c["score"] for n, c in told["clip"].items()}
     assert "windows" not in json.loads(text.as_json(heard_by, [heard], windows=False))[0]
     present = {name for name, one in told["clip"].items() if one["present"]}
+    assert set(clip["present"].split("; ")) == present
+    assert all(
+        set(filter(None, row["present"].split("; ")))
+        == {name for name in CLASSES if float(row[name]) >= told["clip"][name]["threshold"]}
+        for row in rows
+    )
     labels = [line.split("\t") for line in text.as_labels(heard_by, heard).splitlines()]
     assert {name for _, _, name in labels} == present and present
     sounding = {

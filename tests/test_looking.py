@@ -112,7 +112,7 @@ def test_the_version_that_was_asked_for_last_is_compared_and_the_others_are_forg
     copied(*run)
     edited, notes = shown()
     assert edited["guess"] != before["guess"] and edited["dial"] == before["dial"]
-    assert any("2 older run(s) of changed code" in note for note in notes)
+    assert any("changed code, libraries or data, left out: 2" in note for note in notes)
     plugins.write_text(source)
     copied(*run)  # found stored: from here on it counts again
     assert shown()[0] == before
@@ -120,16 +120,16 @@ def test_the_version_that_was_asked_for_last_is_compared_and_the_others_are_forg
     copied(*run)
     other, notes = shown()
     assert other.keys() == {"guess"}
-    assert any("6 older run(s) of changed code, libraries or data" in note for note in notes)
+    assert any("changed code, libraries or data, left out: 6" in note for note in notes)
 
     ids = set(Store(copied.store).ids())
     (answer, out), (missing, _) = copied.several(
         ("forget", "--older"), ("forget", "--older", "--dataset", "other")
     )
     assert (answer, missing) == (2, 2)  # nobody answered
-    assert out.count("tiny") == 6 and "Remove 6 run(s)" in out and "--yes" in out
+    assert out.count("tiny") == 6 and "Remove 6 runs" in out and "--yes" in out
     assert set(Store(copied.store).ids()) == ids
-    assert "removed 6 run(s)" in copied("forget", "--older", "--yes")
+    assert "removed 6 runs" in copied("forget", "--older", "--yes")
     assert shown()[0] == other
     assert not any("older" in note for note in shown()[1])
     kept = Store(copied.store).ids()
@@ -173,7 +173,7 @@ def test_misspelt_models_and_several_matches_are_refused(copied):
         ("compare", "--model", "guess", "--model", "dail"),
         ("calibration", "--model", "gues"),
     )
-    assert damaged[0] == 2 and "'dail'. Did you mean 'dial'?" in damaged[1]
+    assert damaged[0] == 2 and "'dail' among the stored runs. Did you mean 'dial'?" in damaged[1]
     for run_id in ("e0", "e1"):
         (copied.store / "runs" / run_id).mkdir()
     several, empty, damaged = copied.several(("show", "e"), ("show", ""), ("show", "e0"))

@@ -522,7 +522,7 @@ def test_rows_are_found_by_what_models_are(published):
     assert named("mean of * models + half", "F1", "thresholds") == 0.5
     assert named("best trees + cnn", "difference", "pairs") == 0.3
     assert named("cnn + best trees", "difference", "pairs") == -0.3
-    with pytest.raises(PolytimbreError, match="unknown model of tiny 'best linear'"):
+    with pytest.raises(PolytimbreError, match="unknown model 'best linear' of tiny"):
         named("best linear")
     with pytest.raises(PolytimbreError, match="'best of all' can't be chosen"):
         named("best of all")

@@ -154,7 +154,7 @@ def test_changed_code_and_changed_data(polytimbre):
     assert "was made on other data: the fingerprint of data set 'tiny'" in out
     plugins.write_text(source.replace("stages", "steps"))
     out = polytimbre("reproduce", record.run_id, code=2)
-    assert "can't be made by this code: unknown parameter of model guess 'stages'" in out
+    assert "can't be made by this code: unknown parameter 'stages' of model guess" in out
     plugins.write_text(source.replace("history = History", "1 / 0\n        history = History"))
     out = polytimbre("reproduce", record.run_id, code=1)
     assert "not reproduced: it fails here: guess seed 0: ZeroDivisionError" in out

@@ -12,7 +12,7 @@ from benchmark.analysis import learning_curve, training_gap
 from benchmark.analysis.learning_curve import LearningCurve
 from benchmark.analysis.losses import Losses, entry_loss
 from benchmark.analysis.training_curves import curves, turn
-from benchmark.analysis.training_gap import GAP_PARTS, VERDICTS, Interval
+from benchmark.analysis.training_gap import GAP_PARTS, RULE, VERDICTS, Interval
 from benchmark.contracts.dataset import Dataset
 from benchmark.contracts.model import History, Stage
 from benchmark.errors import ProtocolError, StoreError
@@ -272,7 +272,8 @@ def test_tables_and_sentences(gaps):
         share = [row[f"lost share{end}"] for end in ("", " low", " high")]
         lost = one.lost_share
         np.testing.assert_equal(share, [lost.value, lost.lower, lost.upper])
-    judged, shares = result.notes[:2]
+    rule, judged, shares = result.notes[:3]
+    assert rule == RULE
     assert judged == (
         f"over-fitted: memory (by {gaps[0].surpassed_by[0]}); not shown to be over-fitted: 2 models"
     )

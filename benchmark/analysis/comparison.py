@@ -177,6 +177,7 @@ def compare(
     spec = groups[0][1][0].spec
     check(spec)
     labels = runs.labels(spec.division_id)
+    _check_scorable(labels[part], part, spec.dataset)
     shown = follow([label for label, _ in groups])
     entries = [
         _entry(runs, label, group, labels, part)
@@ -195,6 +196,15 @@ def compare(
         unscored=[name for name, gone in zip(classes, missing, strict=True) if gone],
         notes=notes,
     )
+
+
+def _check_scorable(labels: StoredLabels, part: str, dataset: str) -> None:
+    positive, negative = labels.y_positive, labels.y_mask & ~labels.y_positive
+    if not (positive.any(axis=0) & negative.any(axis=0)).any():
+        raise ProtocolError(
+            f"no class can be scored on the {part} part of {dataset}: none has both an observed "
+            "positive and an observed negative there. Compare on another part"
+        )
 
 
 def _versions(
@@ -223,8 +233,8 @@ def _versions(
     groups = newest(on_newest_data(finished, runs.asked), runs.asked)
     if left_out := len(finished) - sum(len(group) for _, group in groups):
         notes.append(
-            f"{left_out} older run(s) of changed code, libraries or data left out: of each model "
-            "the version that was run or asked for last is shown. `polytimbre forget --older` "
+            f"older runs of changed code, libraries or data, left out: {left_out}. Of each model "
+            "the version that was run or asked for last is shown; `polytimbre forget --older` "
             "removes the others"
         )
     return groups, [*_features_note(groups), *notes]
@@ -249,7 +259,9 @@ def _on(records: Sequence[Record], features: str) -> list[Record]:
     known = {name: without_hash(name) for name in on.values()}
     shown = {name for name, short in known.items() if wanted in (name, short)}
     if not shown:
-        raise UnknownNameError("features among the stored runs", features, set(known.values()))
+        raise UnknownNameError(
+            "features", features, set(known.values()), where="among the stored runs"
+        )
     return [record for record in records if on[record.run_id] in shown]
 
 
@@ -265,7 +277,7 @@ def _named(records: Sequence[Record], models: Sequence[str]) -> list[Record]:
                 f"--model {name}` makes one"
             )
         if name not in known:
-            raise UnknownNameError("model among the stored runs", name, known)
+            raise UnknownNameError("model", name, known, where="among the stored runs")
     return [r for r, own in zip(records, names, strict=True) if own & set(models)]
 
 

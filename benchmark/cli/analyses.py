@@ -109,11 +109,13 @@ def table(
     from reports.tables.results import read
 
     if name is None:
+        option, asked = " --dataset DATASET", "where runs on several data sets are stored"
         rows = [
-            (one.name, one.about or one.title, one.command_for("DATASET"))
+            (one.name, one.about or one.title, one.command_for("DATASET").replace(option, ""))
             for one in tables().values()
         ]
-        print_table(pd.DataFrame(rows, columns=["name", "shows", "command"]), fmt, "tables")
+        frame = pd.DataFrame(rows, columns=["name", "shows", "command"])
+        print_table(frame, fmt, "tables", [f"add{option} {asked}"])
         return
     runs = read_runs(store)
     of_all = dataset is None or {record.spec.dataset for record in runs} == {dataset}

@@ -72,9 +72,14 @@ def data_verify(
         positive, negative = labels.y_positive, labels.y_mask & ~labels.y_positive
         n_scorable = (positive.any(axis=0) & negative.any(axis=0)).sum()
         print(
-            f"{part:<12} {len(labels):>6,} clips, {positive.sum():>7,} observed positives, "
+            f"{part:<12} {_aligned(len(labels), 'clip')}, "
+            f"{_aligned(int(positive.sum()), 'observed positive')}, "
             f"{n_scorable} of {count(len(data.classes), 'class')} can be scored"
         )
+
+
+def _aligned(n: int, noun: str) -> str:
+    return f"{n:>7,} {noun + ('' if n == 1 else 's'):<{len(noun) + 1}}"
 
 
 def _identical(data: "Dataset", rows_of: "dict[str, np.ndarray]") -> list[str]:

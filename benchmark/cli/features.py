@@ -71,6 +71,8 @@ def features_download(
         raise DataError(f"the front end {name!r} needs no weights")
     for weights in cls.weights:
         size = f"{weights.size / 1e6:.1f} MB to download"
+        if weights.members:
+            size += ", of which the weights alone are kept"
         print(f"weights of {weights.source}, {size}; licence: {weights.licence}")
     files.install(name, cls.weights, file)
     for path in files.installed(name, cls.weights):

@@ -39,6 +39,7 @@ def forget(
     """
     from benchmark.cli.runs import print_runs
     from benchmark.runs.published import PublishedSet
+    from reports.tables.words import count
 
     runs = read_runs(store)
     if isinstance(runs, PublishedSet):
@@ -58,13 +59,14 @@ def forget(
         print(f"{damaged}  can't be read")
     if readable := [record for record in chosen.values() if record]:
         print_runs(readable, "table", str(runs.path))
-    if not yes and not _asked(f"Remove {len(chosen)} run(s) from {runs.path} for good?"):
+    told = count(len(chosen), "run")
+    if not yes and not _asked(f"Remove {told} from {runs.path} for good?"):
         print("nothing is removed")
         return
     target = open_store(store)
     for one in chosen:
         target.forget(one)
-    print(f"removed {len(chosen)} run(s)")
+    print(f"removed {told}")
 
 
 def _chosen(

@@ -289,7 +289,7 @@ def _head(run: "HearingRun") -> str:
         f"threshold (│) {run.thresholds.min():.2f}\n"
         f"AP: the run's average precision on the test part of {run.record.spec.dataset}; chance: "
         "that of guessing;\n"
-        "grey: a class that the run can't tell from chance"
+        "grey: a class that the run can't tell from chance; times are to the nearest second"
     )
 
 

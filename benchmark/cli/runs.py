@@ -60,7 +60,10 @@ def run(
     features: FeaturesOption = None,
     layer: LayerOption = None,
     protocol: Annotated[
-        str, typer.Option(help="default, or published: missing labels taken as present.")
+        str,
+        typer.Option(
+            help="default, or published: as in the claim, missing labels taken as present."
+        ),
     ] = "default",
     tuned: Annotated[
         bool, typer.Option("--tuned", help="Use the best parameters of each model's study.")
@@ -329,6 +332,7 @@ def list_models() -> None:
         return (cls.__doc__ or "").strip().partition("\n")[0] + presets
 
     _list_plugins(registry.models(), describe)
+    print("[model:preset]: a named set of parameters, for --model", file=sys.stderr)
 
 
 @list_app.command("datasets")

@@ -56,16 +56,20 @@ def console(*, stderr: bool = False) -> Console:
     stream = getattr(stream, "rich_proxied_file", stream)  # below a bar that is being drawn
     file = stream.inner if isinstance(stream, Visible) else stream
     out = Screen(file=file, highlight=False)
-    told = out.is_terminal or os.environ.get("COLUMNS", "").isdecimal()
-    if told and out.width >= NARROWEST:
+    known = _has_width(out)
+    if known and out.width >= NARROWEST:
         return out
-    return Screen(file=file, highlight=False, width=NARROWEST if told else IN_A_PIPE)
+    return Screen(file=file, highlight=False, width=NARROWEST if known else IN_A_PIPE)
+
+
+def _has_width(out: Console) -> bool:
+    return out.is_terminal or os.environ.get("COLUMNS", "").isdecimal()
 
 
 def wrapped(text: str, indent: int) -> str:
     """Break a line at words where a terminal would break it, further lines indented."""
     out = console()
-    if not out.is_terminal:
+    if not _has_width(out):
         return text
     return textwrap.fill(text, out.width, subsequent_indent=" " * indent)
 

@@ -191,11 +191,11 @@ class Model(ABC):
         chosen: dict[str, Any] = {}
         if preset is not None:
             if preset not in cls.presets:
-                raise UnknownNameError(f"preset of model {cls.name}", preset, cls.presets)
+                raise UnknownNameError("preset", preset, cls.presets, where=f"of model {cls.name}")
             chosen.update(cls.presets[preset])
         for name, value in (chosen | params).items():
             if name not in allowed:
-                raise UnknownNameError(f"parameter of model {cls.name}", name, allowed)
+                raise UnknownNameError("parameter", name, allowed, where=f"of model {cls.name}")
             parameters.check(cls, name, allowed[name], value)
             chosen[name] = allowed[name].as_declared(value)
         model = cls(**chosen)

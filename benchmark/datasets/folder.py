@@ -78,7 +78,7 @@ class Folder(DatasetPlugin):
             For any other split.
         """
         if split not in self.splits:
-            raise UnknownNameError("split of data set folder", split, self.splits)
+            raise UnknownNameError("split", split, self.splits, where="of data set folder")
         if root is None:
             raise DataError(f"data set 'folder' needs a data root; {_ADVICE}")
         table = _read(root / LABELS)

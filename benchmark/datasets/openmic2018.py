@@ -234,7 +234,7 @@ def _read_split(split: str, folder: Path, source: Path) -> dict[str, str]:
             raise DataError(
                 f"{places[0]} lacks {split}_train.csv or {split}_test.csv; get the data set again"
             )
-        raise UnknownNameError("split of data set openmic2018", split, folder_of)
+        raise UnknownNameError("split", split, folder_of, where="of data set openmic2018")
     partition_of: dict[str, str] = {}
     for partition in ("train", "test"):
         path = folder_of[split] / f"{split}_{partition}.csv"

@@ -70,7 +70,7 @@ class Rendered(DatasetPlugin):
             Where the file is missing or its SHA-256 is not the committed one.
         """
         if split not in self.splits:
-            raise UnknownNameError(f"split of data set {self.name}", split, self.splits)
+            raise UnknownNameError("split", split, self.splits, where=f"of data set {self.name}")
         arrays = read_archive(FILE)
         labels = _unpack(arrays["labels"])
         return Dataset(

@@ -122,7 +122,7 @@ def _one(
             *plugin.feature_files,
             *registry.frontends().names(),
         }
-        raise UnknownNameError(f"features of data set {dataset.name}", part, known)
+        raise UnknownNameError("features", part, known, where=f"of data set {dataset.name}")
     found = embeddings.read(Path(part), layer)
     X, ignored = found.of(dataset.keys)
     told = []

@@ -67,16 +67,21 @@ def scores_by_class(classes: Sequence[str], row: np.ndarray) -> dict[str, float]
 
 
 def as_csv(run: HearingRun, results: Iterable[Heard], windows: bool = True) -> str:
-    """Return scores as CSV: a row a window, or a row a file, and a column a class."""
+    """Return scores as CSV: a row a window, or a row a file, and a column a class.
+
+    The column ``present`` names the classes whose score reaches the run's threshold.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["file", *(("start", "end") if windows else ()), *map(inert, run.classes)])
+    times = ("start", "end") if windows else ()
+    writer.writerow(["file", *times, "present", *map(inert, run.classes)])
     for heard in results:
-        if not windows:
-            writer.writerow([inert(str(heard.file)), *map(str, heard.clip)])
-            continue
-        for start, end, row in zip(heard.starts, heard.ends, heard.scores, strict=True):
-            writer.writerow([inert(str(heard.file)), f"{start:.3f}", f"{end:.3f}", *map(str, row)])
+        rows = heard.scores if windows else heard.clip[None]
+        spans = zip(heard.starts, heard.ends, strict=True) if windows else [()]
+        for span, row in zip(spans, rows, strict=True):
+            present = "; ".join(np.array(run.classes)[row >= run.thresholds])
+            told = [str(heard.file), *(f"{time:.3f}" for time in span), present]
+            writer.writerow([*map(inert, told), *map(str, row)])
     return out.getvalue()
 
 

@@ -31,7 +31,7 @@ NAMING = {
 
 #: What columns say that their heading does not.
 MEANINGS = {
-    "rank": "1 + the number of models that are significantly better in mAP",
+    "rank": "1 + the number of models that are significantly better in mAP, by tests of all pairs",
     "seed sd": "standard deviation of mAP between training seeds",
     "behind": "mAP of the best model minus this one's",
     "p": "p-value of that difference, after Holm's correction",

@@ -168,7 +168,7 @@ class Tables:
             if len(found) > 1:
                 raise PolytimbreError(f"{name!r} may be {' or '.join(map(repr, found))}: say which")
             meant = found[0] if found else meant
-        return _known(f"row of {self.source.name}/{table}", meant, known), False
+        return _known("row", meant, known, f"of {self.source.name}/{table}"), False
 
     def _model(self, word: str) -> str:
         """Return the model that a part of a row's name means; any other part as it is."""
@@ -196,7 +196,9 @@ class Tables:
             ):
                 found[label] = value
         if not found:
-            raise UnknownNameError(f"model of {self.source.name}", word, gap.frame["model"])
+            raise UnknownNameError(
+                "model", word, gap.frame["model"], where=f"of {self.source.name}"
+            )
         return max(found, key=lambda label: found[label])
 
 
@@ -226,13 +228,13 @@ def value(sets: dict[str, Tables], name: str) -> Value:
         raise PolytimbreError(f"{name!r} is no name of a value: write SET/TABLE/ROW/COLUMN")
     dataset, table, row, column = parts
     one = sets[_known("published set", dataset, sets)]
-    result = one.results[_known(f"table of {dataset}", table, one.results)]
+    result = one.results[_known("table", table, one.results, f"of {dataset}")]
     row, turned = one.row(table, row)
     numbers = one.index[table][row]
     if len(numbers) > 1:
         raise PolytimbreError(f"{name!r} names {len(numbers)} rows of that table, not one")
     cells = dict(zip(result.frame.columns, _cells(result.frame, numbers[0]), strict=True))
-    content = cells[_known(f"column of {dataset}/{table}", column, cells)]
+    content = cells[_known("column", column, cells, f"of {dataset}/{table}")]
     low, high = cells.get(f"{column} low"), cells.get(f"{column} high")
     if turned:
         content, low, high = _turned(cells, column)
@@ -241,9 +243,9 @@ def value(sets: dict[str, Tables], name: str) -> Value:
     return Value(name, dataset, content, low, high, at_floor, *_binding(one, runs))
 
 
-def _known(kind: str, name: str, known: Iterable[str]) -> str:
+def _known(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
     if name not in known:
-        raise UnknownNameError(kind, name, known)
+        raise UnknownNameError(kind, name, known, where=where)
     return name
 
 

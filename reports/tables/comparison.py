@@ -18,13 +18,13 @@ from reports.tables.words import count, listed, percent
 
 #: Of a comparison's columns, what those mean that are no metrics.
 COLUMNS = {
-    "rank": "1 + the number of models that are significantly better in mAP",
+    "rank": "1 + the number of models that are significantly better in mAP, by tests of all pairs",
     "model": "model, and how it was trained",
     "seeds": "runs that are averaged",
     "clip se": "standard error of mAP from the choice of test clips alone",
     "seed sd": "standard deviation of mAP between training seeds",
     "behind": "mAP of the best model minus this one's",
-    "p": "p-value of what it is behind by, with Holm's correction; the notes say over which tests",
+    "p": "p-value of what it is behind by, in tests against the best model alone",
     "among best": "the best model, or not significantly different from it by p",
     "fit (s)": "processor seconds of training, mean over seeds",
     "ms/clip": "processor milliseconds to score one clip",
@@ -36,7 +36,7 @@ COLUMNS = {
 ENOUGH_SEEDS = 5
 
 #: What a narrow terminal has room for of a comparison.
-FIRST = ("rank", "model", "mAP", "F1", "p", "among best", "behind")
+FIRST = ("rank", "model", "mAP", "F1", "p", "behind")
 
 
 def models_table(result: Comparison, inferred: Inference) -> pd.DataFrame:
@@ -91,12 +91,10 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
     if inferred.pairs is not None:
         n, level = len(result.entries), percent(1 - inferred.level, 0)
         notes.append(
-            f"rank and among best rest on tests of differences in mAP, at {level} after Holm's "
-            f"correction: rank on {count(n * (n - 1) // 2, 'test')}, one of every pair of models, "
-            f"among best on {count(n - 1, 'test')}, of the best model against each other one. The "
-            "correction is milder where there are fewer tests, so a model of rank 1 need not be "
-            "among the best. A better rank doesn't make a model significantly better than another "
-            "one: `polytimbre table pairs` holds each test"
+            f"rank rests on {count(n * (n - 1) // 2, 'test')} of all pairs of models, p and among "
+            f"best on {count(n - 1, 'test')} against the best one, both at {level} after Holm's "
+            "correction, which is milder where there are fewer tests: p may be significant for a "
+            "model that shares the best one's rank. `polytimbre table pairs` holds each test"
         )
         notes += [*_inversions(result, inferred.pairs), *_few_seeds(result)]
     notes += _alike(result)

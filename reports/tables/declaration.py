@@ -198,9 +198,10 @@ class Table:
         return f"polytimbre table {self.name} --store paper/results/{name}"
 
     def for_a_terminal(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return its rows with the columns in the order that a terminal shows."""
+        """Return its rows with columns in the order and by the names that a terminal shows."""
         first = [name + end for name in self.first for end in ("", *BESIDE) if name + end in frame]
-        return frame[[*first, *(name for name in frame if name not in first)]]
+        ordered = frame[[*first, *(name for name in frame if name not in first)]]
+        return ordered.rename(columns={name: one.heading for name, one in METRICS.items()})
 
     def meaning(self, column: str) -> str:
         """Say what a column means; empty for one that is not declared."""

@@ -35,7 +35,7 @@ def _gap(analysis: Analysis) -> Content:
     steps = [name + end for name in ("optimism", "shift") for end in ("", LOW, HIGH)]
     loss = [f"{part} loss" for part in GAP_PARTS]
     mAP, corrected = ([f"{part} {kind}" for part in GAP_PARTS] for kind in ("mAP", "corrected mAP"))
-    notes = (*analysis.trained.notes, *sentences(analysis.gaps), RULE)
+    notes = (*analysis.trained.notes, RULE, *sentences(analysis.gaps))
     share = [f"lost share{end}" for end in ("", LOW, HIGH)]
     first = [
         "model",
@@ -71,7 +71,7 @@ GAP = Table(
         "lost share": "optimism as a share of what the fit mAP is above chance, where it is",
         "lowest at": "epoch, round or tree of the lowest loss on stop, of how many",
         "rise": "of the loss on stop from there to the end, relative to the lowest",
-        "verdict": "by the rule in the last note",
+        "verdict": "by the rule in the note that begins with Over-fitted",
         "surpassed by": "settings of the same model that make it over-fitted by that rule",
     },
     command="gap --dataset {}",

@@ -144,7 +144,7 @@ class AudioSetPlugin(DatasetPlugin):
             For any other split.
         """
         if split not in self.splits:
-            raise UnknownNameError(f"split of data set {self.name}", split, self.splits)
+            raise UnknownNameError("split", split, self.splits, where=f"of data set {self.name}")
         root = _check_root(self.name, root)
         table = read_label_table(root / LABELS)
         segments = _read(root, table)

@@ -34,7 +34,7 @@ class MyDataset(pt.DatasetPlugin):
     def load(self, root: Path | None, split: str) -> pt.Dataset:
         """Return the data set under one of its splits."""
         if split not in self.splits:
-            raise pt.UnknownNameError(f"split of {self.name}", split, self.splits)
+            raise pt.UnknownNameError("split", split, self.splits, where=f"of {self.name}")
         arrays = self._read(root)
         # 80 works of 3 clips each: 60 for training, 20 for the test, or the other way round.
         first = arrays["keys"] < "clip180"
