@@ -19,7 +19,7 @@ from reports.tables.words import count, listed, percent
 #: Of a comparison's columns, what those mean that are no metrics.
 COLUMNS = {
     "rank": "1 + the number of models that are significantly better in mAP, by tests of all pairs",
-    "model": "model, and how it was trained",
+    "model": "with how it was trained, and on which features if there are several",
     "seeds": "runs that are averaged",
     "clip se": "standard error of mAP from the choice of test clips alone",
     "seed sd": "standard deviation of mAP between training seeds",
@@ -97,13 +97,7 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
             "model that shares the best one's rank. `polytimbre table pairs` holds each test"
         )
         notes += [*_inversions(result, inferred.pairs), *_few_seeds(result)]
-    notes += _alike(result)
-    if result.unscored:
-        notes.append(
-            "classes left out, without an observed positive and an observed negative: "
-            + ", ".join(result.unscored)
-        )
-    return notes + result.notes
+    return notes + _alike(result) + _unscored(result) + result.notes
 
 
 def _few_seeds(result: Comparison) -> list[str]:
@@ -144,6 +138,12 @@ def _alike(result: Comparison) -> list[str]:
         same.setdefault(number, []).append(entry.label)
     groups = [listed(names) for names in same.values() if len(names) > 1]
     return [f"scored alike to the last digit: {'; '.join(groups)}"] if groups else []
+
+
+def _unscored(result: Comparison) -> list[str]:
+    named = ", ".join(result.unscored)
+    told = "classes left out, without an observed positive and an observed negative"
+    return [f"{told}: {named}"] if named else []
 
 
 def interval_note(drawn: Bootstrap, level: float) -> str:
@@ -202,19 +202,17 @@ def _per_class(analysis: Analysis) -> Content:
     result, inferred = analysis.comparison, analysis.inference
     low, high = inferred.resampled["mAP"].class_interval(inferred.level)
     positives = result.labels.y_positive.sum(axis=0)
-    wide: dict[str, Any] = {
-        "class": result.classes,
-        "positives": positives,
-        "observed": result.labels.y_mask.sum(axis=0),
-    }
-    wide["chance"] = positives / np.maximum(wide["observed"], 1)
+    observed = result.labels.y_mask.sum(axis=0)
+    wide: dict[str, Any] = {"class": result.classes, "chance": positives / np.maximum(observed, 1)}
     frames = []
     for i, entry in enumerate(result.entries):
         spanned = {"": entry.average_precision, LOW: low[i], HIGH: high[i]}
         columns = {"class": result.classes, "model": entry.label, "positives": positives}
         frames.append(pd.DataFrame(columns | {f"AP{end}": v for end, v in spanned.items()}))
         wide |= {entry.label + end: values for end, values in spanned.items()}
-    notes = tuple(comparison_notes(result, inferred))
+    wide |= {"positives": positives, "observed": observed}
+    drawn = interval_note(inferred.resampled["mAP"], inferred.level)
+    notes = (drawn, *_alike(result), *_unscored(result), *result.notes)
     return Content(pd.concat(frames, ignore_index=True), notes, shown=pd.DataFrame(wide))
 
 
@@ -231,6 +229,7 @@ PER_CLASS = Table(
         "AP": "average precision over observed labels, mean over seeds",
     },
     command="compare --dataset {} --per-class",
+    first=("class", "chance"),
     order=4,
     holds={**interval_columns("AP", gaps=True), **number_columns("positives")},
     even=True,

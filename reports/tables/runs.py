@@ -40,7 +40,7 @@ RUNS = Table(
     derive=_runs,
     columns={
         "run": "its id",
-        "model": "model, and how it was trained",
+        "model": "with how it was trained, and on which features if there are several",
         "seed": "of the training",
         "fit (s)": "processor seconds of training",
         "predict (s)": "processor seconds to score the test part",

@@ -210,10 +210,17 @@ def _table(
     table.caption, table.caption_justify = escape("\n".join(notes)) or None, "left"
     for name in shown.columns:
         justify = "right" if numeric[name] else "left"
-        table.add_column(name, justify=justify, width=widths[name], overflow="fold")
+        heading = escape(name)
+        table.add_column(heading, justify=justify, width=widths[name], overflow="fold")
     for row in shown.itertuples(index=False):
-        table.add_row(*map(escape, row))
+        table.add_row(*map(_marked, row, map(numeric.get, shown.columns)))
     return table
+
+
+def _marked(cell: str, is_number: bool) -> str:
+    """Return a cell as markup, in which a number stands out from its interval."""
+    value, line, interval = cell.partition("\n") if is_number else (cell, "", "")
+    return escape(value) + (f"\n[dim]{escape(interval)}[/]" if line else "")
 
 
 def _markdown(shown: pd.DataFrame, numeric: dict[str, bool], heading: str, notes: list[str]) -> str:
