@@ -270,7 +270,7 @@ def test_a_narrow_terminal_gets_fewer_columns_and_is_told():
     assert [column.header for column in narrow.columns] == ["model", "mAP"]
     told = "a long heading (a wider terminal or --format csv shows all)"
     assert narrow.caption == f"left out, too wide for here: {told}"
-    assert list(wide.columns[1].cells) == ["0.500\n0.400–0.600"]
+    assert list(wide.columns[1].cells) == ["0.500\n[dim]0.400–0.600[/]"]
 
 
 def test_what_is_long_is_wrapped_and_estimates_and_tests_stay_to_the_last():
