@@ -1,5 +1,7 @@
 """The bootstrap agrees with scikit-learn on the resampled data, and keeps its promises."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -59,9 +61,10 @@ def scikit_learn(function, truth, mask, score):
 
 def check_against_scikit_learn(case, function, **arguments):
     truth, mask, scores, groups = case
-    result = bootstrap(
-        truth, mask, scores, groups=groups, n_resamples=BLOCK + 3, seed=7, **arguments
-    )
+    with mock.patch("benchmark.scoring.bootstrap.MOST_LOST", 1.0):  # nothing is drawn again
+        result = bootstrap(
+            truth, mask, scores, groups=groups, n_resamples=BLOCK + 3, seed=7, **arguments
+        )
     for r in (0, 1, 2, 3, BLOCK - 1, BLOCK, BLOCK + 2):
         clips = resampled_clips(groups, len(truth), r, seed=7)
         for m, runs in enumerate(scores):
@@ -164,8 +167,9 @@ def test_a_float64_threshold_meets_the_float32_score_it_stands_for():
 def test_a_resample_without_positives_is_dropped_for_all_models():
     truth, mask, scores = make(n=60, seeds=1)
     truth[:, 1] = False
-    truth[:2, 1] = True
+    truth[:3, 1] = True
     result = bootstrap(truth, mask, scores, n_resamples=640)
+    assert result.redrawn == 0
     lost = [not truth[clip_draws(60, 0, b)[i], 1].any() for b in range(10) for i in range(BLOCK)]
     assert sum(lost) > 0
     assert result.n_dropped >= sum(lost)
@@ -175,6 +179,23 @@ def test_a_resample_without_positives_is_dropped_for_all_models():
     np.testing.assert_array_equal(np.isnan(result.class_values[:, 1, 1]), lost)
     lower, upper = result.class_interval()
     assert (lower <= upper).all()
+
+
+def test_resamples_are_drawn_again_where_many_lose_a_class():
+    truth, mask, scores = make(n=60, seeds=1)
+    truth[:, 1] = False
+    truth[0, 1] = True
+    first, fewer = (bootstrap(truth, mask, scores, n_resamples=n) for n in (640, 100))
+    assert 0.3 < first.redrawn < 0.45  # the one positive is lost with a chance of (59 / 60)^60
+    assert first.n_dropped == 0 and len(first.values) == 640
+    np.testing.assert_array_equal(first.class_values[:100], fewer.class_values)
+    lone = bootstrap(truth, mask, scores[:1], n_resamples=640)
+    np.testing.assert_array_equal(first.class_values[:, :1], lone.class_values)  # still paired
+    # those that keep the class at once are among them, and all are draws that keep it
+    drawn = np.concatenate([clip_draws(60, 0, b) for b in range(10)])
+    kept = (drawn == 0).any(axis=1)
+    plain = bootstrap(truth[:, [0, 2]], mask[:, [0, 2]], [s[..., [0, 2]] for s in scores])
+    assert np.isin(plain.class_values[:640][kept], first.class_values).all()
 
 
 def test_a_class_that_cannot_be_scored_is_left_out_or_refused():

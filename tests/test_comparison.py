@@ -204,8 +204,14 @@ def test_a_better_rank_at_a_lower_value_is_told():
     assert inferred.pairs.rank.tolist() == [1, 2, 1]
     scores = {"a": np.zeros(2), "b": np.ones(2), "c": np.zeros(2)}
     entries = [one_seed(label, own) for label, own in scores.items()]
-    result = SimpleNamespace(entries=entries, unscored=[], notes=[])
+    positives = np.ones((2, 1), bool)
+    labels = SimpleNamespace(y_positive=positives, y_mask=positives, classes=("cello",))
+    result = SimpleNamespace(entries=entries, unscored=[], notes=[], labels=labels)
     notes = comparison_notes(result, inferred)
+    assert notes[0] == ("fewer than 10 positives, so that intervals may be far too short: cello")
+    result.unscored = ["cello"]
+    assert not comparison.few_positives(result)
+    result.unscored = []
     (said,) = (n for n in notes if n.startswith("a better rank"))
     assert "than models of equal or higher mAP: c (rank 1); fewer models differ" in said
     assert notes[-1] == "scored alike to the last digit: a and c"
@@ -224,10 +230,17 @@ def test_models_under_few_seeds_are_named():
     ]
     result = SimpleNamespace(entries=entries)
     (note,) = comparison._few_seeds(result)
-    assert note.startswith("fewer than 5 seeds: few. ") and "`polytimbre run --seeds 5`" in note
+    assert (
+        note.startswith("fewer than 5 seeds: few under 3. ")
+        and "`polytimbre run --seeds 5`" in note
+    )
     result.entries += [entries[2]] * 3
     (note,) = comparison._few_seeds(result)
-    assert note.startswith("fewer than 5 seeds: 4 models. ")
+    assert note.startswith("fewer than 5 seeds: 4 models under 3. ")
+    two = SimpleNamespace(label="late", evaluations=[None] * 2, spread=lambda name: 0.01)
+    result.entries.append(two)
+    (note,) = comparison._few_seeds(result)
+    assert note.startswith("fewer than 5 seeds: late under 2; 4 models under 3. ")
     del result.entries[2:]
     assert comparison._few_seeds(result) == []
 

@@ -53,12 +53,20 @@ from benchmark.scoring.counting import DecisionPlan, ObservedColumns, RankingPla
 #: processor's cache. Part of the seeding: a change here changes the resamples.
 BLOCK = 64
 
+#: Share of resamples that may lose all positives, or all negatives, of some class: fewer are left
+#: out, more are drawn again.
+MOST_LOST = 0.1
+#: Blocks drawn at most to fill one block again.
+MOST_REDRAWS = 250
+
 #: Names accepted by :func:`bootstrap`.
 METRICS = ("average_precision", "f1")
 
 
-def clip_draws(n_groups: int, seed: int, block: int) -> np.ndarray:
+def clip_draws(n_groups: int, seed: int, block: int, *again: int) -> np.ndarray:
     """Return the groups drawn by the resamples ``block * BLOCK`` and following.
+
+    With numbers in `again`, other draws for the same resamples.
 
     They depend on nothing but the arguments, so two calls of :func:`bootstrap` with the same
     seed on the same clips are paired, whatever models they look at.
@@ -68,7 +76,7 @@ def clip_draws(n_groups: int, seed: int, block: int) -> np.ndarray:
     ndarray of uint32, shape (BLOCK, n_groups)
         Group numbers in [0, n_groups).
     """
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(block,)))
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(block, *again)))
     return rng.integers(0, n_groups, size=(BLOCK, n_groups), dtype=np.uint32)
 
 
@@ -133,6 +141,9 @@ class Bootstrap:
         its positives or all its negatives, which happens to all models in the same resamples.
     clip_values : ndarray, shape (n_resamples, n_models)
         Resampled macro values with every seed kept: clips are the only source of spread.
+    redrawn : float
+        Share of resamples that were to be expected to lose a class; these were drawn again. 0 where
+        they were so few that they are left out.
     class_bias, class_clip_sd : ndarray, shape (n_models, n_classes)
         Bias and standard error of each class's value from clips alone; NaN for a class that is not
         scored. Where they are None there are no intervals of classes.
@@ -145,6 +156,7 @@ class Bootstrap:
     clip_values: np.ndarray
     class_bias: np.ndarray | None = None
     class_clip_sd: np.ndarray | None = None
+    redrawn: float = 0.0
 
     @cached_property
     def class_estimate(self) -> np.ndarray:
@@ -320,9 +332,10 @@ def bootstrap(
 
     Every resample draws as many groups as there are, with replacement, the same for all models
     and seeds (paired), and then each model's seeds, independently (:func:`seed_weights`), but
-    those of models that score alike (:func:`alike`) together. A model's value is the mean over its
-    seeds. Values agree with scikit-learn's on the resampled data to 1e-10, and do not depend on the
-    number of threads.
+    those of models that score alike (:func:`alike`) together. A resample that loses all positives
+    or negatives of a class is left out, or drawn again where that happens to more than `MOST_LOST`
+    of them. A model's value is the mean over its seeds. Values agree with scikit-learn's on the
+    resampled data to 1e-10, and do not depend on the number of threads.
 
     Parameters
     ----------
@@ -406,10 +419,11 @@ def _resample(
     clip_values = np.empty((n_blocks * BLOCK, len(plans)))
     moments = np.empty((3, n_blocks, len(plans), len(scored)))
     once = np.ones((labels.n_groups, 1), labels.dtype)
+    draws = _Draws.of(labels, seeds[0])
     run_values = tuple(np.stack([run.evaluate(once)[:, 0] for run in runs]) for runs in plans)
 
     def evaluate(block: int) -> None:
-        counts = count_draws(clip_draws(labels.n_groups, seeds[0], block), labels.dtype)
+        counts = count_draws(draws.block(block), labels.dtype)
         rows = slice(block * BLOCK, (block + 1) * BLOCK)
         for m, runs in enumerate(plans):
             values = np.stack([run.evaluate(counts) for run in runs])
@@ -429,7 +443,60 @@ def _resample(
         class_values[:n_resamples],
         clip_values[:n_resamples],
         *_mean_and_sd(moments.sum(axis=1)),
+        draws.redrawn,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    """The resamples of some labels.
+
+    Attributes
+    ----------
+    seed : int
+    holds : ndarray of float32, shape (n_groups, n_kinds)
+        1 where a group holds a label of a kind: positives, or negatives, of one class.
+    """
+
+    seed: int
+    holds: np.ndarray
+
+    @classmethod
+    def of(cls, labels: ObservedColumns, seed: int) -> "_Draws":
+        """Collect the groups that hold positives, and negatives, of each class."""
+        ends = np.cumsum([len(hit) for _, hit in labels.columns])
+        columns = zip(np.split(labels.group, ends[:-1]), labels.columns, strict=True)
+        kinds = [group[hit == kind] for group, (_, hit) in columns for kind in (True, False)]
+        holds = np.zeros((labels.n_groups, len(kinds)), np.float32)
+        for k, groups in enumerate(kinds):
+            holds[groups, k] = 1
+        return cls(seed, holds[:, holds.any(axis=0)])
+
+    @cached_property
+    def redrawn(self) -> float:
+        """Share of resamples that can be expected to lose a kind of labels, 0 where it is small."""
+        n = len(self.holds)
+        lost = 1 - np.prod(1 - (1 - self.holds.sum(axis=0) / n) ** n)
+        return float(lost) if lost > MOST_LOST else 0.0
+
+    def block(self, number: int) -> np.ndarray:
+        """Return the groups that the resamples of a block draw; see :func:`clip_draws`."""
+        drawn = clip_draws(len(self.holds), self.seed, number)
+        if not self.redrawn:
+            return drawn
+        kept = drawn[self._keeps(drawn)]
+        for again in range(MOST_REDRAWS):
+            if len(kept) >= BLOCK:
+                break
+            more = clip_draws(len(self.holds), self.seed, number, 0, again)
+            kept = np.concatenate([kept, more[self._keeps(more)]])
+        return np.concatenate([kept, drawn])[:BLOCK]  # what could not be filled is left out
+
+    def _keeps(self, drawn: np.ndarray) -> np.ndarray:
+        """Whether a resample holds labels of all kinds, bool, shape (BLOCK,)."""
+        present = np.zeros((BLOCK, len(self.holds)), np.float32)
+        np.put_along_axis(present, drawn.astype(np.int64), 1, axis=1)
+        return (present @ self.holds > 0).all(axis=1)
 
 
 def _moments(deviation: np.ndarray) -> np.ndarray:

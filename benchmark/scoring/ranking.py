@@ -72,8 +72,9 @@ def _check_resolution(n_tests: int, n_resamples: int, level: float) -> None:
     needed = resamples_needed(n_tests, level)
     if n_resamples < needed:
         raise ProtocolError(
-            f"{n_resamples} resamples are too few to correct for {n_tests} tests at level "
-            f"{level:g}: it takes {needed}. Ask for more resamples or compare fewer models"
+            f"{n_resamples} resamples that can score all classes are too few to correct for "
+            f"{n_tests} tests at level {level:g}: it takes {needed}. Ask for more resamples, "
+            "compare fewer models, or score a part with more positives"
         )
 
 

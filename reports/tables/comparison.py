@@ -9,7 +9,8 @@ import pandas as pd
 from benchmark.analysis.comparison import Comparison, Entry
 from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.inference import Inference
-from benchmark.scoring.bootstrap import Bootstrap, alike
+from benchmark.analysis.slices import LEAST_A_CLASS
+from benchmark.scoring.bootstrap import Bootstrap, alike, basic_interval
 from benchmark.scoring.evaluation import METRICS
 from benchmark.scoring.ranking import Pairwise
 from reports.tables.declaration import Content, Table, interval_columns, number_columns
@@ -82,7 +83,8 @@ def _behind_best(pairs: Pairwise | None, i: int) -> dict[str, Any]:
 
 def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
     """Return how the table is to be read, and what was left out."""
-    notes = [interval_note(inferred.resampled["mAP"], inferred.level)]
+    notes = [*_few_seeds(result), *few_positives(result)]
+    notes.append(interval_note(inferred.resampled["mAP"], inferred.level))
     if inferred.n_resamples > inferred.asked:
         notes.append(
             f"{inferred.asked:,} resamples are too few for so many comparisons: none could be "
@@ -91,30 +93,45 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
     if inferred.pairs is not None:
         n, level = len(result.entries), percent(1 - inferred.level, 0)
         notes.append(
-            f"rank rests on {count(n * (n - 1) // 2, 'test')} of all pairs of models, p and among "
-            f"best on {count(n - 1, 'test')} against the best one, both at {level} after Holm's "
-            "correction, which is milder where there are fewer tests: p may be significant for a "
-            "model that shares the best one's rank. `polytimbre table pairs` holds each test"
+            f"rank rests on {count(n * (n - 1) // 2, 'test')} of all pairs of models, p, and with "
+            f"it among best, on {count(n - 1, 'test')} against the best one, both at {level} after "
+            "Holm's correction, which is milder where there are fewer tests: p may be significant "
+            "for a model that shares the best one's rank. `polytimbre table pairs` holds each test"
         )
-        notes += [*_inversions(result, inferred.pairs), *_few_seeds(result)]
+        notes += _inversions(result, inferred.pairs)
     return notes + _alike(result) + _unscored(result) + result.notes
 
 
 def _few_seeds(result: Comparison) -> list[str]:
-    """Say which models ran under so few seeds that tests seldom tell them apart."""
-    few = [
-        entry.label
-        for entry in result.entries
-        if 1 < len(entry.evaluations) < ENOUGH_SEEDS and entry.spread("mAP") > 0
+    """Say how many models ran under so few seeds that tests seldom tell them apart."""
+    few: dict[int, list[str]] = {}
+    for entry in result.entries if len(result.entries) > 1 else ():
+        if 1 < (n := len(entry.evaluations)) < ENOUGH_SEEDS and entry.spread("mAP") > 0:
+            few.setdefault(n, []).append(entry.label)
+    told = [
+        f"{listed(names) if len(names) < 4 else f'{len(names)} models'} under {n}"
+        for n, names in sorted(few.items())
     ]
-    if not few:
+    if not told:
         return []
-    named = listed(few) if len(few) < 4 else f"{len(few)} models"
     return [
-        f"fewer than {ENOUGH_SEEDS} seeds: {named}. So few say little of how far seeds differ: "
-        "intervals are wide, and of many models hardly any are told apart. `polytimbre run --seeds "
-        f"{ENOUGH_SEEDS}` adds those that lack"
+        f"fewer than {ENOUGH_SEEDS} seeds: {'; '.join(told)}. So few say little of how far "
+        "seeds differ: intervals are wide, and of many models hardly any are told apart. "
+        f"`polytimbre run --seeds {ENOUGH_SEEDS}` adds those that lack"
     ]
+
+
+def few_positives(result: Comparison) -> list[str]:
+    """Name the classes of so few positives that little is known of them."""
+    labels = result.labels
+    positives = (labels.y_positive & labels.y_mask).sum(axis=0)
+    few = [
+        name
+        for name, n in zip(labels.classes, positives, strict=True)
+        if n < LEAST_A_CLASS and name not in result.unscored
+    ]
+    told = f"fewer than {LEAST_A_CLASS} positives, so that intervals may be far too short"
+    return [f"{told}: {', '.join(few)}"] if few else []
 
 
 def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
@@ -153,6 +170,11 @@ def interval_note(drawn: Bootstrap, level: float) -> str:
         f"{len(drawn.class_values):,} resamples of groups of clips and of seeds, the same for all "
         "models"
     )
+    if drawn.redrawn:
+        told += (
+            f"; {percent(drawn.redrawn, 0)} of them would have had no positive, or no negative, of "
+            "some class and were drawn again"
+        )
     if drawn.n_dropped:
         told += f"; {drawn.n_dropped:,} of them were left out, as a class could not be scored"
     return told
@@ -169,7 +191,8 @@ def _comparison(analysis: Analysis) -> Content:
             [entry.mean(metric.name) for entry in result.entries],
         )
     frame["model (bytes)"] = [_bytes(entry) for entry in result.entries]
-    return Content(frame, tuple(comparison_notes(result, inferred)))
+    shown = frame.drop(columns="among best", errors="ignore")  # which p says
+    return Content(frame, tuple(comparison_notes(result, inferred)), shown=shown)
 
 
 def _bytes(entry: Entry) -> float:
@@ -210,10 +233,31 @@ def _per_class(analysis: Analysis) -> Content:
         columns = {"class": result.classes, "model": entry.label, "positives": positives}
         frames.append(pd.DataFrame(columns | {f"AP{end}": v for end, v in spanned.items()}))
         wide |= {entry.label + end: values for end, values in spanned.items()}
+    compared = []
+    if len(result.entries) == 2:
+        wide |= _difference(inferred.resampled["mAP"], inferred.level)
+        first, second = (entry.label for entry in result.entries)
+        compared.append(
+            f"difference: {first} minus {second} on the same clips, each class by itself"
+        )
     wide |= {"positives": positives, "observed": observed}
     drawn = interval_note(inferred.resampled["mAP"], inferred.level)
-    notes = (drawn, *_alike(result), *_unscored(result), *result.notes)
-    return Content(pd.concat(frames, ignore_index=True), notes, shown=pd.DataFrame(wide))
+    notes = [*few_positives(result), drawn, *compared, *_alike(result), *_unscored(result)]
+    notes += result.notes
+    frame = pd.concat(frames, ignore_index=True)
+    return Content(frame, tuple(notes), shown=pd.DataFrame(wide))
+
+
+def _difference(drawn: Bootstrap, level: float) -> dict[str, np.ndarray]:
+    """Hold the first model's average precision in each class against the second's, paired."""
+    values, estimate = drawn.class_values[:, :, drawn.scored], drawn.class_estimate[:, drawn.scored]
+    difference = estimate[0] - estimate[1]
+    ends = basic_interval(difference, values[:, 0] - values[:, 1], level)
+    columns = {}
+    for end, told in zip(("", LOW, HIGH), (difference, *ends), strict=True):
+        columns[f"difference{end}"] = np.full(len(drawn.scored), np.nan)
+        columns[f"difference{end}"][drawn.scored] = told
+    return columns
 
 
 PER_CLASS = Table(

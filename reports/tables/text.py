@@ -81,7 +81,7 @@ def _ends(low: float, high: float) -> str:
     """Write the ends of an interval; a dash before a minus sign is hard to read."""
     if np.isnan(low):
         return ""
-    return f"{cell(low)} to {cell(high)}" if high < 0 else f"{cell(low)}–{cell(high)}"
+    return f"{cell(low)} to {cell(high)}" if min(low, high) < 0 else f"{cell(low)}–{cell(high)}"
 
 
 def joined(frame: pd.DataFrame, between: str) -> pd.DataFrame:
