@@ -218,7 +218,7 @@ def test_a_better_rank_at_a_lower_value_is_told():
     for label in "de":
         result.entries.append(one_seed(label, np.full(2, 0.5)))
     assert comparison_notes(result, inferred)[-1].endswith(": a and c; d and e")  # in one line
-    few = comparison_notes(result, replace(inferred, asked=1000))[1]
+    few = comparison_notes(result, replace(inferred, asked=1000))[2]
     assert few.startswith("1,000 resamples are too few") and few.endswith("so 2,000 were drawn")
 
 

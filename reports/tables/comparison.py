@@ -131,7 +131,9 @@ def few_positives(result: Comparison) -> list[str]:
         if n < LEAST_A_CLASS and name not in result.unscored
     ]
     told = f"fewer than {LEAST_A_CLASS} positives, so that intervals may be far too short"
-    return [f"{told}: {', '.join(few)}"] if few else []
+    scored = len(labels.classes) - len(result.unscored)
+    named = "all classes" if len(few) == scored > 1 else ", ".join(few)
+    return [f"{told}: {named}"] if few else []
 
 
 def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
