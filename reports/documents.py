@@ -46,11 +46,12 @@ HEAD = f"""# Published results
 {MADE} from the runs in this folder; nothing here is written by hand.
 There is one folder a data set: `set.json` lists every file with its SHA-256, `runs/` holds the
 record of each run and, where the data may be shipped, its scores, `results.json` holds every table.
-A published set is read like a store of one's own. The command below each heading prints the table
-from a store that holds the runs.
+A published set with scores, as *rendered*, is read like a store of one's own; of the others
+`polytimbre table NAME` prints the tables as they are here. The command below each heading prints
+the table from a store that holds the runs.
 
 ```
-polytimbre compare --store paper/results/rendered --resamples 10000
+polytimbre compare --store paper/results/rendered               # all over again: a minute
 polytimbre table runs --store paper/results/rendered            # the ids of its runs
 polytimbre reproduce RUN_ID     # run one of these again, and see what differs
 polytimbre publish --check      # derive every table again, and see what differs

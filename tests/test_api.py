@@ -235,6 +235,15 @@ def runs(small, tmp_path_factory):
     return pt.store(folder)
 
 
+def test_a_store_shows_one_data_set_and_tables_their_names(runs):
+    assert len(pt.store(runs.path, "small")) == len(runs) == 3
+    with pytest.raises(pt.UnknownNameError, match="unknown data set 'smal' of the stored runs"):
+        pt.store(runs.path, "smal").frame
+    tables = pt.compare(runs).tables
+    shown = repr(tables).splitlines()
+    assert [line.split()[0] for line in shown] == list(tables) and "small" in shown[0]
+
+
 def test_a_run_is_that_of_the_command(polytimbre, tmp_path):
     """The same id and the same bits, and what is stored isn't run again."""
     polytimbre("run", "--dataset", "rendered", "--model", "constant")

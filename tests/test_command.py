@@ -347,6 +347,21 @@ def test_a_published_run_is_shown_where_no_store_holds_it(polytimbre):
     assert "none of" in unknown and "--store paper/results/NAME what is published" in unknown
 
 
+def test_runs_are_compared_beside_the_published_ones(polytimbre):
+    whole = ("--dataset", "rendered", "--seeds", 1, *HERE)
+    polytimbre("run", *whole, "--model", "constant:yes")
+    beside = ("compare", "--published", "--format", "csv")
+    out = polytimbre(*beside, "--dataset", "rendered", "--model", "constant:yes")
+    assert [line.split(",")[1] for line in out.splitlines()[1:]] == ["constant:yes"]
+    out = polytimbre(*beside, "--dataset", "rendered", "--model", "constant", "--model", "probe")
+    assert {"constant:yes on logmel", "constant on logmel", "probe on musicnn"} <= {
+        line.split(",")[1] for line in out.splitlines()
+    }
+    polytimbre("run", *TINY, "--model", "guess", "--seeds", 1, *HERE)
+    assert "runs on 2 data sets are stored" in polytimbre(*beside, code=2)
+    assert "unknown published set 'tiny'" in polytimbre(*beside, "--dataset", "tiny", code=2)
+
+
 def test_no_class_that_can_be_scored(polytimbre):
     source = (
         "import numpy as np\nfrom dataclasses import replace\nfrom tiny_plugins import Tiny\n"

@@ -309,7 +309,7 @@ def _nothing(runs: Runs, dataset: str | None, failures: Sequence[str]) -> str:
 
 #: What runs that are compared have in common, and what to do where they have not.
 IN_COMMON = {
-    "dataset": "Name one with --dataset, in Python give runs of one alone",
+    "dataset": "Name one with --dataset; in Python `store(FOLDER, dataset)` gives the runs on one",
     "split": "A split's runs are compared among themselves; use another --store for each",
     "protocol_id": "Run them again under one protocol",
     "fingerprint": "The data's content changed: run them again, or use another --store",

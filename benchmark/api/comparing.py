@@ -15,7 +15,7 @@ from benchmark.analysis.comparison import Entry
 from benchmark.analysis.derivation import Analysis
 from benchmark.api.arguments import PLACE, check_arguments
 from benchmark.api.running import Run
-from benchmark.api.tables import ShownTable, plot
+from benchmark.api.tables import ShownTable, Tables, plot
 from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.protocol import PARTS, PROTOCOLS
 from benchmark.runs.reading import StoredLabels
@@ -94,7 +94,7 @@ def compare(
         raise ProtocolError(f"resamples must be a whole number in [39, 1000000], got {resamples!r}")
     named = [one for one in runs if isinstance(one, Run)]
     collections = [_collection(one) for one in runs if not isinstance(one, Run)]
-    source = _Together(itertools.chain(named, *collections))
+    source = Together(itertools.chain(named, *collections))
     if not list(source):
         raise ProtocolError(
             "compare was given no run: give it what run returns, as in compare(one, other), or all "
@@ -111,7 +111,7 @@ def compare(
 
 
 def _compared(
-    source: "_Together", named: "list[Run]", n_collections: int, part: str, features: str | None
+    source: "Together", named: "list[Run]", n_collections: int, part: str, features: str | None
 ) -> comparison.Comparison:
     """Compare what was trained on the same share, and under the same protocol, as what is named."""
     comparison.check_comparable([run.record for run in named])
@@ -195,29 +195,37 @@ def _check_alike(
     )
 
 
-class _Together:
+class Together:
     """Runs of several stores, read as one store."""
 
     def __init__(self, runs: Iterable[Run]) -> None:
         self._runs = {run.id: run for run in runs}
         self.path = "of the runs that were named"  # what errors call it
 
-    def __iter__(self) -> Iterator[Record]:
+    def records(self) -> list[Record]:
+        """Return all records, oldest first."""
         records = [run.record for run in self._runs.values()]
-        return iter(sorted(records, key=lambda record: (record.created, record.run_id)))
+        return sorted(records, key=lambda record: (record.created, record.run_id))
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records())
 
     def asked(self, record: Record) -> str:
+        """Return when a run was last asked for."""
         return self._runs[record.run_id].asked
 
     def labels(self, division_id: str) -> dict[str, StoredLabels]:
+        """Return a division's labels by part."""
         runs = self._runs.values()
         return next(r for r in runs if r.record.spec.division_id == division_id).labels
 
     def attributes(self, division_id: str, part: str) -> dict[str, np.ndarray]:
+        """Return what is known of a part's clips."""
         runs = [r for r in self._runs.values() if r.record.spec.division_id == division_id]
         return next(filter(None, (run.attributes(part) for run in runs)), {})
 
     def scores(self, record: Record) -> dict[str, np.ndarray]:
+        """Return a run's scores by part."""
         return self._runs[record.run_id].scores
 
 
@@ -284,12 +292,9 @@ class Result:
         return {name: one for name, one in made.items() if one is not None}
 
     @property
-    def tables(self) -> dict[str, ShownTable]:
+    def tables(self) -> Tables:
         """Return all tables by name, as the report shows them."""
-        return {
-            name: ShownTable(one.title, one.frame, tuple(one.notes))
-            for name, one in self._results.items()
-        }
+        return Tables.of(self._results)
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmark.api.arguments import PLACE, check_arguments
 from benchmark.api.running import Run
-from benchmark.api.tables import ShownTable, plot
+from benchmark.api.tables import Tables, plot
 from benchmark.errors import ProtocolError, UnknownNameError
 from benchmark.runs import published as published_runs
 from benchmark.runs.features import features_of
@@ -58,8 +58,8 @@ class StoredRuns:
     [0, 1, 2, 3, 4]
     """
 
-    def __init__(self, source: Runs) -> None:
-        self._source = source
+    def __init__(self, source: Runs, dataset: str | None = None) -> None:
+        self._source, self._dataset = source, dataset
 
     @property
     def path(self) -> Path:
@@ -68,7 +68,11 @@ class StoredRuns:
 
     @cached_property
     def _records(self) -> list[Record]:
-        return self._source.records()
+        records = self._source.records()
+        on = {record.spec.dataset for record in records}
+        if self._dataset is not None and self._dataset not in on:
+            raise UnknownNameError("data set", self._dataset, on, where="of the stored runs")
+        return [record for record in records if self._dataset in (None, record.spec.dataset)]
 
     def __iter__(self) -> Iterator[Run]:
         return (Run(self._source, record) for record in self._records)
@@ -119,7 +123,7 @@ class PublishedRuns(StoredRuns):
         return results.read(self._source)
 
     @cached_property
-    def tables(self) -> "dict[str, ShownTable]":
+    def tables(self) -> Tables:
         """Return the tables by name; they are there where scores may not be shipped, too.
 
         Examples
@@ -129,37 +133,39 @@ class PublishedRuns(StoredRuns):
         >>> table.frame["model"][0]
         'attention refit on vggish+tags'
         """
-        return {
-            name: ShownTable(one.title, one.frame, tuple(one.notes))
-            for name, one in self._results.items()
-        }
+        return Tables.of(self._results)
 
     def plot(self, name: str) -> "Figure":
         """Draw one of the report's figures from the tables; see :meth:`Result.plot`."""
         return plot(self._results, name)
 
 
-def store(folder: str | Path) -> StoredRuns:
+def store(folder: str | Path, dataset: str | None = None) -> StoredRuns:
     """Open a store of runs to look at, and nothing is written there.
 
     Parameters
     ----------
     folder : str or Path
         As ``--store`` of the command names it; a published set's folder will do.
+    dataset : str, optional
+        The runs on this data set alone.
 
     Raises
     ------
     StoreError
         If there is no store.
+    UnknownNameError
+        If it holds no run on `dataset`; when the runs are first looked at.
 
     Examples
     --------
     >>> import polytimbre as pt
     >>> pt.store("polytimbre-store").frame  # doctest: +SKIP
     """
-    check_arguments(folder=(folder, *PLACE))
+    check_arguments(folder=(folder, *PLACE), dataset=(dataset, str, None))
     runs = published_runs.open_runs(Path(folder), warn=warnings.warn)
-    return PublishedRuns(runs) if isinstance(runs, PublishedSet) else StoredRuns(runs)
+    kind = PublishedRuns if isinstance(runs, PublishedSet) else StoredRuns
+    return kind(runs, dataset)
 
 
 def published_sets(results: str | Path | None = None) -> list[str]:

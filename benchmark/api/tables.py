@@ -44,6 +44,23 @@ class ShownTable:
         return shown.table(self.frame, self.title, self.notes)
 
 
+class Tables(dict[str, ShownTable]):
+    """Tables by name; shown, their names and titles alone."""
+
+    @classmethod
+    def of(cls, results: "Results") -> "Tables":
+        """Make tables that show themselves of those that were derived."""
+        return cls(
+            {
+                name: ShownTable(one.title, one.frame, tuple(one.notes))
+                for name, one in results.items()
+            }
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<18} {one.title}" for name, one in self.items())
+
+
 def plot(tables: "Results", name: str) -> "Figure":
     """Draw one of the report's figures; a notebook shows it with its words.
 

@@ -41,6 +41,7 @@ from benchmark.errors import ProtocolError
 
 if TYPE_CHECKING:
     from benchmark.analysis.derivation import Analysis
+    from benchmark.api.comparing import Together
     from benchmark.runs.published import PublishedSet
 
 PerClass = Annotated[bool, typer.Option("--per-class", help="One row a class.")]
@@ -135,6 +136,9 @@ def compare(
     ranks: Annotated[
         bool, typer.Option("--ranks", help="Average ranks, wins and losses by class.")
     ] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="Beside the published runs on that data set.")
+    ] = False,
     part: PartOption = "test",
     features: OnFeaturesOption = None,
     resamples: ResamplesOption = 2000,
@@ -145,10 +149,29 @@ def compare(
 
     With 95 % intervals, paired tests and ranks.
     """
+    from benchmark.analysis.derivation import Analysis
+
     _check_one("--ranks", ranks, "--per-class", per_class)
     name = "ranks" if ranks else "per_class" if per_class else "comparison"
-    analysis = _analysis(store, dataset, model, part, n_resamples=resamples, features=features)
-    _show(analysis, name, fmt)
+    runs = _beside_published(store, dataset) if published else read_runs(store)
+    settings = {"n_resamples": resamples, "features": features}
+    _show(Analysis(runs, dataset, model, part, **settings), name, fmt)
+
+
+def _beside_published(store: Path | None, dataset: str | None) -> "Together":
+    """Return the runs of a store on one data set, and the published ones."""
+    from benchmark.api.comparing import Together
+    from benchmark.api.stored import published
+    from benchmark.api.stored import store as stored
+
+    runs = read_runs(store)
+    names = {dataset} if dataset else {record.spec.dataset for record in runs}
+    if len(names) != 1:
+        raise ProtocolError(
+            f"say with --dataset which published set is meant: runs on {len(names)} data sets are "
+            f"stored in {runs.path}"
+        )
+    return Together([*stored(runs.path, *names), *published(*names)])
 
 
 def gap(

@@ -28,7 +28,7 @@ NARROWEST = 52
 #: And of what is no terminal, unless COLUMNS says more or less.
 IN_A_PIPE = 160
 #: How often a line says how far long work is, where there is no terminal.
-SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_LINES = 10.0
 #: Characters of a run's label, where there is no room for more.
 LABEL = 32
 MARKS = {

@@ -257,8 +257,8 @@ class PublishedSet(Runs):
         if not self.complete:
             raise StoreError(
                 f"scores and labels of {self.name!r} may not be shipped, so that nothing can be "
-                "computed from them here. The tables that were are: `polytimbre table comparison "
-                f"--store {self.path}` prints one (in Python: `.tables`)"
+                "computed from them here. The tables that were are: `polytimbre table NAME --store "
+                f"{self.path}`, as in comparison or per_class, prints one (in Python: `.tables`)"
             )
 
     def results(self) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def _heard_alone(one: Source) -> str:
 
 
 def _front_ends(one: Source, first: bool) -> list[Sentence]:
-    """Say how far the front ends of one model lie apart: of the model that is best."""
+    """Say how far front ends lie apart: of the model, and its parameters, that is best."""
     frame = one.frame("pairs")
     for row in frame.to_dict("records"):
         (model, features), (other, others) = split(row["model"]), split(row["against"])
@@ -164,7 +164,7 @@ def comparable(sources: Sequence[Source]) -> list[Sentence]:
         baseline = result.frame[[family(label) == "baseline" for label in result.frame["model"]]]
         if len(baseline):
             chance.append(f"{baseline['mAP'].max():.3f} on {one.name}")
-    text = f"Models of one data set, which are scored on the same clips: {'; '.join(told)}."
+    text = f"Settings of models on one data set, scored on the same clips: {'; '.join(told)}."
     if len(chance) > 1:
         text += f" Not across data sets: without hearing a clip, mAP is {listed(chance)}."
     said = [compared[0].said(text, "models")]
@@ -248,8 +248,9 @@ def gap(sources: Sequence[Source]) -> list[Sentence]:
             f"{most['model']}, whose test mAP is {most['test mAP']:.3f}."
         )
     judged = (
-        f"Of {count(len(frame), 'model')}, {over or 'none'} {'are' if over > 1 else 'is'} shown to "
-        "be over-fitted by the table's rule."
+        f"Of {count(len(frame), 'setting')} of models, without those fitted on all training clips, "
+        f"{over or 'none'} {'are' if over > 1 else 'is'} shown to be over-fitted by the table's "
+        "rule."
     )
     return [one.said(f"{text} {judged}", "gap")]
 
