@@ -238,7 +238,7 @@ def runs(small, tmp_path_factory):
 def test_a_store_shows_one_data_set_and_tables_their_names(runs):
     assert len(pt.store(runs.path, "small")) == len(runs) == 3
     with pytest.raises(pt.UnknownNameError, match="unknown data set 'smal' of the stored runs"):
-        pt.store(runs.path, "smal").frame
+        list(pt.store(runs.path, "smal"))
     tables = pt.compare(runs).tables
     shown = repr(tables).splitlines()
     assert [line.split()[0] for line in shown] == list(tables) and "small" in shown[0]
