@@ -282,7 +282,7 @@ def test_a_run_is_scored_on_labelled_recordings(labelled, store, heard_by, capsy
     folder, table, _ = labelled
     evaluate(folder, table, model="logistic_regression", store=store, fmt="json", resamples=99)
     out, err = capsys.readouterr()
-    assert "columns that are no class of this run: source" in err
+    assert "columns that are no class of this run are left out: source\n" in err
     told = json.loads(out)
     rows = {row["class"]: row for row in told["rows"]}
     scores = [heard_by.recogniser.hear(file).clip for file in sorted(folder.iterdir())]
@@ -314,7 +314,7 @@ def test_a_column_that_is_nearly_called_like_a_class_is_asked_about(labelled, st
     rows[0][1] = "Voice"
     write(table, rows)
     evaluate(folder, table, model="logistic_regression", store=store, fmt="json", resamples=99)
-    assert "no class of this run: Voice (did you mean 'voice'?)" in capsys.readouterr().err
+    assert "are left out: Voice (did you mean 'voice'?)" in capsys.readouterr().err
     with pytest.raises(DataError, match=r"there is no folder .*audios: name the one"):
         read_labels(table, folder.with_name("audios"), CLASSES)
 
