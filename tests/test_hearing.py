@@ -91,6 +91,8 @@ def test_by_default_a_shipped_run_hears_if_its_features_carry_over(
     monkeypatch.setenv("POLYTIMBRE_STORE", str(store))
     with pytest.raises(StoreError, match="no run comes with its model"):
         pt.predict(long)
+    assert [one.path for one in choosing.sources(asked=False)] == [shipped.path]
+    assert [one.path for one in choosing.sources(store, asked=False)] == [store]
     monkeypatch.setattr(LogMel, "caveat", "")
     found = pt.predict(long)
     assert repr(found) == f"<Prediction long.flac: {', '.join(found.present)}>"
