@@ -124,9 +124,9 @@ def test_what_is_shipped_is_checked_before_it_is_loaded(shipped):
 def test_a_run_says_what_it_knows_and_what_to_be_careful_of(heard_by, store, monkeypatch):
     known = dict(zip(CLASSES, heard_by.known(), strict=True))
     first = CLASSES[0]  # nobody observed it
-    assert known[first] == {"AP": None, "prior": None, "known": False}
+    assert known[first] == {"AP": None, "chance": None, "known": False}
     assert heard_by.knowledge.why_not(0) == "never learnt"
-    assert known["drums"]["known"] and known["drums"]["AP"] > known["drums"]["prior"]
+    assert known["drums"]["known"] and known["drums"]["AP"] > known["drums"]["chance"]
     constant = choosing.load_run(*choosing.choose_run([Runs(store)], model="constant"))
     assert not constant.knowledge.known.any()
     assert constant.knowledge.why_not(CLASSES.index("drums")) == "no better than chance"
@@ -191,6 +191,7 @@ def test_a_prediction_shows_itself(heard_by, heard, tmp_path):
     found = pt.Prediction(heard_by, heard)
     assert found.frame.shape == (len(heard.starts), 20)
     assert found.summary["score"].is_monotonic_decreasing
+    assert [*found.summary] == ["score", "present", "AP", "chance", "known"]
     assert set(found.present) == set(found.summary.index[found.summary["present"]])
     for words in ("long.flac", "does not carry over", "<img", "alt="):
         assert words in found._repr_html_()
