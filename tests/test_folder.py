@@ -82,7 +82,7 @@ def test_without_partitions_clips_are_divided_by_group_and_marked(tmp_path):
     assert data.split == "made" and not data.official
     assert 0.2 < (data.partition == "test").mean() < 0.3
     assert Folder().load(root, "made").fingerprint == data.fingerprint
-    with pytest.raises(UnknownNameError, match="split of data set folder"):
+    with pytest.raises(UnknownNameError, match="unknown split 'folds' of data set folder"):
         Folder().load(root, "folds")
 
 
