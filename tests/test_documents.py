@@ -43,6 +43,7 @@ def plugin(document: str, name: str) -> str:
 MODELS = {
     "nearest_centroid": "NearestCentroid",
     "frame_network": "FrameNetwork",
+    "discriminant": "Discriminant",
     "lightgbm": "LightGBM",
 }
 

@@ -261,6 +261,20 @@ def test_an_estimator_outside_scikit_learn_brings_its_format(tmp_path):
     assert rules[-1].startswith("`libraries` names")
 
 
+class Unpooled(Foreign):
+    """One that does not say how frames become a vector."""
+
+    name = "unpooled"
+
+    def __init__(self) -> None:
+        pass
+
+
+def test_an_estimator_a_class_without_pooling_is_told_to_declare_it():
+    with pytest.raises(PluginError, match=r"needs `pooling`: take it in __init__"):
+        list(check_model(Unpooled))
+
+
 @pytest.fixture
 def tiny():
     scope = {"__name__": "tiny_plugins"}
