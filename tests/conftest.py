@@ -10,11 +10,16 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import forked
 import pytest
 from postgres import Server
+
+if TYPE_CHECKING:
+    from benchmark.plugins.registry import Registry
 
 # a shell that starts the tests in the background has them, and what they start, ignore Ctrl-C
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -275,6 +280,39 @@ INHERITED = ("POLYTIMBRE_", "PYTEST_", "PYTHONPATH", "JAX_")
 
 #: Where commands run.
 ROOT = Path(__file__).parent.parent
+
+#: Folders of plugins, each with a table of those that come along in its README.
+PLUGINS = ("models", "benchmark/datasets")
+
+
+@functools.cache
+def added() -> frozenset[Path]:
+    """Return the files of a user's own plugins in this checkout: those that git doesn't track.
+
+    Where nothing is tracked, as in an unpacked archive, they are those that no table names.
+    """
+    files = {path for folder in PLUGINS for path in (ROOT / folder).glob("[!_]*.py")}
+    tracked: set[Path] = set()
+    with suppress(FileNotFoundError):  # no git
+        done = subprocess.run(
+            ["git", "ls-files", *PLUGINS], cwd=ROOT, capture_output=True, text=True
+        )
+        tracked = {ROOT / name for name in done.stdout.splitlines()}
+    if not tracked:
+        named = "".join((ROOT / f"{folder}/README.md").read_text("utf-8") for folder in PLUGINS)
+        named = named.replace("-", "_")
+        tracked = {path for path in files if f"| `{path.stem}` |" in named}
+    return frozenset(files - tracked)
+
+
+def along(plugins: "Registry") -> list[str]:
+    """Return the names of the plugins that come along, neither added nor installed."""
+    return [
+        name
+        for name, cls in plugins.plugins.items()
+        if (path := ROOT / f"{cls.__module__.replace('.', '/')}.py").exists()
+        and path not in added()
+    ]
 
 
 @functools.cache

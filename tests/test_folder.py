@@ -82,7 +82,7 @@ def test_without_partitions_clips_are_divided_by_group_and_marked(tmp_path):
     assert data.split == "made" and not data.official
     assert 0.2 < (data.partition == "test").mean() < 0.3
     assert Folder().load(root, "made").fingerprint == data.fingerprint
-    with pytest.raises(UnknownNameError, match="split of data set folder"):
+    with pytest.raises(UnknownNameError, match="unknown split 'folds' of data set folder"):
         Folder().load(root, "folds")
 
 
@@ -121,10 +121,11 @@ def changed(row: int, column: str, cell: str):
         (changed(5, "group", "song17"), HEADS, "in both partitions, first 'song17'"),
         (changed(5, "partition", "valid"), HEADS, "'clip05' is in partition 'valid'; write"),
         (changed(5, "cello", "1.5"), HEADS, r"'clip05' has '1.5' for 'cello'.*\[0, 1\]"),
-        (changed(5, "cello", "yes"), HEADS, "'clip05' has 'yes' for 'cello'"),
+        (changed(5, "cello", "yes"), HEADS, "'clip05' has 'yes' for 'cello'.* called '@cello'"),
         (changed(5, "cello", "nan"), HEADS, "'clip05' has 'nan' for 'cello'"),
         (changed(5, "cello", "1,"), HEADS, "row 6 has 7 cells, the heading has 6"),
-        ([[*row[:4], "0", row[5]] for row in good_rows()], HEADS, "'cello' is heard in no tr"),
+        ([[*row[:4], "0", row[5]] for row in good_rows()], HEADS, "of 'cello', heard in no tr"),
+        ([[*row[:4], "0.4", ""] for row in good_rows()], HEADS, "learnt of 'cello', 'flute', he"),
         (good_rows(), ["title", *HEADS[1:]], "has no column 'key'"),
         (good_rows(), [*HEADS[:5], "cello"], "has two columns 'cello'"),
         (good_rows(), [*HEADS[:3], "@", *HEADS[4:]], "a column '@', which needs a name"),
@@ -154,6 +155,9 @@ def test_missing_files_are_sentences(tmp_path):
     write_sound(root / "clip00.wav")
     with pytest.raises(DataError, match="39 of the 40 clips .* have no audio file, the first"):
         Folder().load(root)
+    silent = write_table(root, [[*row[:4], "0", "0"] for row in good_rows()])
+    with pytest.raises(DataError, match="39 of the 40 clips .* have no audio file"):
+        Folder().load(silent)  # a wrong path is told before what the labels lack
     write_sound(root / "clip00.flac")
     with pytest.raises(DataError, match=r"clip00.flac and .*clip00.wav are of one key, 'clip00'"):
         Folder().load(root)
@@ -180,6 +184,16 @@ def test_verify_names_clips_with_the_same_features(tmp_path):
     assert first.startswith("identical    clip00 (") and first.endswith(" = clip39 (test)")
     assert second.startswith("identical    clip26 (")
     assert "attribute    genre: 1 value\n" in done.output
+
+
+def test_the_table_in_the_documents_is_read(tmp_path):
+    (shown,) = (b for b in blocks("benchmark/datasets/README.md", "") if b.startswith("key,"))
+    (tmp_path / "labels.csv").write_text(shown)
+    for line in shown.splitlines()[1:]:
+        write_sound(tmp_path / f"{line.partition(',')[0]}.wav")
+    data = Folder().load(tmp_path)
+    assert data.classes == ("cello", "flute") and [*data.attributes] == ["genre"]
+    divide(data)
 
 
 def recipe(name: str) -> str:

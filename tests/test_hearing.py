@@ -91,6 +91,8 @@ def test_by_default_a_shipped_run_hears_if_its_features_carry_over(
     monkeypatch.setenv("POLYTIMBRE_STORE", str(store))
     with pytest.raises(StoreError, match="no run comes with its model"):
         pt.predict(long)
+    assert [one.path for one in choosing.sources(asked=False)] == [shipped.path]
+    assert [one.path for one in choosing.sources(store, asked=False)] == [store]
     monkeypatch.setattr(LogMel, "caveat", "")
     found = pt.predict(long)
     assert repr(found) == f"<Prediction long.flac: {', '.join(found.present)}>"
@@ -122,9 +124,9 @@ def test_what_is_shipped_is_checked_before_it_is_loaded(shipped):
 def test_a_run_says_what_it_knows_and_what_to_be_careful_of(heard_by, store, monkeypatch):
     known = dict(zip(CLASSES, heard_by.known(), strict=True))
     first = CLASSES[0]  # nobody observed it
-    assert known[first] == {"AP": None, "prior": None, "known": False}
+    assert known[first] == {"AP": None, "chance": None, "known": False}
     assert heard_by.knowledge.why_not(0) == "never learnt"
-    assert known["drums"]["known"] and known["drums"]["AP"] > known["drums"]["prior"]
+    assert known["drums"]["known"] and known["drums"]["AP"] > known["drums"]["chance"]
     constant = choosing.load_run(*choosing.choose_run([Runs(store)], model="constant"))
     assert not constant.knowledge.known.any()
     assert constant.knowledge.why_not(CLASSES.index("drums")) == "no better than chance"
@@ -189,6 +191,7 @@ def test_a_prediction_shows_itself(heard_by, heard, tmp_path):
     found = pt.Prediction(heard_by, heard)
     assert found.frame.shape == (len(heard.starts), 20)
     assert found.summary["score"].is_monotonic_decreasing
+    assert [*found.summary] == ["score", "present", "AP", "chance", "known"]
     assert set(found.present) == set(found.summary.index[found.summary["present"]])
     for words in ("long.flac", "does not carry over", "<img", "alt="):
         assert words in found._repr_html_()
@@ -282,7 +285,7 @@ def test_a_run_is_scored_on_labelled_recordings(labelled, store, heard_by, capsy
     folder, table, _ = labelled
     evaluate(folder, table, model="logistic_regression", store=store, fmt="json", resamples=99)
     out, err = capsys.readouterr()
-    assert "columns that are no class of this run: source" in err
+    assert "columns that are no class of this run are left out: source\n" in err
     told = json.loads(out)
     rows = {row["class"]: row for row in told["rows"]}
     scores = [heard_by.recogniser.hear(file).clip for file in sorted(folder.iterdir())]
@@ -314,7 +317,7 @@ def test_a_column_that_is_nearly_called_like_a_class_is_asked_about(labelled, st
     rows[0][1] = "Voice"
     write(table, rows)
     evaluate(folder, table, model="logistic_regression", store=store, fmt="json", resamples=99)
-    assert "no class of this run: Voice (did you mean 'voice'?)" in capsys.readouterr().err
+    assert "are left out: Voice (did you mean 'voice'?)" in capsys.readouterr().err
     with pytest.raises(DataError, match=r"there is no folder .*audios: name the one"):
         read_labels(table, folder.with_name("audios"), CLASSES)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pytest
-from conftest import TINY, Command
+from conftest import TINY, Command, along
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,7 +70,7 @@ def test_the_command_refuses_before_it_loads_data(polytimbre: Command):
     assert "parameter 'n_rounds' of model 'xgboost' must be a whole number in [1, inf)" in out
 
 
-@pytest.mark.parametrize("name", registry.models().names())
+@pytest.mark.parametrize("name", along(registry.models()))
 def test_every_parameter_of_ours_is_declared(name):
     for parameter, allowed in declared(registry.models().get(name)).items():
         assert object not in allowed.kinds, parameter
@@ -259,6 +259,20 @@ def test_an_estimator_outside_scikit_learn_brings_its_format(tmp_path):
         model.save(tmp_path)
     rules = [*check_model(Stored)]
     assert rules[-1].startswith("`libraries` names")
+
+
+class Unpooled(Foreign):
+    """One that does not say how frames become a vector."""
+
+    name = "unpooled"
+
+    def __init__(self) -> None:
+        pass
+
+
+def test_an_estimator_a_class_without_pooling_is_told_to_declare_it():
+    with pytest.raises(PluginError, match=r"needs `pooling`: take it in __init__"):
+        list(check_model(Unpooled))
 
 
 @pytest.fixture

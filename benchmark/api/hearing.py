@@ -43,7 +43,7 @@ class Prediction:
     def summary(self) -> pd.DataFrame:
         """Return one row a class, highest first: score, present, and how well it is known.
 
-        ``AP`` is the run's average precision on its own test part, ``prior`` that of chance;
+        ``AP`` is the run's average precision on its own test part, ``chance`` that of guessing;
         ``known`` says whether the run can tell the class from chance.
         """
         rows = {"score": self.heard.clip, "present": self.heard.clip >= self._run.thresholds}

@@ -72,8 +72,14 @@ class BinaryRelevance(Model):
     serve every family. A class whose observed labels are all
     equal gets their value as its score.
 
+    A subclass has a method ``estimator`` and an ``__init__`` that takes ``pooling``, beside what
+    its estimator takes, and keeps each under its name: as ``self.pooling`` it is read here, where
+    it has no default. One that stops early takes ``stop_on`` and ``patience`` too.
+
     Attributes
     ----------
+    pooling : {"mean", "mean_std", "mean_max", "mean_std_max", "all"}
+        How a clip's frames become one vector.
     estimators_ : list of estimator or None
         One a class; None where there is nothing to tell apart.
     prior_ : ndarray, shape (n_classes,)

@@ -63,7 +63,7 @@ def evaluate(
     found = read_labels(labels, audio, heard_by.classes)
     if found.ignored:
         ignored = ", ".join(_with_advice(name, heard_by.classes) for name in found.ignored)
-        print(f"columns that are no class of this run: {ignored}", file=sys.stderr)
+        print(f"columns that are no class of this run are left out: {ignored}", file=sys.stderr)
     # too few resamples for these labels are refused before anything is heard
     recordings.result(heard_by, found.labels, np.zeros_like(found.labels.y_true), resamples)
     scores, unreadable = [], []

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 RunOption = Annotated[
     str | None,
     typer.Option(
-        "--run", metavar="RUN_ID", help="A stored or published run. [default: the best shipped one]"
+        "--run",
+        metavar="RUN_ID",
+        help="A stored or published run. [default: the best of --store, if given, else the best "
+        "shipped one]",
     ),
 ]
 ModelOption = Annotated[

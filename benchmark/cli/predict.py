@@ -328,7 +328,7 @@ def _table(run: "HearingRun", heard: "Heard", width: int) -> object:
     for c in sorted(range(len(run.classes)), key=lambda c: -heard.clip[c]):
         stretches = heard.stretches(c, run.thresholds[c])
         when = ", ".join(f"{clock(start)}–{clock(end)}" for start, end in stretches)
-        ap, prior = (
+        ap, chance = (
             "–" if value != value else f"{value:.2f}"
             for value in (known.average_precision[c], known.prior[c])
         )
@@ -338,7 +338,7 @@ def _table(run: "HearingRun", heard: "Heard", width: int) -> object:
             "score": f"{heard.clip[c]:.2f}",
             "bar": bar(float(heard.clip[c]), float(run.thresholds[c]), length),
             "AP": ap,
-            "chance": prior,
+            "chance": chance,
             "when": when,
             "why": known.why_not(c),
         }

@@ -90,8 +90,9 @@ class Folder(DatasetPlugin):
         partition, made = _partition(root / LABELS, keys, stated), False
         if partition is None or split == "made":
             partition, made = _divided(groups, y_true, y_mask), True
+        X, paths = _found(root, keys)
         _check_positives(root / LABELS, tuple(table), y_true, partition == "train")
-        X, paths = _features(root, keys)
+        X = _heard(paths) if X is None else X  # last, as it takes long
         # of the instance: the engine takes from it what the features are called
         self.features = LogMel.name if paths else OWN
         return Dataset(
@@ -176,7 +177,8 @@ def _labels(
             if not 0 <= y_true[row, c] <= 1:
                 raise DataError(
                     f"{path}: clip {str(keys[row])!r} has {cells[row]!r} for {name!r}: a label is a"
-                    " relevance in [0, 1], or empty where nobody listened"
+                    " relevance in [0, 1], or empty where nobody listened; an attribute's column is"
+                    f" called '@{name}'"
                 )
     return y_true, y_mask
 
@@ -208,16 +210,17 @@ def _check_positives(
         raise DataError(
             f"{path}: no clip is in partition 'train'; write it beside the clips to be learnt from"
         )
-    lacking = np.flatnonzero(~(y_true[train] >= POSITIVE_RELEVANCE).any(axis=0))
-    if len(lacking):
+    heard = (y_true[train] >= POSITIVE_RELEVANCE).any(axis=0)
+    if not heard.all():
+        lacking = ", ".join(repr(classes[c]) for c in np.flatnonzero(~heard))
         raise DataError(
-            f"{path}: class {classes[lacking[0]]!r} is heard in no training clip (a relevance of "
-            f"{POSITIVE_RELEVANCE} or more): nothing can be learnt of it. Leave the column out"
+            f"{path}: nothing can be learnt of {lacking}, heard in no training clip (a relevance of"
+            f" {POSITIVE_RELEVANCE} or more): leave each such column out"
         )
 
 
-def _features(root: Path, keys: np.ndarray) -> tuple[np.ndarray, dict[str, Path]]:
-    """Return the clips' features, and their audio files where these were heard."""
+def _found(root: Path, keys: np.ndarray) -> tuple[np.ndarray | None, dict[str, Path]]:
+    """Return the clips' features, or None and the audio files that they are to be heard in."""
     for name in FEATURES:
         if (root / name).is_file():
             return embeddings.read(root / name).of(keys)[0], {}
@@ -233,8 +236,7 @@ def _features(root: Path, keys: np.ndarray) -> tuple[np.ndarray, dict[str, Path]
             f"{len(missing)} of the {len(keys)} clips of {root / LABELS} have no audio file, the "
             f"first is {missing[0]!r}: a key is a file's path in {root} without its ending"
         )
-    paths = {key: paths[key] for key in keys.tolist()}
-    return _heard(paths), paths
+    return None, {key: paths[key] for key in keys.tolist()}
 
 
 def _heard(paths: dict[str, Path]) -> np.ndarray:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.bases.per_class import BinaryRelevance
 from benchmark.contracts import parameters
 from benchmark.contracts.dataset import CLASSES, Auxiliary, DatasetPlugin, Part
 from benchmark.contracts.model import History, Model
@@ -182,6 +183,10 @@ class _Rules(Rules):
     def parameters(self) -> None:
         """Parameters have defaults, are stored under their names and fit into JSON."""
         params = self.cls.from_params().get_params()
+        if issubclass(self.cls, BinaryRelevance):
+            instead = "BinaryRelevance needs `pooling`: take it in __init__, as in pooling='mean', "
+            instead += "and keep it as self.pooling"
+            self.require(hasattr(self.cls(), "pooling"), self.parameters, instead)
         back = json.loads(json.dumps(params))
         self.require(
             self.cls(**back).get_params() == back, self.parameters, f"get_params gives {params}"

@@ -55,12 +55,12 @@ class HearingRun:
         return f"{spec.label} on {self.recogniser.features} features of {spec.dataset}"
 
     def known(self) -> list[dict[str, float | bool | None]]:
-        """Return for each class its AP on test, its prior, and whether it is known, as JSON."""
+        """Return for each class, as JSON, its AP on test, that of chance, and if it is known."""
         known = self.knowledge
         rows = zip(known.average_precision, known.prior, known.known, strict=True)
         return [
-            {"AP": _number(ap), "prior": _number(prior), "known": bool(is_known)}
-            for ap, prior, is_known in rows
+            {"AP": _number(ap), "chance": _number(chance), "known": bool(is_known)}
+            for ap, chance, is_known in rows
         ]
 
 

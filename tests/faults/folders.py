@@ -1,7 +1,7 @@
 """Rows: folders with a table of labels, and slices by what is known of their clips."""
 
 from row import Place, Row
-from test_folder import changed, good_rows, with_features, write_table
+from test_folder import HEADS, changed, good_rows, with_features, write_table
 
 VERIFY = "data verify folder --data-root {place}/data"
 SLICES = ">>>run = pt.run('constant', pt.load('folder', '{place}/data'))\n"
@@ -32,6 +32,8 @@ ROWS = [
         "clip 'clip05' is in partition 'valid'; write 'train' or 'test'"),
     bad("a relevance above 1", table(changed(5, "cello", "1.5")),
         "clip 'clip05' has '1.5' for 'cello'", "a relevance in [0, 1], or empty"),
+    bad("an attribute without @", table(heads=[*HEADS[:3], "genre", *HEADS[4:]]),
+        "has 'folk' for 'genre'", "an attribute's column is called '@genre'"),
     bad("a relevance below 0", table(changed(5, "cello", "-0.1")), "has '-0.1' for 'cello'"),
     bad("semicolons", table(between=";"), "no column 'key'", "separated by semicolons: save it"),
     bad("tabs", table(between="\t"), "no column 'key'", "separated by tabs: save it with commas"),
@@ -39,7 +41,7 @@ ROWS = [
     bad("no training clip", table([[*row[:2], "test", *row[3:]] for row in good_rows()]),
         "no clip is in partition 'train'"),
     bad("a class without positives", table(NEVER_HEARD),
-        "class 'cello' is heard in no training clip", "Leave the column out"),
+        "nothing can be learnt of 'cello', heard in no training clip", "leave each such column"),
     bad("no audio", table(features=False), "holds no audio file"),
     bad("a clip without features", table(changed(5, "key", "clip99")), "features.npz",
         "lacks 1 of the data set's 40 clips"),
