@@ -266,7 +266,7 @@ def test_of_data_that_may_not_be_shipped_the_tables_remain(polytimbre, tmp_path)
     shown = polytimbre(*table)
     observed = tables["parts"].frame["observed"]
     assert len(observed) and all(str(number) in shown for number in observed)
-    assert "`polytimbre table comparison --store" in polytimbre(*table, "--model", "dial", code=2)
+    assert "`polytimbre table NAME --store" in polytimbre(*table, "--model", "dial", code=2)
     out = publish(polytimbre, "--check", "--data-root", root)
     assert "distant: as published" in out
     for table, column in (("comparison", "mAP"), ("parts", "observed")):
