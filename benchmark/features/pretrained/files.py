@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark.contracts.frontend import Weights
 from benchmark.errors import DataError
+from benchmark.reading.folders import FULL, working_folder
 
 
 def folder() -> Path:
@@ -25,6 +27,47 @@ def folder() -> Path:
     import pooch
 
     return Path(pooch.os_cache("polytimbre"))
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Turn an error of the file system inside into a sentence about the cache folder.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in FULL
+        problem = "is full" if full else "can't be used"
+        advice = "Free some space, or name" if full else "Name"
+        named = error.filename2 or error.filename
+        reason = error.strerror or error
+        reason = reason if full or named is None else f"{named}: {reason}"
+        raise DataError(
+            f"the cache folder {folder()} {problem} ({reason}). {advice} another in the environment"
+            " variable POLYTIMBRE_CACHE"
+        ) from error
+
+
+@contextmanager
+def keeping(target: Path) -> Iterator[Path]:
+    """Give a path to write a file to that belongs at `target`, in the cache folder.
+
+    It gets its place at once when it is whole; where it can't be written nothing is left.
+
+    Raises
+    ------
+    DataError
+        Where it can't be written.
+    """
+    with writing():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with working_folder(target.parent) as beside:
+            yield beside / target.name
+            (beside / target.name).replace(target)
 
 
 def checksum(path: Path, kind: str) -> str:
@@ -137,18 +180,10 @@ def _fetch_url(weights: Weights, target: Path) -> Path:
 def _keep(weights: Weights, source: Path) -> None:
     """Put what is needed of a checked file into the cache; complete, or not at all."""
     for path, expected in _targets(weights).items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(_content(weights, source, path))
-            Path(file.name).replace(path)
-        except OSError as error:
-            raise DataError(
-                f"{path} can't be written ({error.strerror or error}). Name another folder in"
-                " the environment variable POLYTIMBRE_CACHE"
-            ) from error
-        if checksum(path, expected.partition(":")[0]) != expected:
-            raise DataError(f"{path} is not what {weights.source} should hold")
+        with keeping(path) as beside:
+            beside.write_bytes(_content(weights, source, path))
+            if checksum(beside, expected.partition(":")[0]) != expected:
+                raise DataError(f"{path} is not what {weights.source} should hold")
 
 
 def _content(weights: Weights, source: Path, path: Path) -> bytes:
