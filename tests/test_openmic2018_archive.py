@@ -88,6 +88,17 @@ def test_openmic_refuses_an_archive_changed_after_unpacking(archive):
         OpenMIC2018().load(archive)
 
 
+@pytest.mark.parametrize("damage", ["no text", "no file"])
+def test_openmic_unpacks_again_where_the_stamp_cannot_be_read(archive, damage):
+    before = OpenMIC2018().load(archive).fingerprint
+    stamp = archive.parent / f"{ARCHIVE}.features" / "stamp"
+    whole = stamp.read_bytes()
+    stamp.unlink()
+    stamp.mkdir() if damage == "no file" else stamp.write_bytes(b"\xff\xfe")
+    assert OpenMIC2018().load(archive).fingerprint == before
+    assert stamp.read_bytes() == whole
+
+
 @pytest.mark.parametrize("damage", ["member", "cut", "no gzip"])
 def test_openmic_refuses_an_incomplete_archive(archive, small_openmic, monkeypatch, damage):
     (small_openmic / "class-map.json").unlink()

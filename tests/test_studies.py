@@ -1,6 +1,7 @@
 """Studies: exact counts through races, deaths, damage and lost storages, without any fitting."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -282,6 +283,16 @@ def test_a_study_of_something_else_is_refused(journal, tmp_path, change, named):
     made(journal, tmp_path)
     with pytest.raises(ProtocolError, match=f"the stored study 'made'.*{named}.*--study"):
         made(journal, tmp_path, replace(SPEC, **change))
+
+
+def test_a_name_that_is_not_utf8_is_one_of_a_file_and_none_of_a_study(tmp_path):
+    store = tmp_path / os.fsdecode(b"bad\xff")
+    journal = str(store / "studies.journal")
+    with made(journal, store) as study:
+        study.plan(1)
+    assert states(journal) == {"WAITING": 1}
+    with pytest.raises(ProtocolError, match=r"'bad\\udcff' can't be stored: its name is no UTF-8"):
+        Study(os.fsdecode(b"bad\xff"), SPEC, journal, Store(store))
 
 
 def test_an_unknown_study_is_named_with_the_nearest(journal, tmp_path):

@@ -182,8 +182,10 @@ def unpacked(archive: Path, md5: str, members: Collection[str], top: str) -> Ite
 
 
 def _stamp(cache: Path) -> str | None:
-    stamp = cache / "stamp"
-    return stamp.read_text(encoding="utf-8") if stamp.is_file() else None
+    try:
+        return (cache / "stamp").read_text(encoding="utf-8")
+    except (OSError, ValueError):  # what can't be read says that nothing is there
+        return None
 
 
 def _extract(archive: Path, wanted: set[str], top: str, folder: Path) -> None:
