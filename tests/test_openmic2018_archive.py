@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from openmic_replica import KEYS, write_small, write_split
 
+from benchmark.contracts.frontend import Weights
 from benchmark.datasets import openmic2018
 from benchmark.datasets.openmic2018 import ARCHIVE, OpenMIC2018
 from benchmark.errors import DataError
+from benchmark.features.pretrained import files
 
 
 @pytest.fixture
@@ -88,6 +90,17 @@ def test_openmic_refuses_an_archive_changed_after_unpacking(archive):
         OpenMIC2018().load(archive)
 
 
+@pytest.mark.parametrize("damage", ["no text", "no file"])
+def test_openmic_unpacks_again_where_the_stamp_cannot_be_read(archive, damage):
+    before = OpenMIC2018().load(archive).fingerprint
+    stamp = archive.parent / f"{ARCHIVE}.features" / "stamp"
+    whole = stamp.read_bytes()
+    stamp.unlink()
+    stamp.mkdir() if damage == "no file" else stamp.write_bytes(b"\xff\xfe")
+    assert OpenMIC2018().load(archive).fingerprint == before
+    assert stamp.read_bytes() == whole
+
+
 @pytest.mark.parametrize("damage", ["member", "cut", "no gzip"])
 def test_openmic_refuses_an_incomplete_archive(archive, small_openmic, monkeypatch, damage):
     (small_openmic / "class-map.json").unlink()
@@ -115,6 +128,9 @@ def test_openmic_archive_writes_nowhere_else(archive, small_openmic, tmp_path, m
     assert not list(tmp_path.rglob("evil"))
 
 
+NAMED = "bytes {start}-{last}/{total}"
+
+
 class Server:
     """A local server of one file that can break off and can ignore ranges."""
 
@@ -122,6 +138,8 @@ class Server:
         self.content = content
         self.stop_after: int | None = None
         self.ranges = True
+        self.page: bytes | None = None
+        self.named = NAMED
         self.asked: list[str | None] = []
         handler = type("Handler", (_Handler,), {"server_state": self})
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -141,12 +159,19 @@ class _Handler(BaseHTTPRequestHandler):
         state.asked.append(asked)
         if state.content == b"":
             return self.send_error(404)
+        content = state.content if state.page is None else state.page
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and state.ranges else 0
-        if start >= len(state.content):
-            return self.send_error(416)
-        body = state.content[start:]
+        named = state.named.format(start=start, last=len(content) - 1, total=len(content))
+        if state.ranges and (start >= len(content) or "*" in named):
+            self.send_response(416)
+            self.send_header("Content-Range", named if "*" in named else f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        body = content[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
+        if start:
+            self.send_header("Content-Range", named)
         self.end_headers()
         self.wfile.write(body[: state.stop_after])
 
@@ -191,6 +216,59 @@ def test_download_resumes(server, archive, tmp_path, ranges):
     assert (root / ARCHIVE).read_bytes() == archive.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"page": b"log in", "ranges": False}, r"something else .*: 6 bytes\. Look whether"),
+        ({"named": "bytes 0-9/10"}, r"which 1,000 bytes are here: bytes 0-9/10\. Look whether"),
+        ({"named": "bytes */9999999"}, "the server answers 416"),
+    ],
+)
+def test_download_keeps_a_part_that_something_else_is_sent_for(
+    server, archive, tmp_path, change, sentence
+):
+    part = tmp_path / "new" / f"{ARCHIVE}.part"
+    part.parent.mkdir()
+    part.write_bytes(archive.read_bytes()[:1000])
+    for name, value in change.items():
+        setattr(server, name, value)
+    with pytest.raises(DataError, match=sentence):
+        OpenMIC2018().download(part.parent)
+    assert part.read_bytes() == archive.read_bytes()[:1000]
+    server.page, server.ranges, server.named = None, True, NAMED
+    OpenMIC2018().download(part.parent)
+    assert server.asked == ["bytes=1000-"] * 2
+
+
+def test_two_downloads_at_once_do_not_share_a_part(server, tmp_path):
+    import filelock
+
+    with (
+        filelock.FileLock(tmp_path / f"{ARCHIVE}.part.lock"),
+        pytest.raises(DataError, match="another process downloads to .*: wait until it has ended"),
+    ):
+        OpenMIC2018().download(tmp_path)
+    assert server.asked == []
+
+
+def test_weights_are_downloaded_once_and_go_on_where_they_stopped(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYTIMBRE_CACHE", str(tmp_path / "cache"))
+    checksum = f"md5:{hashlib.md5(server.content).hexdigest()}"
+    weights = (Weights(source=server.url, checksum=checksum, size=1, licence="none"),)
+    server.stop_after = 200_000
+    with pytest.raises(DataError, match=r"\(the connection broke off\).* name it with --file"):
+        files.install("small", weights)
+    server.stop_after = None
+    files.install("small", weights)
+    files.install("small", weights)
+    assert len(server.asked) == 2 and server.asked[1] is not None
+    (kept,) = files.installed("small", weights)
+    assert kept.read_bytes() == server.content and [*kept.parent.iterdir()] == [kept]
+    kept.write_bytes(b"damage")
+    files.install("small", weights)
+    assert kept.read_bytes() == server.content
+
+
 def test_download_takes_a_part_that_is_whole(server, archive, tmp_path):
     shutil.copy(archive, tmp_path / f"{ARCHIVE}.part")
     assert (OpenMIC2018().download(tmp_path) / ARCHIVE).is_file()
@@ -222,5 +300,7 @@ def test_download_without_the_file(server, tmp_path):
 
 def test_download_where_nothing_can_be_written(server, tmp_path):
     (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match=r"could not write .* \(.*file is a file, not a folder\)"):
+        OpenMIC2018().download(tmp_path / "file")
     with pytest.raises(DataError, match="could not write the download"):
         OpenMIC2018().download(tmp_path / "file" / "folder")

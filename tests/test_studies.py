@@ -1,6 +1,7 @@
 """Studies: exact counts through races, deaths, damage and lost storages, without any fitting."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -284,6 +285,16 @@ def test_a_study_of_something_else_is_refused(journal, tmp_path, change, named):
         made(journal, tmp_path, replace(SPEC, **change))
 
 
+def test_a_name_that_is_not_utf8_is_one_of_a_file_and_none_of_a_study(tmp_path):
+    store = tmp_path / os.fsdecode(b"bad\xff")
+    journal = str(store / "studies.journal")
+    with made(journal, store) as study:
+        study.plan(1)
+    assert states(journal) == {"WAITING": 1}
+    with pytest.raises(ProtocolError, match=r"'bad\\udcff' can't be stored: its name is no UTF-8"):
+        Study(os.fsdecode(b"bad\xff"), SPEC, journal, Store(store))
+
+
 def test_an_unknown_study_is_named_with_the_nearest(journal, tmp_path):
     with pytest.raises(UnknownNameError, match="none yet: .polytimbre tune. makes one"):
         studies.read("made", journal)
@@ -437,6 +448,51 @@ def test_a_damaged_line_is_named_and_a_copy_repaired(journal, tmp_path, damage):
     with made(journal, tmp_path) as study:
         study.finish(study.claim().number, "COMPLETE", 0.5)
     assert [t.user_attrs.get("seconds") for t in stored(journal)] == [2.0, None]
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        (b'"values":[0.5]', b'"values":["x"]'),
+        (b'"values":[0.5]', b'"values":0.5'),
+        (b'"values":[0.5]', b'"values":null'),
+        (b'"study_name":"made"', b'"study_name":3'),
+        (b'"mAP":0.5', b'"mAP":"x"'),
+        (b'"seconds":2.0', b'"seconds":null'),
+        (b'"reason":"one"', b'"reason":{}'),
+        (b'"planned":2', b'"planned":"two"'),
+        (b'"model":', b'"model":3,"was":'),
+        (b'"op_code":7', b'"op_code":"x"'),
+        (b'"op_code":7', b'"op_code":999'),
+        (b'"op_code":7', b'"op_code":[]'),
+        (b'"op_code":7,', b'"op_code":7,"step":"x","was":'),
+        (b'"datetime_start":"2', b'"datetime_start":"x'),
+        (b'"state":1', b'"state":77'),
+        (b'"directions":[2]', b'"directions":["x"]'),
+        (b'"trial_id":0', b'"trial_id":[]'),
+    ],
+)
+def test_a_line_of_another_type_is_named_and_a_copy_repaired(journal, tmp_path, written, instead):
+    with made(journal, tmp_path) as study:
+        study.plan(2)
+        number = study.claim().number
+        study.report(number, 1, 0.25)
+        study.finish(number, "COMPLETE", 0.5, reason="one", seconds=2.0)
+        study.optuna.set_user_attr("fold 0 of trial 0", {"mAP": 0.5, "seconds": 1.0})
+    whole = Path(journal).read_bytes()
+    damaged = whole.replace(b'"step":', b'"was":') if b'"step"' in instead else whole
+    damaged = damaged.replace(written, instead, 1)
+    assert damaged != whole
+    Path(journal).write_bytes(damaged)
+    number = whole[: whole.index(written)].count(b"\n") + 1
+    copy = Path(f"{journal}.repaired")
+    where = f"line {number} of the journal of studies {journal} is damaged"
+    with pytest.raises(StoreError, match=where):
+        stored(journal)
+    with pytest.raises(StoreError, match=f"{where}. A copy without it is {copy}"):
+        made(journal, tmp_path)
+    assert copy.read_bytes().count(b"\n") == whole.count(b"\n") - 1
+    studies.names(str(copy))  # it can be read
 
 
 def test_a_database_that_only_reads_is_one_sentence(tmp_path):

@@ -41,7 +41,7 @@ def features_list() -> None:
         if cls.weights:
             try:
                 where = files.installed(name, cls.weights)[0].parent
-            except DataError:
+            except (DataError, OSError):  # as of a folder in its place
                 where = f"not here yet: polytimbre features download {name}"
             told.append(f"weights: {where}")
         print(name)
@@ -73,6 +73,8 @@ def features_download(
         size = f"{weights.size / 1e6:.1f} MB to download"
         if weights.members:
             size += ", of which the weights alone are kept"
+        if not file and files.is_here(name, weights):
+            size = "here and whole already"
         print(f"weights of {weights.source}, {size}; licence: {weights.licence}")
     files.install(name, cls.weights, file)
     for path in files.installed(name, cls.weights):

@@ -19,4 +19,6 @@ def derive_seed(root: int, *names: object) -> int:
         In [0, 2**32), the same for the same arguments on every machine.
     """
     text = "\x1f".join(str(part) for part in (root, *names))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    # the system's names of files may be no UTF-8, which Python takes in as surrogates
+    content = text.encode(errors="surrogateescape")
+    return int.from_bytes(hashlib.sha256(content).digest()[:4], "big")

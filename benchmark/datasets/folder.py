@@ -18,8 +18,7 @@ the audio files.
 
 import csv
 import hashlib
-import os
-import tempfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -32,7 +31,7 @@ from benchmark.contracts.dataset import OWN, Dataset, DatasetPlugin
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.features import embeddings
 from benchmark.features.logmel import LogMel
-from benchmark.features.pretrained.files import folder as cache_folder
+from benchmark.features.pretrained import files
 from benchmark.protocol import stratify_clips
 from benchmark.reading.files import open_text
 from benchmark.reading.spreadsheets import KEYS, describe
@@ -245,16 +244,14 @@ def _heard(paths: dict[str, Path]) -> np.ndarray:
     for key, path in paths.items():
         with path.open("rb") as file:
             digest.update(f"{key} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    kept = cache_folder() / "folders" / f"{digest.hexdigest()[:32]}.npz"
+    kept = files.folder() / "folders" / f"{digest.hexdigest()[:32]}.npz"
     keys = np.array([*paths])
     if kept.is_file():
-        return embeddings.read(kept).of(keys)[0]
+        with suppress(DataError):  # what is damaged is computed again
+            return embeddings.read(kept).of(keys)[0]
     X = np.stack([_hear(path) for path in paths.values()])
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=kept.parent)
-    with os.fdopen(handle, "wb") as file:
-        np.savez(file, key=keys, X=X)
-    Path(name).replace(kept)  # at once, or a kill would leave half of it
+    with files.keeping(kept) as beside:
+        np.savez(beside, key=keys, X=X)
     return X
 
 

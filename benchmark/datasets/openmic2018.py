@@ -44,8 +44,9 @@ import numpy as np
 
 from benchmark.contracts.dataset import CLASSES, Dataset, DatasetPlugin
 from benchmark.datasets.reading import fma, tags
-from benchmark.datasets.reading.archive import download, part_of, unpacked, verify
+from benchmark.datasets.reading.archive import download, unpacked, verify
 from benchmark.errors import DataError, UnknownNameError
+from benchmark.reading.downloads import part_of
 from benchmark.reading.files import open_text, read_json, read_text
 from benchmark.reading.npz import NpzReader
 from benchmark.scoring.metrics import positives

@@ -73,7 +73,7 @@ class _Rules(Rules):
     """The rules for one front-end class; the sentence of each is its docstring."""
 
     kind = "front end"
-    not_its_fault = (DataError,)
+    not_its_fault = (DataError, OSError)
 
     def _signal(self, n_frames: int = FRAMES, seed: int = 0) -> np.ndarray:
         return make_signal(self.made.n_samples(n_frames), self.cls.sample_rate, seed)

@@ -1,5 +1,6 @@
 """Folders that are worked in, beside the place of what is made there."""
 
+import errno
 import re
 import shutil
 import tempfile
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+#: Errors of the system that say that there is no room left.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PREFIX = ".polytimbre-work-"
 LOCK = "lock"
 

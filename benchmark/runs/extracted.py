@@ -54,6 +54,17 @@ def checksum_of(path: Path) -> Path:
     return path.with_suffix(".sha256")
 
 
+def damage(path: Path) -> str | None:
+    """Say why an extracted file can't be used; None where it is there and whole."""
+    noted = checksum_of(path)
+    try:
+        found = files.checksum(path, "sha256").removeprefix("sha256:")
+        whole = noted.read_bytes().startswith(found.encode())
+    except OSError as error:
+        return f"{error.filename or path} can't be read ({error.strerror or error})"
+    return None if whole else f"its SHA-256 is {found[:12]}..., {noted.name} says another"
+
+
 def read(dataset: Dataset, front_end: type[FrontEnd]) -> np.ndarray:
     """Read extracted features in the order of a data set's clips.
 
@@ -70,19 +81,11 @@ def read(dataset: Dataset, front_end: type[FrontEnd]) -> np.ndarray:
     command = f"polytimbre features extract --dataset {dataset.name} --features {front_end.name}"
     plugin = registry.datasets().plugins.get(dataset.name)
     command += " --data-root FOLDER" if plugin is not None and plugin.needs_root else ""
-    try:
-        expected = checksum_of(path).read_text(encoding="ascii").split()[0]
-    except FileNotFoundError:
+    if not checksum_of(path).exists():
         raise DataError(
             f"the {front_end.name} features of data set {dataset.name!r} are not here yet:"
             f" `{command}` computes them once from its audio ({path} is missing)"
-        ) from None
-    except (OSError, ValueError, IndexError) as error:
-        raise DataError(f"{checksum_of(path)} can't be read ({error}); remove it") from error
-    found = files.checksum(path, "sha256").removeprefix("sha256:")
-    if found != expected:
-        raise DataError(
-            f"{path} is damaged: its SHA-256 is {found[:12]}..., {expected[:12]}... was expected."
-            f" Remove it and the file {checksum_of(path).name} beside it, then `{command}`"
         )
+    if why := damage(path):
+        raise DataError(f"{path} is damaged: {why}. `{command}` computes it again")
     return embeddings.read(path).of(dataset.keys)[0]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as npy
 
 from benchmark.audio.files import open_recording
 from benchmark.audio.windows import CLIP_FRAMES, cut
@@ -23,7 +24,6 @@ from benchmark.contracts.model import Report
 from benchmark.errors import DataError, PolytimbreError
 from benchmark.features.pretrained import files
 from benchmark.plugins import registry
-from benchmark.reading.folders import working_folder
 from benchmark.reading.npz import NpzReader
 from benchmark.runs import extracted
 from benchmark.workers.jobs import Executor, Job
@@ -82,9 +82,11 @@ def extract(
     target = extracted.path_of(dataset, front_end)
     files.installed(front_end.name, front_end.weights)
     parts = target.with_suffix(".parts")
-    parts.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(target.with_suffix(".lock")):
-        if not extracted.checksum_of(target).exists():
+    with files.writing():
+        parts.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(target.with_suffix(".lock")).acquire()
+    with lock:
+        if extracted.damage(target):
             known = set(_keys_in(parts))
             yield len(known)
             jobs = list(_jobs(plugin, dataset, front_end, known, parts))
@@ -152,10 +154,8 @@ def compute(clips: Clips, folder: Path, report: Report) -> list[str]:
             failed.append(str(error))
         report(i + 1)
     if keys:
-        temporary = folder / f"{uuid.uuid4().hex}.tmp"
-        with temporary.open("wb") as file:
-            np.savez(file, key=np.array(keys), X=np.stack(rows))
-        temporary.replace(temporary.with_suffix(".npz"))
+        with files.keeping(folder / f"{uuid.uuid4().hex}.npz") as beside:
+            np.savez(beside, key=np.array(keys), X=np.stack(rows))
     return failed
 
 
@@ -173,19 +173,13 @@ def features_of(
     return front_end.extract(window.signals[0])
 
 
-def _shards(folder: Path) -> Iterator[Path]:
-    for temporary in folder.glob("*.tmp"):
-        temporary.unlink(missing_ok=True)
-    yield from sorted(folder.glob("*.npz"))
-
-
 def _keys_in(folder: Path) -> Iterator[str]:
-    """Yield the clips that are done; what a full disk cut off is removed."""
-    for shard in _shards(folder):
+    """Yield the clips that are done; what is damaged is removed."""
+    for shard in sorted(folder.glob("*.npz")):
         try:
             with NpzReader(shard) as npz:
-                yield from npz.read("key", "U", npz.shape("key")).tolist()
                 npz.shape("X")
+                yield from npz.read("key", "U", npz.shape("key")).tolist()
         except DataError:
             shard.unlink()
 
@@ -195,23 +189,27 @@ def _put_together(parts: Path, dataset: Dataset, front_end: type[FrontEnd], targ
     row_of = {key: row for row, key in enumerate(dataset.keys.tolist())}
     shape = len(dataset), CLIP_FRAMES, front_end.n_features
     dtype = np.dtype(front_end.dtype)
+    header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     missing = np.ones(len(dataset), dtype=bool)
-    with working_folder(target.parent) as folder:
-        whole, archive = folder / "X.npy", folder / "all.npz"
-        X = np.lib.format.open_memmap(whole, "w+", dtype, shape)
-        for shard in _shards(parts):
-            with NpzReader(shard) as npz:
-                n_clips = npz.shape("key")[0]
-                rows = [row_of[key] for key in npz.read("key", "U", (n_clips,)).tolist()]
-                X[rows] = npz.read("X", dtype.str[1:], (n_clips, *shape[1:]))
-            missing[rows] = False
+    with files.keeping(target) as archive:
+        folder = archive.parent
+        with (folder / "X.npy").open("wb") as file:  # mapped, a full disk would kill the process
+            npy.write_array_header_1_0(file, header)
+            start = file.tell()
+            for shard in sorted(parts.glob("*.npz")):
+                with NpzReader(shard) as npz:
+                    n_clips = npz.shape("key")[0]
+                    rows = [row_of[key] for key in npz.read("key", "U", (n_clips,)).tolist()]
+                    X = npz.read("X", dtype.str[1:], (n_clips, *shape[1:]))
+                for row, clip in zip(rows, X, strict=True):
+                    file.seek(start + row * clip.nbytes)
+                    file.write(clip.tobytes())
+                missing[rows] = False
         if missing.any():
             raise DataError(
                 f"the features of {missing.sum()} clip(s) are not in {parts}, where all workers"
                 " must write: name a folder that they share in POLYTIMBRE_CACHE, on each"
             )
-        X.flush()
-        del X
         with zipfile.ZipFile(archive, "w") as file, (folder / "key.npy").open("wb") as keys:
             np.save(keys, dataset.keys, allow_pickle=False)
             keys.flush()
@@ -219,7 +217,5 @@ def _put_together(parts: Path, dataset: Dataset, front_end: type[FrontEnd], targ
                 file.write(folder / member, member)
         with archive.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        archive.replace(target)
-    noted = extracted.checksum_of(target).with_suffix(".tmp")
-    noted.write_text(f"{digest}  {target.name}\n", encoding="ascii")
-    noted.replace(extracted.checksum_of(target))
+    with files.keeping(extracted.checksum_of(target)) as noted:
+        noted.write_text(f"{digest}  {target.name}\n", encoding="ascii")

@@ -6,7 +6,6 @@ Beside what :mod:`benchmark.runs.reading` describes, it holds
 ``locks/``, ``tmp/``   work in progress
 """
 
-import errno
 import os
 import shutil
 import time
@@ -20,13 +19,13 @@ import numpy as np
 
 from benchmark.errors import StoreError
 from benchmark.protocol import Division
+from benchmark.reading.folders import FULL
 from benchmark.runs import files
 from benchmark.runs.attributes import attribute_arrays, packed_attributes
 from benchmark.runs.reading import ASKED, Runs, Warn, label_arrays
 from benchmark.runs.record import Record
 
 DEFAULT = "polytimbre-store"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def default_path() -> Path:

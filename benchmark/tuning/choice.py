@@ -58,7 +58,7 @@ def cross_validated(study: Any, number: int) -> float | None:
 def seconds(study: Any) -> float:
     """Return the seconds that comparing again took, over all fits."""
     stored = study.user_attrs.items()
-    return sum(told["seconds"] for name, told in stored if name.startswith("fold "))
+    return sum(told.get("seconds", 0.0) for name, told in stored if name.startswith("fold "))
 
 
 def failures(study: Any) -> list[str]:

@@ -234,6 +234,30 @@ def _wait_for_answer(engine: Any) -> None:
 
 #: Of every line of Optuna's journals.
 _BEGINNING = b'{"op_code"'
+_NUMBER = int | float
+#: What is noted of a study, and of a trial, beside what Optuna itself keeps.
+_OF_STUDY = {
+    "spec": {"dataset": str, "model": str, "preset": str | None, "search_space": dict},
+    "planned": int,
+    "fold": {"mAP": _NUMBER | None, "seconds": _NUMBER, "reason": str},
+}
+_OF_TRIAL = {
+    "owner": dict | None,
+    "params": dict,
+    "seconds": _NUMBER,
+    "best": int,
+    "capped": bool,
+    "reason": str,
+}
+#: What Optuna takes from a journal's line as it is, by the line's `op_code`.
+_LINES = {
+    0: {"study_name": str},
+    2: {"user_attr": _OF_STUDY},
+    4: {"value": _NUMBER | None, "values": [_NUMBER], "user_attrs": _OF_TRIAL},
+    6: {"values": [_NUMBER]},
+    7: {"step": int, "intermediate_value": _NUMBER},
+    8: {"user_attr": _OF_TRIAL},
+}
 
 
 def _journal(path: Path, looking: bool) -> Any:
@@ -272,13 +296,15 @@ def _check_journal(path: Path, looking: bool) -> None:
             f"the journal of studies {path} ends in blank lines; the next `polytimbre tune` cuts "
             "them off"
         )
-    damaged = [number for number, line in enumerate(lines, 1) if not _is_entry(line)]
+    damaged = _damaged(lines)
     if not damaged:
         return
     copy = path.with_name(f"{path.name}.repaired")
     if not looking:
-        whole = (line[max(0, line.rfind(_BEGINNING)) :] for line in lines)
-        copy.write_bytes(b"".join(line + b"\n" for line in whole if _is_entry(line)))
+        whole = [line[max(0, line.rfind(_BEGINNING)) :] for line in lines]
+        left_out = _damaged(whole)
+        kept = (line + b"\n" for n, line in enumerate(whole, 1) if n not in left_out)
+        copy.write_bytes(b"".join(kept))
     named = ", ".join(map(str, damaged[:5])) + (" ..." if len(damaged) > 5 else "")
     made = "`polytimbre tune` writes a copy without it," if looking else "A copy without it is"
     raise StoreError(
@@ -287,14 +313,68 @@ def _check_journal(path: Path, looking: bool) -> None:
     )
 
 
-def _is_entry(line: bytes) -> bool:
+def _damaged(lines: list[bytes]) -> list[int]:
+    """Return the numbers of lines, from 1, that are no entries of a journal."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import BaseJournalBackend
+
+    class Replay(BaseJournalBackend):
+        """A journal in memory that knows which entry was read last."""
+
+        logs: list[dict[str, Any]] = []
+        at = 0
+
+        def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+            for at, log in enumerate(self.logs[log_number_from:], log_number_from):
+                self.at = at
+                yield log
+
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            raise NotImplementedError
+
+    entries = {number: _entry(line) for number, line in enumerate(lines, 1)}
+    damaged = [number for number, entry in entries.items() if entry is None]
+    numbers = [number for number, entry in entries.items() if entry is not None]
+    replay = Replay()
+    storage = JournalStorage(replay)
+    replay.logs = [entries[number] for number in numbers]
+    while True:
+        try:
+            storage.get_all_studies()
+            return sorted(damaged)
+        except Exception:  # Optuna's own checks raise many kinds; it goes on behind the line
+            damaged.append(numbers[replay.at])
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """Return what a line of a journal says, None where it is damaged."""
     if not line.startswith(_BEGINNING):
-        return False
+        return None
     try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    op_code = entry["op_code"]
+    kind = _LINES.get(op_code, {}) if isinstance(op_code, int) else {"op_code": int}
+    if not _fits(entry, kind):
+        return None
+    complete = op_code == 6 and entry.get("state") == 1
+    return None if complete and len(entry.get("values") or ()) != 1 else entry
+
+
+def _fits(content: Any, kind: Any) -> bool:
+    """Whether content is of a type; or a dict, or list, of such where something is in it."""
+    if isinstance(kind, dict):
+        return isinstance(content, dict) and all(
+            _fits(one, kind[name.split()[0]])  # "fold" is the first word of "fold 1 of trial 0"
+            for name, one in content.items()
+            if name and name.split()[0] in kind
+        )
+    if isinstance(kind, list):
+        return content is None or (
+            isinstance(content, list) and all(_fits(one, kind[0]) for one in content)
+        )
+    return isinstance(content, kind)
 
 
 class _JournalLock:

@@ -152,6 +152,13 @@ class Study:
         import filelock
         import optuna
 
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise ProtocolError(
+                f"the study {name!r} can't be stored: its name is no UTF-8. Name another with"
+                " --study"
+            ) from None
         self.name, self.spec, self.address = name, spec, address
         self.storage = open_storage(address)
         self.locks = store.path / "locks"

@@ -1,6 +1,5 @@
-"""Download a published archive and take single members out of it, both checked and resumable."""
+"""Download a published archive and take single members out of it, checked."""
 
-import hashlib
 import os
 import shutil
 import sys
@@ -8,10 +7,10 @@ import tarfile
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 from benchmark.errors import DataError
+from benchmark.reading import downloads
 from benchmark.reading.folders import working_folder
 
 
@@ -23,10 +22,7 @@ def verify(archive: Path, md5: str) -> None:
     DataError
         Where `archive` does not have the checksum `md5`.
     """
-    with archive.open("rb") as stream:
-        actual = hashlib.file_digest(
-            stream, partial(hashlib.md5, usedforsecurity=False)
-        ).hexdigest()
+    actual = downloads.checksum(archive, "md5").removeprefix("md5:")
     if actual != md5:
         raise DataError(
             f"{archive} has the MD5 checksum {actual} instead of {md5}: it is damaged or another "
@@ -34,106 +30,25 @@ def verify(archive: Path, md5: str) -> None:
         )
 
 
-def part_of(path: Path) -> Path:
-    """Return the file that holds what has arrived of a download to `path`."""
-    return path.with_name(f"{path.name}.part")
-
-
-def download(url: str, md5: str, path: Path) -> None:
-    """Download `url` to `path` with progress, going on where an earlier attempt stopped.
-
-    Parameters
-    ----------
-    url : str
-    md5 : str
-        The file's checksum; `path` appears only once it is right.
-    path : Path
-        In a folder that is made where it is missing.
+def download(url: str, md5: str, archive: Path) -> None:
+    """Download an archive with progress, going on where an earlier attempt stopped.
 
     Raises
     ------
     DataError
         Where the network, the server, the disk or the checksum fails.
     """
-    import pooch
-    import requests
-
+    instead = f"put it into {archive.parent}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pooch.retrieve(
-            url,
-            known_hash=f"md5:{md5}",
-            fname=path.name,
-            path=path.parent,
-            downloader=partial(_fetch, part_of(path)),
-        )
-    except requests.RequestException as error:
-        raise DataError(
-            f"could not download {url} ({_reason(error)}); check the network and run the download "
-            "again, it goes on where it stopped, or fetch the file by other means and put it into "
-            f"{path.parent}"
-        ) from error
+        downloads.download(url, f"md5:{md5}", archive, instead)
     except OSError as error:
-        raise DataError(f"could not write the download to {path}: {error}") from error
-    except ValueError as error:
+        reason = error.strerror or error
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            reason = f"{error.filename} is a file, not a folder"
         raise DataError(
-            f"what {url} sent does not have the MD5 checksum {md5} and was removed; run the "
-            "download again"
+            f"could not write the download to {archive} ({reason}); name another folder with"
+            " --data-root, or mend this one"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Say in short what requests says at length."""
-    import requests
-
-    if isinstance(error, requests.HTTPError):
-        return f"the server answers {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.Timeout):
-        return "the server does not answer in time"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection broke off"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection to the server"
-    return str(error)
-
-
-def _fetch(part: Path, url: str, output_file: str, _pooch: object) -> None:
-    """Download for pooch, whose own downloader starts from zero each time.
-
-    What arrives is kept in `part` across attempts. Pooch checks `output_file`'s checksum and
-    removes it where that is wrong, so a wrong part is never resumed twice.
-    """
-    import requests
-
-    there = part.stat().st_size if part.exists() else 0
-    headers = {"User-Agent": "polytimbre", "Accept-Encoding": "identity"}
-    if there:
-        headers["Range"] = f"bytes={there}-"
-    with requests.get(url, headers=headers, stream=True, timeout=(15, 60)) as response:
-        # 416: the part is already as long as the file; the checksum decides.
-        if response.status_code != requests.codes.requested_range_not_satisfiable:
-            response.raise_for_status()
-            resumed = response.status_code == requests.codes.partial_content
-            _receive(response, part, there if resumed else 0)
-    part.replace(output_file)
-
-
-def _receive(response, part: Path, there: int) -> None:
-    """Write a response's body behind the first `there` bytes of `part`."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
-
-    rest = response.headers.get("Content-Length")
-    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    console = Console(file=sys.__stderr__)
-    with (
-        part.open("ab" if there else "wb") as out,
-        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
-    ):
-        task = progress.add_task("", total=there + int(rest) if rest else None, completed=there)
-        for chunk in response.iter_content(1 << 16):
-            out.write(chunk)
-            progress.advance(task, len(chunk))
 
 
 @contextmanager
@@ -182,8 +97,10 @@ def unpacked(archive: Path, md5: str, members: Collection[str], top: str) -> Ite
 
 
 def _stamp(cache: Path) -> str | None:
-    stamp = cache / "stamp"
-    return stamp.read_text(encoding="utf-8") if stamp.is_file() else None
+    try:
+        return (cache / "stamp").read_text(encoding="utf-8")
+    except (OSError, ValueError):  # what can't be read says that nothing is there
+        return None
 
 
 def _extract(archive: Path, wanted: set[str], top: str, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Fetch pretrained weights once, check them and keep them in a cache folder.
 
-A URL is downloaded by pooch, a distribution by pip, through the index that the user has set
-up. Nothing of a distribution is installed or run: the files that are needed are taken out.
+A distribution is downloaded by pip, through the index that the user has set up. Nothing of it
+is installed or run: the files that are needed are taken out.
 """
 
 import hashlib
@@ -10,11 +10,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark.contracts.frontend import Weights
 from benchmark.errors import DataError
+from benchmark.reading.downloads import download
+from benchmark.reading.folders import FULL, working_folder
 
 
 def folder() -> Path:
@@ -25,6 +28,47 @@ def folder() -> Path:
     import pooch
 
     return Path(pooch.os_cache("polytimbre"))
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Turn an error of the file system inside into a sentence about the cache folder.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in FULL
+        problem = "is full" if full else "can't be used"
+        advice = "Free some space, or name" if full else "Name"
+        named = error.filename2 or error.filename
+        reason = error.strerror or error
+        reason = reason if full or named is None else f"{named}: {reason}"
+        raise DataError(
+            f"the cache folder {folder()} {problem} ({reason}). {advice} another in the environment"
+            " variable POLYTIMBRE_CACHE"
+        ) from error
+
+
+@contextmanager
+def keeping(target: Path) -> Iterator[Path]:
+    """Give a path to write a file to that belongs at `target`, in the cache folder.
+
+    It gets its place at once when it is whole; where it can't be written nothing is left.
+
+    Raises
+    ------
+    DataError
+        Where it can't be written.
+    """
+    with writing():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with working_folder(target.parent) as beside:
+            yield beside / target.name
+            (beside / target.name).replace(target)
 
 
 def checksum(path: Path, kind: str) -> str:
@@ -90,13 +134,32 @@ def install(
                 f"no file that was named is {one.source}: {given[0]} has the checksum"
                 f" {checksum(given[0], kind)}, {one.checksum} was expected"
             )
-        with tempfile.TemporaryDirectory() as name:
-            _keep(one, match[0] if match else _fetch(one, Path(name)))
+        if match:
+            _keep(one, match[0])
+        elif not is_here(front_end, one):
+            _fetch(one)
 
 
-def _fetch(weights: Weights, target: Path) -> Path:
-    by_pip = weights.members is not None
-    path = (_fetch_distribution if by_pip else _fetch_url)(weights, target)
+def is_here(front_end: str, weights: Weights) -> bool:
+    """Whether a front end's weights are here and whole."""
+    try:
+        return bool(installed(front_end, (weights,)))
+    except (DataError, OSError):  # as of a folder in a file's place
+        return False
+
+
+def _fetch(weights: Weights) -> None:
+    if weights.members is None:
+        ((path, expected),) = _targets(weights).items()
+        with writing():
+            download(weights.source, expected, path, "name it with --file")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        _keep(weights, _fetch_distribution(weights, Path(name)))
+
+
+def _fetch_distribution(weights: Weights, target: Path) -> Path:
+    path = _wheel(weights, target)
     found = checksum(path, weights.checksum.partition(":")[0])
     if found != weights.checksum:
         raise DataError(
@@ -106,49 +169,28 @@ def _fetch(weights: Weights, target: Path) -> Path:
     return path
 
 
-def _fetch_distribution(weights: Weights, target: Path) -> Path:
+def _wheel(weights: Weights, target: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--dest", str(target), weights.source]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(target.glob("*.whl"))
     if done.returncode or not wheels:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["pip said nothing"]
+        told = [line for line in lines if line.startswith("ERROR: ")] or lines  # hints come last
         raise DataError(
-            f"{weights.source} can't be downloaded ({lines[-1]}). Without a package index, run"
+            f"{weights.source} can't be downloaded ({told[-1]}). Without a package index, run"
             f" `pip download --no-deps {weights.source}` elsewhere and name the wheel with --file"
         )
     return wheels[0]
 
 
-def _fetch_url(weights: Weights, target: Path) -> Path:
-    import pooch
-    import requests
-
-    try:
-        found = pooch.retrieve(weights.source, None, path=target, progressbar=False)
-    except (OSError, ValueError, requests.RequestException) as error:
-        raise DataError(
-            f"{weights.source} can't be downloaded ({type(error).__name__}). Without a network,"
-            " download it elsewhere and name the file with --file"
-        ) from error
-    return Path(found)
-
-
 def _keep(weights: Weights, source: Path) -> None:
     """Put what is needed of a checked file into the cache; complete, or not at all."""
     for path, expected in _targets(weights).items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(_content(weights, source, path))
-            Path(file.name).replace(path)
-        except OSError as error:
-            raise DataError(
-                f"{path} can't be written ({error.strerror or error}). Name another folder in"
-                " the environment variable POLYTIMBRE_CACHE"
-            ) from error
-        if checksum(path, expected.partition(":")[0]) != expected:
-            raise DataError(f"{path} is not what {weights.source} should hold")
+        with keeping(path) as beside:
+            beside.write_bytes(_content(weights, source, path))
+            if checksum(beside, expected.partition(":")[0]) != expected:
+                raise DataError(f"{path} is not what {weights.source} should hold")
 
 
 def _content(weights: Weights, source: Path, path: Path) -> bytes:
