@@ -83,11 +83,14 @@ class Store(Runs):
         try:
             yield
         except OSError as error:
-            full = error.errno in FULL
-            problem = "is full" if full else "can't be used"
-            advice = "Free some space" if full else "Check its permissions"
+            problem, reason = "can't be used", error.strerror or error
+            advice = "Check its permissions"
+            if error.errno in FULL:
+                problem, advice = "is full", "Free some space"
+            elif isinstance(error, FileExistsError | NotADirectoryError):
+                reason, advice = f"{error.filename} is a file, not a folder", "Move it away"
             raise StoreError(
-                f"the store {self.path} {problem} ({error.strerror or error}). "
+                f"the store {self.path} {problem} ({reason}). "
                 f"{advice}, or name another with --store"
             ) from error
 
