@@ -187,8 +187,9 @@ def _wheel(weights: Weights, target: Path) -> Path:
 def _keep(weights: Weights, source: Path) -> None:
     """Put what is needed of a checked file into the cache; complete, or not at all."""
     for path, expected in _targets(weights).items():
+        content = _content(weights, source, path)
         with keeping(path) as beside:
-            beside.write_bytes(_content(weights, source, path))
+            beside.write_bytes(content)
             if checksum(beside, expected.partition(":")[0]) != expected:
                 raise DataError(f"{path} is not what {weights.source} should hold")
 
