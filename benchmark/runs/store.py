@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmark.errors import StoreError
 from benchmark.protocol import Division
-from benchmark.reading.folders import FULL
+from benchmark.reading.folders import FULL, in_the_way
 from benchmark.runs import files
 from benchmark.runs.attributes import attribute_arrays, packed_attributes
 from benchmark.runs.reading import ASKED, Runs, Warn, label_arrays
@@ -87,8 +87,8 @@ class Store(Runs):
             advice = "Check its permissions"
             if error.errno in FULL:
                 problem, advice = "is full", "Free some space"
-            elif isinstance(error, FileExistsError | NotADirectoryError):
-                reason, advice = f"{error.filename} is a file, not a folder", "Move it away"
+            elif blocked := in_the_way(error):
+                reason, advice = blocked, "Move it away"
             raise StoreError(
                 f"the store {self.path} {problem} ({reason}). "
                 f"{advice}, or name another with --store"

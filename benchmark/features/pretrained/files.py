@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmark.contracts.frontend import Weights
 from benchmark.errors import DataError
 from benchmark.reading.downloads import download
-from benchmark.reading.folders import FULL, working_folder
+from benchmark.reading.folders import FULL, in_the_way, working_folder
 
 
 def folder() -> Path:
@@ -46,7 +46,7 @@ def writing() -> Iterator[None]:
         advice = "Free some space, or name" if full else "Name"
         named = error.filename2 or error.filename
         reason = error.strerror or error
-        reason = reason if full or named is None else f"{named}: {reason}"
+        reason = reason if full or named is None else in_the_way(error) or f"{named}: {reason}"
         raise DataError(
             f"the cache folder {folder()} {problem} ({reason}). {advice} another in the environment"
             " variable POLYTIMBRE_CACHE"
