@@ -15,6 +15,7 @@ import polytimbre as pt
 from benchmark.datasets.reading.embedded import write_features
 from benchmark.errors import DataError, UnknownNameError
 from benchmark.features.logmel import LogMel
+from benchmark.runs import extraction
 from benchmark.runs.features import parse
 from benchmark.runs.reading import Runs
 
@@ -199,6 +200,12 @@ def test_damaged_features_are_named_and_extracted_again(sung: Command):
         assert extracted[0] == ran[0] == 0, (extracted, ran)
         with np.load(path) as found, np.load(io.BytesIO(whole)) as before:
             assert np.array_equal(found["X"], before["X"])
+
+
+def test_a_worker_that_does_not_see_the_cache_folder_says_so(tmp_path):
+    clips = extraction.Clips("rendered", "logmel", ("a",), None)
+    with pytest.raises(DataError, match=f"no folder {tmp_path / 'no'}, where all workers must"):
+        extraction.compute(clips, tmp_path / "no", lambda stage: None)
 
 
 @pytest.mark.parametrize("room", [10_000, 70_000])

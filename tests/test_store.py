@@ -230,6 +230,10 @@ def test_an_id_that_several_runs_begin_with_is_said_to_be_so(store):
     ],
 )
 def test_a_record_is_held_to_its_types(change, sentence):
+    with pytest.raises(StoreError, match=r"^its record lacks 'digest'$"):
+        Record.from_json('{"a": 1}')
+    with pytest.raises(StoreError, match="its record is not one of a run"):
+        Record.from_json("[]")
     content = json.loads(make_record().to_json())
     del content["digest"]
     content |= change
@@ -338,6 +342,12 @@ def test_a_store_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="can't be used"):
         Store(tmp_path / "file" / "store")
+    for name in ("labels", "tmp", "locks", "aside"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text("")
+        place = re.escape(f"({tmp_path / name / name} is a file, not a folder). Move it away")
+        with pytest.raises(StoreError, match=place):
+            Store(tmp_path / name)
 
 
 def test_a_full_store_is_named_and_loses_nothing(tmp_path):

@@ -6,6 +6,8 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -63,8 +65,33 @@ LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 NO_ROOM = ("failed to map segment from shared object", "can't start new thread")
 
 
+#: What a command line that can't be understood raises.
+UsageError = typer.BadParameter.__base__
+
+
+@contextmanager
+def _in_a_sentence(ctx: Any) -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        more = f"`{ctx.command_path} --help` says what it takes"
+        raise PolytimbreError(f"{error.format_message()} ({more})") from error
+
+
 class Grouped(TyperGroup):
     """A command whose help lists its commands in groups, each with a whole sentence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options before a command; without any it shows its help."""
+        if not args:
+            return super().parse_args(ctx, args)
+        with _in_a_sentence(ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is meant; say in a sentence that there is none."""
+        with _in_a_sentence(ctx):
+            return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write one section a group, all with the same columns."""
@@ -84,6 +111,10 @@ class Once(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; refuse what is empty or missing, and an option given twice."""
+        with _in_a_sentence(ctx):
+            return self._parse(ctx, args)
+
+    def _parse(self, ctx: Any, args: list[str]) -> list[str]:
         values, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for one in self.params if "help" not in values else ():
             if one.required and values.get(one.name) is None:
@@ -102,7 +133,8 @@ class Once(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; say that Ctrl-C ended it where the command itself doesn't."""
         try:
-            return super().invoke(ctx)
+            with _in_a_sentence(ctx):
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             print("warning: interrupted", file=sys.stderr)
             raise

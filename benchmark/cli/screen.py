@@ -230,13 +230,15 @@ def follow_comparison(fits: Iterable[tuple[int, int]], out: Console) -> None:
     """Show how far the comparison of a study's best trials is."""
     started, before = time.monotonic(), None
     with _progress(out) as progress:
-        task = progress.add_task("the best trials again", total=None, detail="")
+        task = progress.add_task("the best trials again", visible=False, detail="")
         for ended, total in fits:
+            if not total:  # they were compared before
+                continue
             if before is None:
                 before = ended
                 out.print(f"the best trials are compared again: {ended} of {total} fits have ended")
             left = _time_left(time.monotonic() - started, ended - before, total - ended)
-            progress.update(task, completed=ended, total=total, detail=left)
+            progress.update(task, completed=ended, total=total, detail=left, visible=True)
 
 
 def _time_left(elapsed: float, done: int, left: int) -> str:

@@ -14,6 +14,15 @@ PREFIX = ".polytimbre-work-"
 LOCK = "lock"
 
 
+def in_the_way(error: OSError) -> str | None:
+    """Name the file that stands where a folder must be; None where something else is wrong."""
+    if error.filename is None or not isinstance(error, FileExistsError | NotADirectoryError):
+        return None
+    path = Path(error.filename)
+    found = (one for one in (path, *path.parents) if one.is_file())
+    return next((f"{one} is a file, not a folder" for one in found), None)
+
+
 @contextmanager
 def working_folder(parent: Path | None) -> Iterator[Path]:
     """Give an empty folder to work in, on the disk of what is made there; removed at the end.

@@ -30,6 +30,7 @@ from benchmark.workers.jobs import Executor, Job
 
 #: Clips of a job: what is computed again where it is killed.
 TOGETHER = 48
+_SHARED = "where all workers must write: name a folder that they share in POLYTIMBRE_CACHE, on each"
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,14 @@ def compute(clips: Clips, folder: Path, report: Report) -> list[str]:
     -------
     list of str
         Why clips can't be used, a sentence for each.
+
+    Raises
+    ------
+    DataError
+        Where what was computed can't be kept.
     """
+    if not folder.is_dir():
+        raise DataError(f"a worker has no folder {folder}, {_SHARED}")
     front_end = registry.frontends().get(clips.front_end)()
     plugin = registry.datasets().get(clips.dataset)()
     keys, rows, failed = [], [], []
@@ -207,8 +215,7 @@ def _put_together(parts: Path, dataset: Dataset, front_end: type[FrontEnd], targ
                 missing[rows] = False
         if missing.any():
             raise DataError(
-                f"the features of {missing.sum()} clip(s) are not in {parts}, where all workers"
-                " must write: name a folder that they share in POLYTIMBRE_CACHE, on each"
+                f"the features of {missing.sum()} clip(s) are not in {parts}, {_SHARED}"
             )
         with zipfile.ZipFile(archive, "w") as file, (folder / "key.npy").open("wb") as keys:
             np.save(keys, dataset.keys, allow_pickle=False)

@@ -276,8 +276,12 @@ class Record:
             _check(content, number)
             spec = RunSpec(**content.pop("spec"))
             return cls(spec=spec, **content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except json.JSONDecodeError as error:
             raise StoreError(f"its record is not valid JSON ({error})") from error
+        except KeyError as error:
+            raise StoreError(f"its record lacks {error}") from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise StoreError(f"its record is not one of a run ({error})") from error
         except RecursionError as error:
             raise StoreError("its record is nested too deeply") from error
 

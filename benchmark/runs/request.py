@@ -110,8 +110,12 @@ def load(request: DataRequest | Dataset) -> Dataset:
                 f"data set {request.name!r} is not embedded: say where it lies with --data-root "
                 "(data_root= in Python)"
             )
-        if not request.root.exists():
-            raise DataError(f"the data root {request.root} does not exist; check --data-root")
+        try:
+            request.root.stat()
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            problem = "does not exist" if missing else f"can't be used ({error.strerror})"
+            raise DataError(f"the data root {request.root} {problem}; check --data-root") from error
     elif request.root is not None:
         raise DataError(
             f"data set {request.name!r} comes with polytimbre: leave out --data-root, which says "

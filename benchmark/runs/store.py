@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmark.errors import StoreError
 from benchmark.protocol import Division
-from benchmark.reading.folders import FULL
+from benchmark.reading.folders import FULL, in_the_way
 from benchmark.runs import files
 from benchmark.runs.attributes import attribute_arrays, packed_attributes
 from benchmark.runs.reading import ASKED, Runs, Warn, label_arrays
@@ -83,11 +83,14 @@ class Store(Runs):
         try:
             yield
         except OSError as error:
-            full = error.errno in FULL
-            problem = "is full" if full else "can't be used"
-            advice = "Free some space" if full else "Check its permissions"
+            problem, reason = "can't be used", error.strerror or error
+            advice = "Check its permissions"
+            if error.errno in FULL:
+                problem, advice = "is full", "Free some space"
+            elif blocked := in_the_way(error):
+                reason, advice = blocked, "Move it away"
             raise StoreError(
-                f"the store {self.path} {problem} ({error.strerror or error}). "
+                f"the store {self.path} {problem} ({reason}). "
                 f"{advice}, or name another with --store"
             ) from error
 

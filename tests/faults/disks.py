@@ -108,7 +108,7 @@ DISKS = [
     disk("a paper whose source never ends", "paper --check --source /dev/zero",
          "/dev/zero can't be read (it is a device, not a file)", limits={}),
     disk("a store below a file", f"{RUN} --store {{place}}/ids.json/store",
-         "can't be used (Not a directory)", limits={}),
+         "ids.json is a file, not a folder). Move it away", limits={}),
     disk("a store in /proc", f"{RUN} --store /proc/nowhere",
          "the store /proc/nowhere can't be used", limits={}),
     disk("studies in a folder", "study --storage {store}", "{store}", limits={}),

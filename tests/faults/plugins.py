@@ -230,6 +230,11 @@ def torn(place: Place) -> None:
     journal(place).write_bytes(b"".join(lines))
 
 
+def retyped(place: Place) -> None:
+    content = journal(place).read_bytes()
+    journal(place).write_bytes(content.replace(b'"values":[', b'"values":["x",'))
+
+
 def studied(done: str, command: str, arrange, *says: str, code: int = 2, **more) -> Row:
     return Row(28, f"a journal {done}", command, says, arrange, code=code, kind=FAULT, **more)
 
@@ -245,6 +250,10 @@ STUDIES = [
             never=("Check --storage",)),
     studied("with a torn line in the middle, tuned on", TUNE, torn, "line", "studies.journal",
             never=("Check --storage",)),
+    studied("with a value of another type, looked at", STUDY, retyped, "line", "studies.journal",
+            "writes a copy without it"),
+    studied("with a value of another type, tuned on", TUNE, retyped, "line", "studies.journal",
+            "A copy without it is"),
     studied("that is another file", STUDY, lambda p: journal(p).write_text("a,b\n1,2\n"),
             "studies.journal", "is no journal"),
     studied("that is a folder", STUDY, lambda p: (journal(p).unlink(), journal(p).mkdir()),

@@ -141,6 +141,8 @@ def bad_scores(done: str, change, *says: str) -> Row:
 DAMAGED = [
     damaged("a record cut in half", lambda p: half(record(p)), "not valid JSON"),
     damaged("an empty record", lambda p: record(p).write_bytes(b""), "not valid JSON"),
+    damaged("a record of something else", lambda p: record(p).write_text('{"a": 1}'),
+            "its record lacks 'digest'"),
     damaged("a record that is missing", lambda p: record(p).unlink(), "record.json is missing"),
     damaged("a digit of a record changed", lambda p: record(p).write_text(
         record(p).read_text().replace('"seed": 0', '"seed": 1')), "does not match its digest"),

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from benchmark.errors import DataError
 from benchmark.reading import downloads
-from benchmark.reading.folders import working_folder
+from benchmark.reading.folders import in_the_way, working_folder
 
 
 def verify(archive: Path, md5: str) -> None:
@@ -42,9 +42,7 @@ def download(url: str, md5: str, archive: Path) -> None:
     try:
         downloads.download(url, f"md5:{md5}", archive, instead)
     except OSError as error:
-        reason = error.strerror or error
-        if isinstance(error, FileExistsError | NotADirectoryError):
-            reason = f"{error.filename} is a file, not a folder"
+        reason = in_the_way(error) or error.strerror or error
         raise DataError(
             f"could not write the download to {archive} ({reason}); name another folder with"
             " --data-root, or mend this one"

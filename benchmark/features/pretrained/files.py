@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmark.contracts.frontend import Weights
 from benchmark.errors import DataError
 from benchmark.reading.downloads import download
-from benchmark.reading.folders import FULL, working_folder
+from benchmark.reading.folders import FULL, in_the_way, working_folder
 
 
 def folder() -> Path:
@@ -46,7 +46,7 @@ def writing() -> Iterator[None]:
         advice = "Free some space, or name" if full else "Name"
         named = error.filename2 or error.filename
         reason = error.strerror or error
-        reason = reason if full or named is None else f"{named}: {reason}"
+        reason = reason if full or named is None else in_the_way(error) or f"{named}: {reason}"
         raise DataError(
             f"the cache folder {folder()} {problem} ({reason}). {advice} another in the environment"
             " variable POLYTIMBRE_CACHE"
@@ -187,8 +187,9 @@ def _wheel(weights: Weights, target: Path) -> Path:
 def _keep(weights: Weights, source: Path) -> None:
     """Put what is needed of a checked file into the cache; complete, or not at all."""
     for path, expected in _targets(weights).items():
+        content = _content(weights, source, path)
         with keeping(path) as beside:
-            beside.write_bytes(_content(weights, source, path))
+            beside.write_bytes(content)
             if checksum(beside, expected.partition(":")[0]) != expected:
                 raise DataError(f"{path} is not what {weights.source} should hold")
 
