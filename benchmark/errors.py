@@ -14,6 +14,12 @@ class PolytimbreError(Exception):
     """An error the user can act on; printed without a traceback."""
 
 
+def told(error: BaseException) -> str:
+    """Return an error in one line: its kind, unless it is an expected one, and its text."""
+    kind = "" if isinstance(error, PolytimbreError) else type(error).__name__
+    return ": ".join(filter(None, (kind, " ".join(str(error).split()))))
+
+
 class UnknownNameError(PolytimbreError):
     """A model, data set, parameter, split or run that does not exist.
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -214,6 +215,39 @@ def _breakers(Guess):
         "params": {"__init__": lambda self, depth=3: Guess.__init__(self, stages=depth)},
     }
     return {name: type(name, (Guess,), {"name": name, **body}) for name, body in bodies.items()}
+
+
+def files(**texts):
+    """Make a registry of modules with these texts, as of the files in ``models/``."""
+    found = registry.Registry("model", Model)
+    for name, text in texts.items():
+        module = ModuleType(f"models.{name}")
+        found.attempt(module.__name__, lambda: exec(text, vars(module)))  # noqa: B023
+        found.add_module(module)
+    return found
+
+
+MINE = "from models.constant import Constant\n\n\nclass Mine(Constant):\n    name = {!r}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("raise ValueError('in\\ntwo')", r"ValueError: in two \(in models\.mine\)"),
+        ("raise ValueError", r"ValueError \(in models\.mine\)"),
+        ("class Mine:\n    name = 'mine'\n", r"no subclass of Model \(in models\.mine\)"),
+        (
+            MINE.format("other"),
+            r"only models of other names: 'other' \(in models\.mine",
+        ),
+        (MINE.format("a/b"), r"its name may hold letters.* \(in models\.mine:Mine\)"),
+        (MINE.format("first"), r"have the name 'first'; .* \(in models\.mine:Mine\)"),
+    ],
+)
+def test_a_file_that_gives_no_model_of_its_name_says_why(text, said):
+    found = files(first=MINE.format("first"), mine=text)
+    with pytest.raises(PluginError, match=f"model 'mine' can't be used: .*{said}"):
+        found.get("mine")
 
 
 def test_model_without_a_name():
