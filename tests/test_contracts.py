@@ -8,7 +8,6 @@ import os
 import pickle
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -141,18 +140,18 @@ def broken(name, message):
         broken("nosy", "unobserved labels reach the model"),
     ],
 )
-def test_each_broken_rule_is_named(name, message):
+def test_each_broken_rule_is_named(name, message, tmp_path):
     scope: dict = {"__name__": "tiny_plugins"}
     exec(TINY, scope)
     with pytest.raises(PluginError, match=message):
-        list(check_model(_breakers(scope["Guess"])[name]))
+        list(check_model(_breakers(scope["Guess"], tmp_path / "abroad")[name]))
 
 
 def raises(error):
     raise error
 
 
-def _breakers(Guess):
+def _breakers(Guess, abroad):
     def fit_with(change):
         def fit(self, train, stop, *, seed, report=None):
             return change(self, train, stop, seed, report)
@@ -256,7 +255,6 @@ def _breakers(Guess):
     def space(suggested):
         return {"search_space": staticmethod(lambda trial: suggested)}
 
-    abroad = Path(tempfile.mkdtemp()) / "abroad"
     bodies = {
         "zero": saves(
             lambda folder, w: (folder / "w").write_bytes(pickle.dumps(w, protocol=0)),
