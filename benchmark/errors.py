@@ -14,6 +14,16 @@ class PolytimbreError(Exception):
     """An error the user can act on; printed without a traceback."""
 
 
+def one_line(error: BaseException) -> str:
+    """Return an error's kind and its text, where it has one, in one line."""
+    return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+
+
+def told(error: BaseException) -> str:
+    """Return an error in one line: of an expected one the sentence alone."""
+    return str(error) if isinstance(error, PolytimbreError) else one_line(error)
+
+
 class UnknownNameError(PolytimbreError):
     """A model, data set, parameter, split or run that does not exist.
 

@@ -1,18 +1,23 @@
 """Every registered model and data set holds to its contract; breaking it is named."""
 
+import gzip
+import importlib
 import inspect
+import json
 import os
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from conftest import TINY
 
 from benchmark.contracts.dataset import Dataset
-from benchmark.contracts.model import Model
+from benchmark.contracts.model import History, Model
 from benchmark.errors import DataError, PluginError, UnknownNameError
 from benchmark.plugins import registry
 from benchmark.plugins.checks import check_dataset, check_model, make_auxiliary, make_part
@@ -46,7 +51,7 @@ def quicken(cls, monkeypatch):
 def test_model_contract(name, monkeypatch):
     cls = registry.models().get(name)
     quicken(cls, monkeypatch)
-    assert len(list(check_model(cls))) == 13 + cls.uses_auxiliary
+    assert len(list(check_model(cls))) == 15 + cls.uses_auxiliary
 
 
 @pytest.mark.parametrize("name", registry.datasets().names())
@@ -99,6 +104,32 @@ def broken(name, message):
         broken("batch", "does not depend on the clips beside it"),
         broken("forgets", "the loaded model scores differently"),
         broken("pickles", "looks like a pickle"),
+        broken("zero", "load reads a pickle, and none is ever loaded"),
+        broken("packed", "load reads a pickle"),
+        broken("objects", "load reads a pickle"),
+        broken("abroad", "load reads .*abroad, which save wrote outside its folder"),
+        broken("whole_path", "same bits, and .*FileNotFoundError"),
+        broken("swaps", r"scores of train, an array of shape .*= \(80, 20\), got \(40, 20\)"),
+        broken("nothing", "as scores of train, a plain NumPy array, got NoneType"),
+        broken("masked", "a plain NumPy array, got MaskedArray"),
+        broken("things", "an array of float32, got object"),
+        broken("worded", "the stages' numbers as whole numbers that rise, got '1'"),
+        broken("falls", "whole numbers that rise, got 1 after 2"),
+        broken("unitless", "what a History counts must be a text .* got None"),
+        broken("writes", "leave the arrays as they are, read-only': ValueError: assignment"),
+        broken("empties", "leave the arrays as they are, read-only': train.y_true is another"),
+        broken("regroups", "leave the arrays as they are, read-only': ValueError: assignment"),
+        broken("replaces", "leave the arrays as they are, read-only': FrozenInstanceError"),
+        broken("dice", "two calls of predict_proba with the same clips score them differently"),
+        broken("lines", "reports each of its stages': ValueError: in two lines$"),
+        broken("wordless", "reports each of its stages': ValueError$"),
+        broken("family", "`family` is 3, and must be 'network' or"),
+        broken("flag", "`seeded` is 'no', and must be True or False"),
+        broken("one_text", "`libraries` is 'numpy', and must be a tuple"),
+        broken("not_there", "'nosuch' is not installed, so no run can record its version"),
+        broken("listed", "`presets` is .*, and must be a dict of dicts"),
+        broken("preset", r"the preset 'a:b/../ü\\n' may hold letters"),
+        broken("../x", "its name may hold letters"),
         broken("params", "Parameters have defaults"),
         broken("nowhere", r"that __init__ takes': .* must return a dict of parameters, got None"),
         broken("sparse", "that __init__ takes': .* suggests 'depth', known: stages, pause"),
@@ -109,14 +140,18 @@ def broken(name, message):
         broken("nosy", "unobserved labels reach the model"),
     ],
 )
-def test_each_broken_rule_is_named(name, message):
+def test_each_broken_rule_is_named(name, message, tmp_path):
     scope: dict = {"__name__": "tiny_plugins"}
     exec(TINY, scope)
     with pytest.raises(PluginError, match=message):
-        list(check_model(_breakers(scope["Guess"])[name]))
+        list(check_model(_breakers(scope["Guess"], tmp_path / "abroad")[name]))
 
 
-def _breakers(Guess):
+def raises(error):
+    raise error
+
+
+def _breakers(Guess, abroad):
     def fit_with(change):
         def fit(self, train, stop, *, seed, report=None):
             return change(self, train, stop, seed, report)
@@ -163,6 +198,39 @@ def _breakers(Guess):
     def pickles(self, folder):
         (folder / "model.bin").write_bytes(b"\x80\x04.")
 
+    def saves(write, read):
+        return {
+            "save": lambda self, folder: write(folder, self.weight_),
+            "load": lambda self, folder: setattr(self, "weight_", read(folder)),
+        }
+
+    def whole_path(folder, weight):
+        np.save(folder / "weight.npy", weight)
+        (folder / "where").write_text(f"{folder / 'weight.npy'}")
+
+    def before(change):
+        def fit(self, train, stop, seed, report):
+            change(train)
+            return Guess.fit(self, train, stop, seed=seed, report=report)
+
+        return {"fit": fit_with(fit)}
+
+    def empties(train):
+        train.y_true.flags.writeable = True
+        train.y_true[:] = 0
+
+    def recorded(*numbers, unit="epoch", swapped=False):
+        def fit(self, train, stop, seed, report):
+            history = Guess.fit(self, train, stop, seed=seed)
+            history.stages, history.unit = [], History(unit).unit
+            parts = (stop, train) if swapped else (train, stop)
+            for number in numbers:
+                scores = (self.predict_proba(part.X) for part in parts)
+                history.record(number, train, stop, *scores, report)
+            return history
+
+        return {"fit": fit_with(fit)}
+
     def unlocks(self, train, stop, seed, report):
         stop.X.flags.writeable = True
         return Guess.fit(self, train, stop, seed=seed, report=report)
@@ -188,6 +256,44 @@ def _breakers(Guess):
         return {"search_space": staticmethod(lambda trial: suggested)}
 
     bodies = {
+        "zero": saves(
+            lambda folder, w: (folder / "w").write_bytes(pickle.dumps(w, protocol=0)),
+            lambda folder: pickle.loads((folder / "w").read_bytes()),
+        ),
+        "packed": saves(
+            lambda folder, w: (folder / "w").write_bytes(gzip.compress(pickle.dumps(w))),
+            lambda folder: pickle.loads(gzip.decompress((folder / "w").read_bytes())),
+        ),
+        "objects": saves(
+            lambda folder, w: np.save(folder / "w.npy", np.array({"w": w}, dtype=object)),
+            lambda folder: np.load(folder / "w.npy", allow_pickle=True).item()["w"],
+        ),
+        "abroad": saves(
+            lambda folder, w: abroad.write_text(json.dumps(w.tolist())),
+            lambda folder: np.array(json.loads(abroad.read_text())),
+        ),
+        "whole_path": saves(whole_path, lambda folder: np.load((folder / "where").read_text())),
+        "swaps": recorded(1, swapped=True),
+        "nothing": scores_with(lambda s: None),
+        "masked": scores_with(np.ma.masked_array),
+        "things": scores_with(lambda s: s.astype(object)),
+        "worded": recorded("1"),
+        "falls": recorded(2, 1),
+        "unitless": recorded(1, unit=None),
+        "writes": before(lambda train: train.X.fill(0)),
+        "empties": before(empties),
+        "regroups": before(lambda train: train.groups.fill("one")),
+        "replaces": before(lambda train: setattr(train, "X", train.X + 1)),
+        "dice": scores_with(lambda s: s * np.float32(np.random.default_rng().random())),
+        "lines": before(lambda train: raises(ValueError("in\ntwo\nlines"))),
+        "wordless": before(lambda train: raises(ValueError)),
+        "family": {"family": 3},
+        "flag": {"seeded": "no"},
+        "one_text": {"libraries": "numpy"},
+        "not_there": {"libraries": ("nosuch",)},
+        "listed": {"presets": ["deep"]},
+        "preset": {"presets": {"a:b/../ü\n": {}}},
+        "../x": {},
         "nowhere": space(None),
         "sparse": space({"depth": 3}),
         "wide": space({"stages": {3}}),
@@ -214,6 +320,64 @@ def _breakers(Guess):
         "params": {"__init__": lambda self, depth=3: Guess.__init__(self, stages=depth)},
     }
     return {name: type(name, (Guess,), {"name": name, **body}) for name, body in bodies.items()}
+
+
+def test_what_is_kept_in_the_process_is_not_saved(tmp_path, monkeypatch):
+    kept = (
+        "    def save(self, folder):\n        {0} = self.weight_\n\n"
+        "    def load(self, folder):\n        self.weight_ = {0}\n\n"
+    )
+    places = {"on_class": "type(self).kept", "in_module": "MADE['kept']"}
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name, place in places.items():
+        text = TINY.replace("    def save(", "    def saved(").replace(
+            "    def load(", "    def loaded("
+        )
+        text = text.replace("class Guess(", "MADE = {}\n\n\nclass Guess(")
+        text = text.replace("    def saved(", kept.format(place) + "    def saved(", 1)
+        (tmp_path / f"keeps_{name}.py").write_text(text)
+        cls = importlib.import_module(f"keeps_{name}").Guess
+        with pytest.raises(PluginError, match="A saved and loaded model .* 'kept'"):
+            list(check_model(cls))
+
+
+def test_a_model_without_a_docstring():
+    cls = type("Silent", (registry.models().get("constant").__base__,), {"name": "silent"})
+    with pytest.raises(PluginError, match="class Silent has no docstring"):
+        list(check_model(cls))
+
+
+def files(**texts):
+    """Make a registry of modules with these texts, as of the files in ``models/``."""
+    found = registry.Registry("model", Model)
+    for name, text in texts.items():
+        module = ModuleType(f"models.{name}")
+        found.attempt(module.__name__, lambda: exec(text, vars(module)))  # noqa: B023
+        found.add_module(module)
+    return found
+
+
+MINE = "from models.constant import Constant\n\n\nclass Mine(Constant):\n    name = {!r}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("raise ValueError('in\\ntwo')", r"ValueError: in two \(in models\.mine\)"),
+        ("raise ValueError", r"ValueError \(in models\.mine\)"),
+        ("class Mine:\n    name = 'mine'\n", r"no subclass of Model \(in models\.mine\)"),
+        (
+            MINE.format("other"),
+            r"only models of other names: 'other' \(in models\.mine",
+        ),
+        (MINE.format("a/b"), r"its name may hold letters.* \(in models\.mine:Mine\)"),
+        (MINE.format("first"), r"have the name 'first'; .* \(in models\.mine:Mine\)"),
+    ],
+)
+def test_a_file_that_gives_no_model_of_its_name_says_why(text, said):
+    found = files(first=MINE.format("first"), mine=text)
+    with pytest.raises(PluginError, match=f"model 'mine' can't be used: .*{said}"):
+        found.get("mine")
 
 
 def test_model_without_a_name():

@@ -325,6 +325,6 @@ def test_a_library_that_is_not_declared_is_named(tmp_path, monkeypatch):
     import declared as good
     import undeclared as bad
 
-    assert len([*check_model(good.Guess)]) == 13
+    assert len([*check_model(good.Guess)]) == 15
     with pytest.raises(PluginError, match="imports sklearn, so libraries needs 'scikit-learn'"):
         list(check_model(bad.Guess))

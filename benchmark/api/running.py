@@ -27,6 +27,7 @@ from benchmark.errors import (
 )
 from benchmark.plugins import registry
 from benchmark.plugins.identity import source_hash
+from benchmark.plugins.loading import load_model
 from benchmark.protocol import PARTS, PROTOCOLS
 from benchmark.runs import request as requests
 from benchmark.runs.features import features_of, parse
@@ -331,7 +332,7 @@ class Run:
         if "jax" not in sys.modules:
             os.environ.update(SINGLE_THREAD)  # so that it predicts the bits that were stored
         model = cls(**spec.params)
-        model.load(folder)
+        load_model(model, folder)
         return model
 
     def _check_finished(self) -> None:

@@ -316,8 +316,8 @@ def _list_plugins(registry: Any, describe: Any) -> None:
     from benchmark.cli.screen import wrapped
 
     told = {name: describe(registry.get(name)) for name in registry.names()}
-    for where, trace in registry.failures.items():
-        told[where] = f"FAILED: {trace.strip().splitlines()[-1]}"
+    for where, problem in registry.failures.items():
+        told[where] = f"FAILED: {problem}"
     for name, sentence in told.items():
         print(wrapped(f"{name:<22} {sentence}", 23))
 

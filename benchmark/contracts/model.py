@@ -28,6 +28,30 @@ class Stage(NamedTuple):
 Report = Callable[[Stage], bool | None]
 
 
+def check_array(whose: str, scores: Any, shape: tuple[int, ...]) -> None:
+    """Refuse scores that are no array of this shape.
+
+    Parameters
+    ----------
+    whose : str
+        The sentence's beginning, up to "an array".
+
+    Raises
+    ------
+    PluginError
+        With what was expected, and what came.
+    """
+    # exactly: a subclass computes otherwise, as a masked array or a matrix does
+    if type(scores) is not np.ndarray:
+        raise PluginError(f"{whose} a plain NumPy array, got {type(scores).__name__}")
+    if scores.shape != shape:
+        raise PluginError(
+            f"{whose} an array of shape (n_clips, n_classes) = {shape}, got {scores.shape}"
+        )
+    if scores.dtype.kind != "f":
+        raise PluginError(f"{whose} an array of float32, got {scores.dtype}")
+
+
 @dataclass
 class History:
     """Training history of one fit.
@@ -45,6 +69,12 @@ class History:
     stages: list[Stage] = field(default_factory=list)
     best: int = 0
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.unit, str) or not self.unit:
+            raise PluginError(
+                f'what a History counts must be a text such as "epoch", got {self.unit!r}'
+            )
+
     def record(
         self,
         number: int,
@@ -59,7 +89,7 @@ class History:
         Parameters
         ----------
         number : int
-            Epochs, rounds or trees so far.
+            Epochs, rounds or trees so far: more at each stage.
         fit_scores, stop_scores : ndarray, shape (n_clips, n_classes)
             Probabilities on `train` and on `stop`.
 
@@ -67,7 +97,24 @@ class History:
         -------
         bool
             True where `report` asks to stop.
+
+        Raises
+        ------
+        PluginError
+            If the number is not whole or does not rise, or scores are no array of a part's shape.
         """
+        # a NumPy integer is one too, and is kept as Python's, which a record can hold
+        whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        last = self.stages[-1].number if self.stages else -1
+        if not whole or number <= last:
+            after = f" after {last}" if self.stages else ""
+            raise PluginError(
+                "history.record must get the stages' numbers as whole numbers that rise, got "
+                f"{number!r}{after}"
+            )
+        number = int(number)
+        for name, part, scores in (("train", train, fit_scores), ("stop", stop, stop_scores)):
+            check_array(f"history.record must get, as scores of {name},", scores, part.y_mask.shape)
         stage = Stage(
             number,
             log_loss(train.y_true, fit_scores, train.y_mask),

@@ -6,11 +6,13 @@ of their own. The project's tests run them over everything that is registered.
 
 import json
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from importlib.metadata import packages_distributions
+from importlib.util import module_from_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,19 @@ import numpy as np
 from benchmark.bases.per_class import BinaryRelevance
 from benchmark.contracts import parameters
 from benchmark.contracts.dataset import CLASSES, Auxiliary, DatasetPlugin, Part
-from benchmark.contracts.model import History, Model
+from benchmark.contracts.model import History, Model, check_array
 from benchmark.datasets.reading.embedded import read_features
-from benchmark.errors import PluginError, UnknownNameError
-from benchmark.plugins import registry
+from benchmark.errors import PluginError, UnknownNameError, told
+from benchmark.plugins import loading, registry
 from benchmark.plugins.identity import imported_libraries
-from benchmark.plugins.rules import Rules
+from benchmark.plugins.rules import BrokenRule, Rule, Rules
 from benchmark.protocol import PARTS, divide
+
+#: What a model is given of clips.
+ARRAYS = ("X", "y_true", "y_mask", "groups")
+
+#: What `family` may be.
+FAMILIES = ("network", "trees", "linear", "baseline", "other")
 
 
 def check_scores(name: str, scores: Any, shape: tuple[int, int]) -> None:
@@ -41,10 +49,7 @@ def check_scores(name: str, scores: Any, shape: tuple[int, int]) -> None:
     def fail(problem: str) -> None:
         raise PluginError(f"model {name!r}: predict_proba {problem}")
 
-    if not isinstance(scores, np.ndarray):
-        fail(f"must return a NumPy array, got {type(scores).__name__}")
-    if scores.shape != shape:
-        fail(f"must return an array of shape {shape}, got {scores.shape}")
+    check_array(f"model {name!r}: predict_proba must return", scores, shape)
     if scores.dtype != np.float32:
         fail(f"must return float32, got {scores.dtype}")
     if np.isnan(scores).any():
@@ -67,7 +72,7 @@ def suggest(cls: type[Model], trial: Any) -> dict[str, Any]:
     try:
         suggested = cls.search_space(trial)
     except (Exception, SystemExit) as error:
-        raise PluginError(f"{whose} raised {type(error).__name__}: {error}") from error
+        raise PluginError(f"{whose} raised {told(error)}") from error
     if not isinstance(suggested, dict):
         raise PluginError(f"{whose} must return a dict of parameters, got {suggested!r}")
     known = cls.param_names()
@@ -113,8 +118,8 @@ def make_auxiliary(n_clips: int, seed: int) -> Auxiliary:
 
 
 def _freeze(part: Part) -> Part:
-    for array in (part.X, part.y_true, part.y_mask):
-        array.flags.writeable = False
+    for name in ARRAYS:
+        getattr(part, name).flags.writeable = False
     return part
 
 
@@ -141,10 +146,12 @@ def check_model(cls: type[Model]) -> Iterator[str]:
         raise PluginError(f"model class {cls.__name__} has no `name`")
     rules = _Rules(cls)
     yield from rules.check(
+        rules.declared,
         rules.parameters,
         rules.search_space,
         rules.fit_returns_history,
         rules.scores,
+        rules.same_scores,
         rules.data_kept,
         rules.clips_apart,
         rules.save_and_load,
@@ -179,6 +186,46 @@ class _Rules(Rules):
     def _fit(self, train: Part, seed: int = 1, report: Any = None) -> tuple[Model, Any]:
         model = self.cls()
         return model, model.fit(train, self.stop, seed=seed, report=report)
+
+    def explained(self, rule: Rule, error: BaseException) -> BrokenRule:
+        """Blame what was done to the data, if anything was, for what came of it."""
+        try:
+            self.data_kept()
+        except BrokenRule as changed:
+            return changed
+        writes = isinstance(error, ValueError) and "read-only" in str(error)
+        if writes or isinstance(error, FrozenInstanceError):
+            return self.broken(self.data_kept, f"{told(error)}; work on a copy")
+        return super().explained(rule, error)
+
+    def declared(self) -> None:
+        """What a model is and needs is declared: name, docstring, family, libraries, presets."""
+        cls, rule = self.cls, self.declared
+        self.require(not registry.misnamed(cls.name), rule, f"its name may hold {registry.NAME}")
+        documented = next(one for one in cls.__mro__ if one.__doc__)
+        own = documented.__module__.partition(".")[0] != "benchmark"
+        self.require(own, rule, f"class {cls.__name__} has no docstring, which `list models` shows")
+        families = " or ".join(map(repr, FAMILIES))
+        self.require(
+            cls.family in FAMILIES, rule, f"`family` is {cls.family!r}, and must be {families}"
+        )
+        for flag in ("seeded", "uses_auxiliary"):
+            value = getattr(cls, flag)
+            instead = f"`{flag}` is {value!r}, and must be True or False"
+            self.require(isinstance(value, bool), rule, instead)
+        several = isinstance(cls.libraries, tuple | list)
+        named = several and all(isinstance(name, str) for name in cls.libraries)
+        instead = f'`libraries` is {cls.libraries!r}, and must be a tuple, as ("scikit-learn",) is'
+        self.require(named, rule, instead)
+        whole = isinstance(cls.presets, Mapping) and all(
+            isinstance(name, str) and name and isinstance(params, Mapping)
+            for name, params in cls.presets.items()
+        )
+        instead = f"`presets` is {cls.presets!r}, and must be a dict of dicts of parameters"
+        self.require(whole, rule, instead)
+        for name in cls.presets:
+            instead = f"the name of the preset {name!r} may hold {registry.NAME}"
+            self.require(not registry.misnamed(name), rule, instead)
 
     def parameters(self) -> None:
         """Parameters have defaults, are stored under their names and fit into JSON."""
@@ -218,12 +265,15 @@ class _Rules(Rules):
         # copied: a model may return a view on memory that it writes its next answer into
         self.expected = copy(self.model.predict_proba(self.new.X))
         check_scores(self.cls.name, self.expected, self.new.y_mask.shape)
+
+    def same_scores(self) -> None:
+        """The same clips get the same scores, asked once more or as float32."""
+        again = copy(self.model.predict_proba(self.new.X))
+        instead = "two calls of predict_proba with the same clips score them differently"
+        self.require(np.array_equal(again, self.expected), self.same_scores, instead)
         as_float = self.model.predict_proba(self.new.X.astype(np.float32))
-        self.require(
-            np.allclose(as_float, self.expected, atol=1e-5),
-            self.scores,
-            "uint8 and float32 features of the same values score differently",
-        )
+        instead = "uint8 and float32 features of the same values score differently"
+        self.require(np.allclose(as_float, self.expected, atol=1e-5), self.same_scores, instead)
 
     def data_kept(self) -> None:
         """Fit and predict_proba leave the arrays as they are, read-only."""
@@ -231,9 +281,10 @@ class _Rules(Rules):
         made = {"train": make_part(80, 1), "stop": make_part(40, 2), "new": make_part(30, 3)}
         if self.cls.uses_auxiliary:
             given["auxiliary"], made["auxiliary"] = self.train.auxiliary, make_auxiliary(60, 4)
-        for part, array in product(given, ("X", "y_true", "y_mask")):
+        for part, array in product(given, ARRAYS):
             found, whole = (getattr(parts[part], array) for parts in (given, made))
-            kept = np.array_equal(found, whole) and not found.flags.writeable
+            kept = isinstance(found, np.ndarray) and not found.flags.writeable
+            kept = kept and np.array_equal(found, whole)
             self.require(kept, self.data_kept, f"{part}.{array} is another, or can be written to")
 
     def clips_apart(self) -> None:
@@ -246,15 +297,21 @@ class _Rules(Rules):
         """A saved and loaded model gives the same bits, and no pickle is written."""
         rule = self.save_and_load
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            self.model.save(folder)
+            folder = Path(name, "saved")
+            folder.mkdir()
+            with loading.opened() as saved:
+                self.model.save(folder)
             for path in folder.rglob("*"):
                 plain = (path.is_file() or path.is_dir()) and not path.is_symlink()
                 self.require(plain, rule, f"{path.name} is neither a file nor a folder")
                 pickled = path.is_file() and path.read_bytes()[:1] == b"\x80"
                 self.require(not pickled, rule, f"{path.name} looks like a pickle")
-            loaded = self.cls()
-            loaded.load(folder)
+            loaded = _imported_anew(self.cls)(**self.model.get_params())
+            with loading.opened() as read:  # as on another computer, where nothing else is
+                loading.load_model(loaded, folder.rename(folder.with_name("moved")))
+            outside = {path for path, writes in saved if writes and (path, False) in read}
+            lies = f"load reads {min(outside, default='')}, which save wrote outside its folder"
+            self.require(not outside, rule, lies)
             same = np.array_equal(loaded.predict_proba(self.new.X), self.expected)
         self.require(same, rule, "the loaded model scores differently")
 
@@ -303,7 +360,7 @@ class _Rules(Rules):
             with tempfile.TemporaryDirectory() as folder:
                 model.save(Path(folder))
                 loaded = self.cls()
-                loaded.load(Path(folder))
+                loading.load_model(loaded, Path(folder))
                 same = np.array_equal(loaded.predict_proba(new.X), scores)
             instead = f"with {n} classes the loaded model scores differently"
             self.require(same, self.numbers_of_classes, instead)
@@ -336,6 +393,10 @@ class _Rules(Rules):
         """`libraries` names the distribution of each library that the model's code imports."""
         named = {_spelled(name) for name in self.cls.libraries}
         distributions = packages_distributions()
+        known = {*distributions}.union(*distributions.values())
+        missing = ", ".join(sorted(map(repr, named - {_spelled(name) for name in known})))
+        instead = f"{missing} is not installed, so no run can record its version"
+        self.require(not missing, self.libraries, instead)
         for module in sorted(imported_libraries(self.cls) - {"numpy"}):
             owners = distributions.get(module, [module])
             instead = f"it imports {module}, so libraries needs {' or '.join(map(repr, owners))}"
@@ -354,6 +415,25 @@ class _Rules(Rules):
 def _with_hidden_labels(part: Part) -> Part:
     """Return a part whose unobserved labels are all 1."""
     return _freeze(replace(part, y_true=np.where(part.y_mask, part.y_true, np.float32(1))))
+
+
+def _imported_anew(cls: type) -> type:
+    """Return a class as another process has it: nothing is kept on it or in its module.
+
+    One that can't be imported again, as from a notebook, is returned as it is.
+    """
+    old = sys.modules.get(cls.__module__)
+    spec = getattr(old, "__spec__", None)
+    if spec is None or getattr(old, cls.__name__, None) is not cls:
+        return cls
+    new = sys.modules[cls.__module__] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(new)
+        return getattr(new, cls.__name__)
+    except Exception:  # it can't be imported twice in one process
+        return cls
+    finally:
+        sys.modules[cls.__module__] = old
 
 
 def _spelled(distribution: str) -> str:

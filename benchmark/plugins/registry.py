@@ -3,17 +3,30 @@
 import importlib
 import inspect
 import pkgutil
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
+from typing import NoReturn
 
 from benchmark.contracts.dataset import DatasetPlugin
 from benchmark.contracts.frontend import FrontEnd
 from benchmark.contracts.model import Model
-from benchmark.errors import PluginError, UnknownNameError
+from benchmark.errors import PluginError, UnknownNameError, told
+
+#: What is said of a name that is :func:`misnamed`; spaces and other signs do no harm.
+NAME = "letters, digits, - and _ alone, a letter first"
+
+
+def misnamed(name: str) -> bool:
+    """Say whether a name can't be asked for, as in ``model:preset``, or can't be a file's."""
+    return (
+        name.startswith((".", "-"))
+        or name != name.strip()
+        or not name.isprintable()
+        or any(character in name for character in ":/\\")
+    )
 
 
 @dataclass
@@ -29,14 +42,17 @@ class Registry:
     plugins : dict of str to type
         By name.
     failures : dict of str to str
-        Traceback or complaint, by the module or entry point that can't be used; of two plugins
-        with one name, by that name and each one's module.
+        Complaint, by the module or entry point that can't be used; of two plugins with one name,
+        or with one that can't be used, by that name and each one's module.
+    defined : dict of str to list of str
+        The names of the plugins that each module of the folder defines, usable or not.
     """
 
     kind: str
     base: type
     plugins: dict[str, type] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    defined: dict[str, list[str]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """Return the usable plugins' names, sorted."""
@@ -59,19 +75,30 @@ class Registry:
 
     def refuse_broken(self, name: str) -> None:
         """Raise PluginError if a plugin of that name is there but can't be used."""
-        for where, trace in self.failures.items():
-            if name in (where.rpartition(".")[2], where.partition(" ")[0]):
-                raise PluginError(
-                    f"{self.kind} {name!r} can't be used: {trace.strip().splitlines()[-1]} "
-                    f"(in {where}). Mend the plugin file, then run again"
-                )
+        for where, problem in self.failures.items():
+            module = where.rpartition(".")[2].partition(":")[0]
+            if name in (module, where.partition(" in ")[0], where.partition(" (")[0]):
+                self._refuse(name, where, problem)
+        for where, names in self.defined.items():
+            if name == where.rpartition(".")[2]:
+                named = f"only {self.kind}s of other names: {', '.join(map(repr, names))}"
+                none = f"no subclass of {self.base.__name__}"
+                self._refuse(name, where, f"it defines {named if names else none}")
+
+    def _refuse(self, name: str, where: str, problem: str) -> NoReturn:
+        raise PluginError(
+            f"{self.kind} {name!r} can't be used: {problem} (in {where.rpartition(' in ')[2]}). "
+            "Mend the plugin file, then run again"
+        )
 
     def add_module(self, module: ModuleType) -> None:
         """Add the concrete plugins that `module` defines."""
+        defined = self.defined[module.__name__] = []
         for cls in list(vars(module).values()):
             if not (inspect.isclass(cls) and issubclass(cls, self.base)):
                 continue
             if cls.__module__ == module.__name__ and not cls.__name__.startswith("_"):
+                defined.append(str(getattr(cls, "name", cls.__name__)))
                 self.add(cls, module.__name__)
 
     def add(self, plugin: object, where: str) -> None:
@@ -84,6 +111,10 @@ class Registry:
             self.failures[where] = f"class {plugin.__name__} lacks {missing}"
         elif not isinstance(name, str) or not name:
             self.failures[where] = f"class {plugin.__name__} has no `name`"
+        elif misnamed(name):
+            self.failures[f"{name} in {plugin.__module__}:{plugin.__qualname__}"] = (
+                f"its name may hold {NAME}"
+            )
         elif self.plugins.get(name) is not plugin:
             self._add_named(plugin, name)
 
@@ -106,11 +137,11 @@ class Registry:
             raise
         except SystemExit as end:
             self.failures[where] = (
-                f"{traceback.format_exc()}it ended the command when it was imported (exit code "
-                f'{end.code}): put what only a script does under `if __name__ == "__main__":`'
+                f"it ended the command when it was imported (exit code {end.code}): put what "
+                'only a script does under `if __name__ == "__main__":`'
             )
-        except BaseException:
-            self.failures[where] = traceback.format_exc()
+        except BaseException as error:
+            self.failures[where] = told(error)
 
 
 def discover(kind: str, folder: ModuleType, group: str, base: type) -> Registry:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 
-from benchmark.errors import PluginError, PolytimbreError
+from benchmark.errors import PluginError, told
 
 Rule = Callable[[], None]
 
@@ -44,14 +44,18 @@ class Rules:
         if not holds:
             raise self.broken(rule, reason)
 
+    def explained(self, rule: Rule, error: BaseException) -> BrokenRule:
+        """Return the broken rule that explains an error which came up while one was checked."""
+        return error if isinstance(error, BrokenRule) else self.broken(rule, told(error))
+
     def check(self, *rules: Rule) -> Iterator[str]:
         """Yield the sentence of each rule that holds; raise BrokenRule at the first other."""
         for rule in rules:
             try:
                 rule()
-            except (BrokenRule, *self.not_its_fault):
+            except self.not_its_fault:
                 raise
             except (Exception, SystemExit) as error:
-                kind = "" if isinstance(error, PolytimbreError) else f"{type(error).__name__}: "
-                raise self.broken(rule, f"{kind}{error}") from error
+                broken = self.explained(rule, error)
+                raise broken from (None if broken is error else error)
             yield sentence(rule)

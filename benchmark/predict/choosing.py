@@ -12,6 +12,7 @@ from benchmark.errors import DataError, StoreError
 from benchmark.features.pretrained.files import installed
 from benchmark.plugins import registry
 from benchmark.plugins.identity import source_hash
+from benchmark.plugins.loading import load_model
 from benchmark.predict.knowledge import Knowledge, knowledge
 from benchmark.predict.recogniser import Recogniser, front_ends
 from benchmark.protocol import PROTOCOLS
@@ -254,7 +255,7 @@ def load_run(source: Runs, record: Record) -> HearingRun:
         installed(front_end.name, front_end.weights)
     cls = registry.models().get(spec.model)
     model = cls.from_params(**spec.params)
-    model.load(folder)
+    load_model(model, folder)
     labels, scores = source.labels(spec.division_id), source.scores(record)
     known = knowledge(
         labels["test"],

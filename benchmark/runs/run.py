@@ -14,7 +14,7 @@ import numpy as np
 from benchmark.contracts.dataset import Part
 from benchmark.contracts.model import History, Model, Report
 from benchmark.contracts.seeds import derive_seed
-from benchmark.errors import PluginError, PolytimbreError, StoreError
+from benchmark.errors import PluginError, PolytimbreError, StoreError, one_line
 from benchmark.plugins.checks import check_scores
 from benchmark.protocol import PARTS, Division
 from benchmark.runs import environment
@@ -103,7 +103,7 @@ def _noting_failure(record: Record) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         record.status = "failed"
-        record.error = f"{type(error).__name__}: {error}"
+        record.error = one_line(error)
         record.traceback = traceback.format_exc()
     record.peak_memory_mib = environment.peak_memory_mib()
 

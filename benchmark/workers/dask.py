@@ -19,7 +19,7 @@ from multiprocessing import current_process
 from typing import Any
 from uuid import uuid4
 
-from benchmark.errors import PolytimbreError
+from benchmark.errors import PolytimbreError, one_line
 from benchmark.workers.jobs import Event, Executor, Job
 from benchmark.workers.processes import Processes
 
@@ -227,7 +227,7 @@ class _Flight:
                 "finished runs are kept, the same command goes on from here"
             ) from error
         except Exception as error:  # of a worker that can't even begin: a package it lacks
-            return Event(key, "crashed", f"{type(error).__name__}: {error}")
+            return Event(key, "crashed", one_line(error))
 
     def stop(self, key: str) -> None:
         known = list(self._client.nthreads())

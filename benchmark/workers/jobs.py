@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.errors import PolytimbreError
+from benchmark.errors import PolytimbreError, told
 
 WORKER_THREADS = 1
 
@@ -104,4 +104,4 @@ def _outcome(job: Job, report: Callable[[Any], bool]) -> Event:
     except PolytimbreError as error:
         return Event(job.key, "refused", str(error))
     except BaseException as error:
-        return Event(job.key, "crashed", f"{type(error).__name__}: {error}")
+        return Event(job.key, "crashed", told(error))
