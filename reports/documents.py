@@ -23,12 +23,12 @@ from reports.html.answers import answers
 from reports.html.content import FRONT
 from reports.tables import results
 from reports.tables.declaration import Results, table
-from reports.tables.text import cells
+from reports.tables.text import HIGH, LOW, cells
 
 #: How many models of :data:`reports.html.content.FRONT` stand on the front page. Each as it was
 #: trained most, on the features of that set alone: no test chose it.
 FRONT_ROWS = 5
-FRONT_COLUMNS = ("model", "seeds", "mAP", "behind", "p", "F1")
+FRONT_COLUMNS = ("model", "seeds", "mAP", "behind", "F1")
 #: Of a comparison's columns, left to ``results.json``.
 LEFT_OUT = ("model (bytes)",)
 FRONT_PAGE = DEFAULT.parents[1] / "README.md"
@@ -134,6 +134,7 @@ def _front_page(tables_: Results) -> str:
     """Fill in what the front page shows of one set."""
     page = FRONT_PAGE.read_text(encoding="utf-8")
     rows = _trained_most(tables_["comparison"].frame).head(FRONT_ROWS)
+    rows = _behind_first(rows, tables_["pairs"].frame)
     page = _filled(page, "figure", _picture(tables_, "paper/results/"))
     return _filled(page, "table", _table(rows, FRONT_COLUMNS))
 
@@ -147,6 +148,14 @@ def _trained_most(frame: pd.DataFrame) -> pd.DataFrame:
     )[[on in (own, "") for on in features]]
     most = kept.sort_values("words", ascending=False, kind="stable").drop_duplicates("kind")
     return frame.loc[most.index.sort_values()]
+
+
+def _behind_first(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Hold each row against the first one, which need not be the best of all settings."""
+    of_first = pairs[pairs["model"] == rows["model"].iloc[0]].set_index("against")
+    ends = ("", LOW, HIGH)
+    told = of_first[[f"difference{end}" for end in ends]].reindex(rows["model"])
+    return rows.assign(**{f"behind{end}": told[f"difference{end}"].to_numpy() for end in ends})
 
 
 def _filled(page: str, name: str, new: str) -> str:

@@ -212,8 +212,8 @@ def test_a_better_rank_at_a_lower_value_is_told():
     result.unscored = ["cello"]
     assert not comparison.few_positives(result)
     result.unscored = []
-    (said,) = (n for n in notes if n.startswith("a better rank"))
-    assert "than models of equal or higher mAP: c (rank 1); fewer models differ" in said
+    (said,) = (n for n in notes if n.startswith("rank is better"))
+    assert "than that of models of equal or higher mAP: c (rank 1); fewer models differ" in said
     assert notes[-1] == "scored alike to the last digit: a and c"
     for label in "de":
         result.entries.append(one_seed(label, np.full(2, 0.5)))
@@ -322,5 +322,5 @@ def test_eighty_characters_have_room_for_both_headline_metrics_and_the_tests():
     frame = pd.DataFrame([row | {"among best": False, "fit (s)": 2.0}])
     shown = text.text(COMPARISON.for_a_terminal(frame), "table", "", [], 80)
     kept = [column.header for column in shown.columns]
-    assert kept == ["rank", "model", "mAP", "F1", "p", "among best"]
-    assert shown.caption.startswith("left out, too wide for here: behind; seeds; fit (s) (a wider")
+    assert kept == ["model", "mAP", "behind", "p", "F1"]
+    assert shown.caption.startswith("left out, too wide for here: seeds; fit (s) (a wider")

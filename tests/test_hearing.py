@@ -353,13 +353,26 @@ def test_a_name_that_two_recordings_have_is_refused(labelled):
     assert read_labels(table, folder, CLASSES).files[1] == folder / "deep" / "clip1.wav"
 
 
+def test_recordings_that_are_not_there_are_left_out(labelled):
+    folder, table, rows = labelled
+    whole = read_labels(table, folder, CLASSES)
+    rows[1][0] = "clip9"
+    write(table, rows)
+    found = read_labels(table, folder, CLASSES)
+    assert found.missing == ["clip9"] and not whole.missing
+    assert found.files == whole.files[1:]
+    np.testing.assert_array_equal(found.labels.y_true, whole.labels.y_true[1:])
+    np.testing.assert_array_equal(found.labels.y_mask, whole.labels.y_mask[1:])
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         (lambda rows: rows[0].__setitem__(0, "thing"), "has no column `clip`"),
         (lambda rows: rows[0].__setitem__(slice(2, 4), ["a", " Drums"]),
          "called like a class: .*' Drums'"),
-        (lambda rows: rows[1].__setitem__(0, "clip9"), "names 'clip9', and .* no audio"),
+        (lambda rows: [row.__setitem__(0, f"{row[0]}9") for row in rows[1:]],
+         "names 'clip09', and .* no audio"),
         (lambda rows: rows[1].__setitem__(2, "yes"), "says 'yes' of drums in clip0"),
         (lambda rows: rows[1].__setitem__(2, "nan"), "says 'nan' of drums"),
         (lambda rows: rows[2].__setitem__(0, "clip0"), "names clip0.wav twice"),

@@ -83,9 +83,11 @@ def test_the_front_page_shows_each_model_as_it_was_trained_most_on_recordings():
     table = page.split("<!-- published table -->\n")[1].split("\n<!-- end -->")[0]
     table = table.replace(r"\<", "<")  # in Markdown it would begin a tag
     heads, _, *rows = (line.strip("| ").split(" | ") for line in table.splitlines())
-    frame = results.read(sets(DEFAULT)["audioset20"])["comparison"].frame
-    published = text.joined(frame, " ({})")[heads].to_dict("records")
+    tables = results.read(sets(DEFAULT)["audioset20"])
+    frame = tables["comparison"].frame
+    published = text.joined(frame, " ({})")[heads].drop(columns="behind").to_dict("records")
     shown = [dict(zip(heads, row, strict=True)) for row in rows]
+    behind = {row["model"]: row.pop("behind") for row in shown}
     most = {}
     for row in published:  # the longest label is of the most training
         kind, features = row["model"].split()[0], row["model"].split()[-1]
@@ -93,6 +95,14 @@ def test_the_front_page_shows_each_model_as_it_was_trained_most_on_recordings():
             most[kind] = row
     assert sorted(shown, key=published.index) == shown
     assert shown == sorted(most.values(), key=published.index)[:5]
+    first, *others = behind
+    pairs = tables["pairs"].frame
+    held = pairs[(pairs["model"] == first) & pairs["against"].isin(others)]
+    told = text.joined(held, " ({})").set_index("against")["difference"]
+    assert behind == {first: "–"} | {name: told[name] for name in others}
+    assert held.set_index("against")["better"][others].tolist() == [False, False, True, True]
+    assert "of these five, it tells from the first row the last two" in " ".join(page.split())
+    assert f"all pairs of its {len(frame)} rows" in " ".join(page.split())
 
 
 def test_the_time_that_tuning_takes_is_published():

@@ -1,6 +1,7 @@
 """Commands that print tables of stored runs; nothing is trained but for a learning curve."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from importlib import import_module
 from inspect import Signature, signature
 from pathlib import Path
@@ -53,8 +54,8 @@ def _analysis(store: Path | None, *args: Any, **settings: Any) -> "Analysis":
     return Analysis(read_runs(store), *args, **settings)
 
 
-def _show(analysis: "Analysis", name: str, fmt: str) -> None:
-    """Derive one declared table and print it."""
+def _show(analysis: "Analysis", name: str, fmt: str, own: Collection[str] = ()) -> None:
+    """Derive one declared table and print it; say which models have runs of the ids in `own`."""
     from benchmark.cli.screen import busy
     from reports.tables.declaration import facts_of, table
 
@@ -67,9 +68,22 @@ def _show(analysis: "Analysis", name: str, fmt: str) -> None:
     with busy(f"deriving table {name}") as analysis.follow:
         source = analysis if one.source == "runs" else analysis.labels
         result = one.make(source, facts_of(analysis))
+    if own and result is not None:
+        result = replace(result, notes=(_own_note(analysis, own), *result.notes))
     if result is None:
         raise ProtocolError(f"these runs hold nothing for the table {name!r}: it takes {one.takes}")
     print_result(one, result, fmt)
+
+
+def _own_note(analysis: "Analysis", own: Collection[str]) -> str:
+    from reports.tables.words import listed
+
+    entries = analysis.comparison.entries
+    named = [one.label for one in entries if any(r.run_id in own for r in one.records)]
+    return (
+        f"with runs of yours: {listed(named) or 'none'}; all others are published. Tests are "
+        "corrected for all models that are shown: they may tell less than where these are published"
+    )
 
 
 def _show_published(source: "PublishedSet", name: str, fmt: str) -> None:
@@ -153,13 +167,13 @@ def compare(
 
     _check_one("--ranks", ranks, "--per-class", per_class)
     name = "ranks" if ranks else "per_class" if per_class else "comparison"
-    runs = _beside_published(store, dataset) if published else read_runs(store)
+    runs, own = _beside_published(store, dataset) if published else (read_runs(store), ())
     settings = {"n_resamples": resamples, "features": features}
-    _show(Analysis(runs, dataset, model, part, **settings), name, fmt)
+    _show(Analysis(runs, dataset, model, part, **settings), name, fmt, own)
 
 
-def _beside_published(store: Path | None, dataset: str | None) -> "Together":
-    """Return the runs of a store on one data set, and the published ones."""
+def _beside_published(store: Path | None, dataset: str | None) -> "tuple[Together, set[str]]":
+    """Return a store's runs on one data set with the published ones, and the ids of the former."""
     from benchmark.api.comparing import Together
     from benchmark.api.stored import published
     from benchmark.api.stored import store as stored
@@ -171,7 +185,8 @@ def _beside_published(store: Path | None, dataset: str | None) -> "Together":
             f"say with --dataset which published set is meant: runs on {len(names)} data sets are "
             f"stored in {runs.path}"
         )
-    return Together([*stored(runs.path, *names), *published(*names)])
+    own = list(stored(runs.path, *names))
+    return Together([*own, *published(*names)]), {run.id for run in own}
 
 
 def gap(

@@ -288,13 +288,17 @@ def print_table(
 
 
 def print_result(table: "Table", result: "Result", fmt: str) -> None:
-    """Print a declared table, with what its columns mean; CSV and JSON hold it as published."""
+    """Print a declared table, with what its columns mean; CSV and JSON hold it as published.
+
+    A note whose first word is a hidden column is left out with it.
+    """
     frame = result.frame
     notes = list(result.notes)
     if fmt in ("table", "markdown"):
         frame = result.shown if result.shown is not None else frame
     if fmt == "table":
         frame = table.for_a_terminal(frame)
+        notes = [note for note in notes if note.split()[0] not in table.hidden]
     meanings = {name: meaning for name in frame.columns if (meaning := table.meaning(name))}
     print_table(frame, fmt, result.title, notes, meanings, table.first)
 

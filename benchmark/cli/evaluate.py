@@ -64,6 +64,11 @@ def evaluate(
     if found.ignored:
         ignored = ", ".join(_with_advice(name, heard_by.classes) for name in found.ignored)
         print(f"columns that are no class of this run are left out: {ignored}", file=sys.stderr)
+    if found.missing:
+        n, of = len(found.missing), len(found.missing) + len(found.files)
+        warn(
+            f"{n} of {of} names have no audio in {audio}, and are left out: {found.missing[0]} ..."
+        )
     # too few resamples for these labels are refused before anything is heard
     recordings.result(heard_by, found.labels, np.zeros_like(found.labels.y_true), resamples)
     scores, unreadable = [], []

@@ -100,6 +100,8 @@ def predict(
         stopped = True
     if not told:
         _write(heard_by, heard, fmt, per, out, tracks)
+        if out:
+            print(_head(heard_by).partition("\n")[0], file=sys.stderr)
     _draw(heard_by, heard, timeline, figure)
     if unreadable:
         warn(f"{len(unreadable)} of {len(files)} files can't be read:")

@@ -35,6 +35,7 @@ from benchmark.cli.common import (
     print_table,
     read_runs,
     seeds_of,
+    warn,
 )
 from benchmark.errors import PluginError, ProtocolError, UnknownNameError
 from benchmark.workers.jobs import Job
@@ -132,7 +133,7 @@ def _tuned(
     """Return the models to run, those with a study if none is named, and what was chosen."""
     from benchmark.plugins import registry
     from benchmark.runs.request import RunRequest
-    from benchmark.tuning import studies, trials
+    from benchmark.tuning import choice, studies, trials
 
     if models is None:
         stored = studies.names(address)
@@ -145,10 +146,28 @@ def _tuned(
     if study and len(models) > 1:
         raise ProtocolError("--study names one study: name one --model with it")
 
+    told: set[str] = set()
+
     def choose(request: "RunRequest") -> "Chosen":
-        return trials.choose(study or trials.study_name(request), address, request)
+        name = study or trials.study_name(request)
+        chosen = trials.choose(name, address, request)
+        if name not in told:
+            told.add(name)
+            _tell_choice(chosen, bool(choice.missing(studies.read(name, address))))
+        return chosen
 
     return models, choose
+
+
+def _tell_choice(chosen: "Chosen", undecided: bool) -> None:
+    """Say what is to be known of a study's choice before runs rest on it."""
+    if undecided:
+        warn(
+            f"the study {chosen.study} is not decided yet: the comparison of its best trials lacks "
+            f"some fits, which `polytimbre tune` does; so far trial {chosen.trial} is the best"
+        )
+    elif chosen.trial == 0:
+        print(f"{chosen.study}: nothing tried is better than the default", file=sys.stderr)
 
 
 def show(
@@ -370,6 +389,8 @@ def print_runs(records: "Sequence[Record]", fmt: str, where: str) -> None:
         print_table(frame, fmt, where)
         return
     failed = [f"{one.run_id} failed: {one.error}" for one in records if not one.finished]
-    # what tells runs apart stays to the last
-    first = ("run", "model", "data set", "seed", "mAP on stop", "status", "features")
-    print_table(frame.drop(columns="error"), fmt, where, failed, first=first)
+    # what tells runs apart stays to the last; what is the same of all stands above
+    same = [name for name in ("data set", "status") if frame[name].nunique() == 1]
+    title = ", ".join([where, *(str(frame[name][0]) for name in same)])
+    first = ("run", "model", "features", "seed", "mAP on stop", "data set", "status")
+    print_table(frame.drop(columns=["error", *same]), fmt, title, failed, first=first)

@@ -178,6 +178,8 @@ def follow(units: Sequence[Unit], events: Iterable[Event], out: Console) -> list
     labels = {unit.run_id: unit.label for unit in units}
     unlabelled = {unit.run_id for unit in units if unit.unlabelled}
     failures: list[Failure] = []
+    if not out.is_terminal and (waiting := sum(not unit.cached for unit in units)):
+        out.print(f"{waiting} of {len(units)} runs are computed; each is told when it ends")
     with _progress(out) as progress:
         overall = progress.add_task("runs", total=len(units), detail="")
         for unit in units:

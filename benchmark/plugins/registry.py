@@ -106,6 +106,11 @@ class Registry:
         name = getattr(plugin, "name", None)
         if not (inspect.isclass(plugin) and issubclass(plugin, self.base)):
             self.failures[where] = f"it is no subclass of {self.base.__name__} but {plugin!r}"
+            if hasattr(plugin, "get_params"):
+                self.failures[where] += (
+                    "; an estimator of scikit-learn is wrapped in pt.BinaryRelevance, as in "
+                    "models/README.md"
+                )
         elif inspect.isabstract(plugin):
             missing = ", ".join(sorted(plugin.__abstractmethods__))
             self.failures[where] = f"class {plugin.__name__} lacks {missing}"

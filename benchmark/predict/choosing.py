@@ -225,10 +225,12 @@ def _quality(source: Runs, record: Record) -> float:
 def _nothing_fits(wanted: dict[str, str]) -> str:
     if wanted:
         asked = " and ".join(f"the {what} {name!r}" for what, name in wanted.items())
+        options = {"model": "--model", "data set": "--dataset", "features": "--features"}
+        given = " ".join(f"{options[what]} {name}" for what, name in wanted.items())
         return (
             f"no stored run with {asked} has kept its model and hears features that can be"
-            " computed from audio. `polytimbre list runs` shows what is stored; `polytimbre run`"
-            " makes one"
+            " computed from audio. `polytimbre list runs` shows what is stored; `polytimbre run"
+            f" {given}` makes one"
         )
     return (
         "no run comes with its model here. Name a stored one with --run, or what it has to be"

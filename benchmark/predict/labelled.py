@@ -30,11 +30,14 @@ class Recordings:
         A row a file; classes that the table does not have were not observed.
     ignored : list of str
         Columns that are no class.
+    missing : list of str
+        Names of which there is no audio.
     """
 
     files: list[Path]
     labels: Labels
     ignored: list[str]
+    missing: list[str]
 
 
 def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
@@ -53,7 +56,7 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
     Raises
     ------
     DataError
-        For a table that can't be read, lacks what it needs, or names no, or an unknown, file.
+        For a table that can't be read, lacks what it needs, or names no file that is there.
     """
     with open_text(path, LARGEST, ADVICE) as stream:
         try:
@@ -80,13 +83,15 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}: name the one that holds the recordings")
     known = _by_name(folder)
+    missing = [name for row in table if (name := (row[key] or "").strip()) not in known]
+    if len(missing) == len(table):
+        raise DataError(f"{path} names {missing[0]!r}, and {folder} holds no audio of that name")
+    table = [row for row in table if (row[key] or "").strip() in known]
     y_true = np.zeros((len(table), len(classes)), dtype=np.float32)
     y_mask = np.zeros(y_true.shape, dtype=bool)
     files = []
     for i, row in enumerate(table):
         name = (row[key] or "").strip()
-        if name not in known:
-            raise DataError(f"{path} names {name!r}, and {folder} holds no audio of that name")
         if len(known[name]) > 1:
             one, other = (file.relative_to(folder).as_posix() for file in known[name][:2])
             raise DataError(
@@ -101,7 +106,7 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
     if not y_mask.any():
         raise DataError(f"{path} observes no label: the cells of all classes are empty")
     ignored = [name for name in columns if name not in (*classes, key, "")]
-    return Recordings(files, Labels(y_true, y_mask, classes=tuple(classes)), ignored)
+    return Recordings(files, Labels(y_true, y_mask, classes=tuple(classes)), ignored, missing)
 
 
 def _by_name(folder: Path) -> dict[str, list[Path]]:

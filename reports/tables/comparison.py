@@ -37,7 +37,9 @@ COLUMNS = {
 ENOUGH_SEEDS = 5
 
 #: What a narrow terminal has room for of a comparison.
-FIRST = ("rank", "model", "mAP", "F1", "p", "behind")
+FIRST = ("model", "mAP", "behind", "p", "F1", "seeds")
+#: What a terminal leaves out: `p` says the latter, and ranks rest on other tests than `p`.
+HIDDEN = ("rank", "among best")
 
 
 def models_table(result: Comparison, inferred: Inference) -> pd.DataFrame:
@@ -93,10 +95,13 @@ def comparison_notes(result: Comparison, inferred: Inference) -> list[str]:
     if inferred.pairs is not None:
         n, level = len(result.entries), percent(1 - inferred.level, 0)
         notes.append(
-            f"rank rests on {count(n * (n - 1) // 2, 'test')} of all pairs of models, p, and with "
-            f"it among best, on {count(n - 1, 'test')} against the best one, both at {level} after "
-            "Holm's correction, which is milder where there are fewer tests: p may be significant "
-            "for a model that shares the best one's rank. `polytimbre table pairs` holds each test"
+            f"p rests on {count(n - 1, 'test')}, of the best model against each other one, after "
+            f"Holm's correction; at {level} it says which models are among the best"
+        )
+        notes.append(
+            f"rank rests on {count(n * (n - 1) // 2, 'test')}, of all pairs of models, which are "
+            "corrected more: p may be significant for a model that shares the best one's rank. "
+            "`polytimbre table pairs` holds each test"
         )
         notes += _inversions(result, inferred.pairs)
     return notes + _alike(result) + _unscored(result) + result.notes
@@ -143,7 +148,8 @@ def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
         return []
     names = [f"{result.entries[i].label} (rank {pairs.rank[i]})" for i in ahead]
     return [
-        f"a better rank than models of equal or higher mAP: {listed(names)}; fewer models differ "
+        f"rank is better than that of models of equal or higher mAP: {listed(names)}; fewer models "
+        "differ "
         "significantly from one whose mAP is known less well, and where p lies at the level, the "
         "luck of the resamples decides"
     ]
@@ -170,7 +176,7 @@ def interval_note(drawn: Bootstrap, level: float) -> str:
     told = (
         f"below or beside a value: its {percent(level, 0)} basic bootstrap interval, from "
         f"{len(drawn.class_values):,} resamples of groups of clips and of seeds, the same for all "
-        "models"
+        "models. It reaches further down than up where few positives let a value come out too high"
     )
     if drawn.redrawn:
         told += (
@@ -193,8 +199,7 @@ def _comparison(analysis: Analysis) -> Content:
             [entry.mean(metric.name) for entry in result.entries],
         )
     frame["model (bytes)"] = [_bytes(entry) for entry in result.entries]
-    shown = frame.drop(columns="among best", errors="ignore")  # which p says
-    return Content(frame, tuple(comparison_notes(result, inferred)), shown=shown)
+    return Content(frame, tuple(comparison_notes(result, inferred)))
 
 
 def _bytes(entry: Entry) -> float:
@@ -212,6 +217,7 @@ COMPARISON = Table(
     columns=COLUMNS,
     command="compare --dataset {}",
     first=FIRST,
+    hidden=HIDDEN,
     order=3,
     holds={
         **interval_columns("mAP", "F1"),

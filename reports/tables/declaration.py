@@ -129,6 +129,8 @@ class Table:
         ``table NAME --dataset {}``.
     first : tuple of str
         The columns that a terminal shows first: a narrow one may have room for these alone.
+    hidden : tuple of str
+        The columns that a terminal leaves out.
     takes : str
         What it follows from: said where runs hold nothing for it.
     source : str
@@ -161,6 +163,7 @@ class Table:
     about: str = ""
     command: str = ""
     first: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     takes: str = "more models, which `polytimbre run` runs"
     source: str = "runs"
     rests_on: str = "runs"
@@ -200,7 +203,8 @@ class Table:
     def for_a_terminal(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return its rows with columns in the order and by the names that a terminal shows."""
         first = [name + end for name in self.first for end in ("", *BESIDE) if name + end in frame]
-        ordered = frame[[*first, *(name for name in frame if name not in first)]]
+        told = (*first, *self.hidden)
+        ordered = frame[[*first, *(name for name in frame if name not in told)]]
         return ordered.rename(columns={name: one.heading for name, one in METRICS.items()})
 
     def meaning(self, column: str) -> str:

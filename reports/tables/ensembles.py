@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmark.analysis.derivation import Analysis
 from benchmark.analysis.ensembles import Ensemble, Replay
-from reports.tables.comparison import COLUMNS, FIRST, comparison_notes, models_table
+from reports.tables.comparison import COLUMNS, FIRST, HIDDEN, comparison_notes, models_table
 from reports.tables.declaration import Content, Table, interval_columns, number_columns
 
 #: A smaller weight is shown as none.
@@ -51,6 +51,7 @@ ENSEMBLES = Table(
     columns={name: told for name, told in COLUMNS.items() if name != "model (bytes)"},
     command="ensemble --dataset {} --all-seeds",
     first=FIRST,
+    hidden=HIDDEN,
     rests_on="pool",
     optional=True,
     order=16,

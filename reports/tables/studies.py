@@ -8,9 +8,9 @@ import pandas as pd
 from benchmark.errors import StoreError
 from benchmark.protocol import N_FOLDS
 from benchmark.tuning import choice
-from benchmark.tuning.choice import N_LEADERS
 from benchmark.tuning.history import StudyHistory
 from reports.tables.declaration import Content, Table, number_columns
+from reports.tables.words import count
 
 
 def _shown(params: dict[str, Any]) -> str:
@@ -89,9 +89,14 @@ def _again(history: StudyHistory) -> str:
         return f"chosen by select mAP alone: comparing the best trials on all training clips {why}"
     compared.sort(key=lambda t: -t.cross_validated)
     shown = ", ".join(f"trial {t.number} {t.cross_validated:.3f}" for t in compared)
+    if left := len(choice.missing(history.study)):
+        return (
+            "not decided yet: the comparison of the best trials on all training clips lacks "
+            f"{count(left, 'fit')}, which `polytimbre tune` does; so far {shown}"
+        )
     return (
-        f"chosen among the best {N_LEADERS} on select by mean mAP over {N_FOLDS} folds of all "
-        f"training clips: {shown} ({history.seconds_again:,.0f} s more)"
+        f"chosen among the best {len(choice.leaders(history.study))} on select by mean mAP over "
+        f"{N_FOLDS} folds of all training clips: {shown} ({history.seconds_again:,.0f} s more)"
     )
 
 
