@@ -127,7 +127,7 @@ def test_the_version_that_was_asked_for_last_is_compared_and_the_others_are_forg
         ("forget", "--older"), ("forget", "--older", "--dataset", "other")
     )
     assert (answer, missing) == (2, 2)  # nobody answered
-    assert out.count("tiny") == 6 and "Remove 6 runs" in out and "--yes" in out
+    assert out.count("finished") == 1 and "Remove 6 runs" in out and "--yes" in out
     assert set(Store(copied.store).ids()) == ids
     assert "removed 6 runs" in copied("forget", "--older", "--yes")
     assert shown()[0] == other

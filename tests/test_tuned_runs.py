@@ -1,11 +1,14 @@
 """What tuning leads to: refusals, tuned runs, refits, the history of a study."""
 
 import json
+from unittest import mock
 
 import numpy as np
 import optuna
 import pytest
 
+from benchmark.cli import runs
+from benchmark.runs.request import Chosen
 from benchmark.runs.store import Store
 from benchmark.tuning import choice, studies
 from benchmark.tuning import history as study_history
@@ -177,6 +180,26 @@ def test_tuned_runs_and_refits_are_stored_with_what_they_cost(polytimbre):
     for part in ("fit", "stop", "select"):
         np.testing.assert_array_equal(before[part], after[part])
     assert not np.array_equal(before["test"], after["test"])
+    read = ("tiny-dial", str(polytimbre.store / "studies.journal"))
+    (told,) = (s for s in report.sentences(study_history.read(*read)) if "mean mAP over" in s)
+    assert told.startswith("chosen among the best 3 on select")
+    with mock.patch.object(choice, "missing", lambda study: [(best, 0)]):
+        said = report.sentences(study_history.read(*read))
+    assert any(s.startswith("not decided yet: ") and "lacks 1 fit, which" in s for s in said)
+
+
+@pytest.mark.parametrize(
+    ("trial", "undecided", "said"),
+    [
+        (0, True, "warning: the study s is not decided yet: "),
+        (0, False, "s: nothing tried is better than the default\n"),
+        (3, False, ""),
+    ],
+)
+def test_what_a_choice_is_worth_is_told_before_runs_rest_on_it(capsys, trial, undecided, said):
+    runs._tell_choice(Chosen("s", trial, {}, {}), undecided)
+    told = capsys.readouterr().err
+    assert told.startswith(said) and bool(told) == bool(said)
 
 
 def test_a_refit_lasts_as_long_as_the_best_stage(polytimbre):

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import FrozenInstanceError, replace
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from importlib.util import module_from_spec
 from itertools import product
 from pathlib import Path
@@ -393,8 +393,8 @@ class _Rules(Rules):
         """`libraries` names the distribution of each library that the model's code imports."""
         named = {_spelled(name) for name in self.cls.libraries}
         distributions = packages_distributions()
-        known = {*distributions}.union(*distributions.values())
-        missing = ", ".join(sorted(map(repr, named - {_spelled(name) for name in known})))
+        known = {_spelled(name) for name in distributions}
+        missing = ", ".join(map(repr, sorted(n for n in named - known if not _is_installed(n))))
         instead = f"{missing} is not installed, so no run can record its version"
         self.require(not missing, self.libraries, instead)
         for module in sorted(imported_libraries(self.cls) - {"numpy"}):
@@ -410,6 +410,13 @@ class _Rules(Rules):
         check_scores(self.cls.name, scores, self.new.y_mask.shape)
         instead = "it scores the same with train.auxiliary and without"
         self.require(not np.array_equal(scores, self.expected), self.auxiliary, instead)
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return bool(distribution(name))
+    except PackageNotFoundError:
+        return False
 
 
 def _with_hidden_labels(part: Part) -> Part:
