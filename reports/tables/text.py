@@ -81,7 +81,8 @@ def _ends(low: float, high: float) -> str:
     """Write the ends of an interval; a dash before a minus sign is hard to read."""
     if np.isnan(low):
         return ""
-    return f"{cell(low)} to {cell(high)}" if min(low, high) < 0 else f"{cell(low)}–{cell(high)}"
+    ends = cell(low), cell(high)
+    return (" to " if any(end.startswith("-") for end in ends) else "–").join(ends)
 
 
 def joined(frame: pd.DataFrame, between: str) -> pd.DataFrame:
