@@ -311,7 +311,11 @@ def test_recordings_come_first():
         for name in ("rendered", "audioset20")
     ]
     shown = {one.name: one.sentences for one in answers.answers(sources)}
-    assert "On audioset20, cnn, on vggish as all models there," in shown["best"][0].text
+    best = shown["best"][0].text
+    assert "On audioset20, cnn, on vggish as all models there," in best
+    row = tables()["pairs"].frame.query("model == 'cnn' and against == 'random_forest'").iloc[0]
+    assert f"It is {row['difference']:.3f} (" in best
+    assert f"above {row['against']}, the best of another model." in best
     assert shown["best"][0].href == "#audioset20-models" and len(shown["best"]) == 1
     assert shown["gap"][0].href == "#audioset20-gap"
     assert all(not one.sentences for one in answers.answers([]))

@@ -357,6 +357,9 @@ class Result:
     def plot(self, name: str = "comparison") -> "Figure":
         """Draw one of the report's figures.
 
+        Its caption, which says what lines and edges mean, stands below it in a notebook alone. The
+        first figure of a comparison waits for the bootstrap: seconds, or a minute for 30 models.
+
         Parameters
         ----------
         name : str

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.figures.style import family, split
+from reports.figures.style import base, family, split
 from reports.tables.declaration import Result, Results
 from reports.tables.slices import explained
 from reports.tables.text import with_interval
@@ -121,18 +121,31 @@ def _leader(one: Source) -> str:
 
 
 def _heard_alone(one: Source) -> str:
-    """Say which model is best on sound alone, where the best is told something beside it."""
+    """Say which model is best on sound alone, and how far it is above the best of another one."""
     frame = one.frame("comparison")
-    beside = [TAGS in split(label)[1].split("+") for label in frame["model"]]
+    beside = np.array([TAGS in split(label)[1].split("+") for label in frame["model"]])
+    heard = frame[~beside]
     if not beside[0]:
-        return ""
+        return _above_others(one, heard)
     text = f" Its {TAGS} are written beside a clip, not heard"
-    heard = frame[~np.array(beside)]
     if not len(heard):
         return f"{text}."
     first = heard.iloc[0]
     span = with_interval(first["mAP"], first["mAP low"], first["mAP high"])
-    return f"{text}; on sound alone {first['model']} is best, {span}."
+    return f"{text}; on sound alone {first['model']} is best, {span}.{_above_others(one, heard)}"
+
+
+def _above_others(one: Source, frame: pd.DataFrame) -> str:
+    """Say how far the first of some rows is above the best one of another model."""
+    first, *others = frame["model"]
+    other = next((name for name in others if base(name) != base(first)), None)
+    pairs = one.frame("pairs")
+    held = pairs[(pairs["model"] == first) & (pairs["against"] == other)] if len(pairs) else pairs
+    if held.empty:
+        return ""
+    row = held.iloc[0]
+    span = with_interval(*(row[f"difference{end}"] for end in ("", " low", " high")))
+    return f" It is {span} above {other}, the best of another model."
 
 
 def _front_ends(one: Source, first: bool) -> list[Sentence]:
