@@ -314,7 +314,7 @@ def test_recordings_come_first():
     best = shown["best"][0].text
     assert "On audioset20, cnn, on vggish as all models there," in best
     row = tables()["pairs"].frame.query("model == 'cnn' and against == 'random_forest'").iloc[0]
-    assert f"It is {row['difference']:.3f} (" in best
+    assert f" cnn is {row['difference']:.3f} (" in best
     assert f"above {row['against']}, the best of another model." in best
     assert shown["best"][0].href == "#audioset20-models" and len(shown["best"]) == 1
     assert shown["gap"][0].href == "#audioset20-gap"

@@ -145,7 +145,7 @@ def _above_others(one: Source, frame: pd.DataFrame) -> str:
         return ""
     row = held.iloc[0]
     span = with_interval(*(row[f"difference{end}"] for end in ("", " low", " high")))
-    return f" It is {span} above {other}, the best of another model."
+    return f" {first} is {span} above {other}, the best of another model."
 
 
 def _front_ends(one: Source, first: bool) -> list[Sentence]:
