@@ -10,6 +10,7 @@ import pytest
 from conftest import TINY, Command, along
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import RidgeClassifier
 
 from benchmark.bases.network import NeuralNetwork
 from benchmark.bases.per_class import BinaryRelevance
@@ -273,6 +274,25 @@ class Unpooled(Foreign):
 def test_an_estimator_a_class_without_pooling_is_told_to_declare_it():
     with pytest.raises(PluginError, match=r"needs `pooling`: take it in __init__"):
         list(check_model(Unpooled))
+
+
+class Unscored(BinaryRelevance):
+    """A linear classifier that gives no probabilities."""
+
+    name = "unscored"
+    libraries = ("scikit-learn",)
+    seeded = False
+
+    def __init__(self, pooling: str = "mean") -> None:
+        self.pooling = pooling
+
+    def estimator(self, seed):
+        return RidgeClassifier()
+
+
+def test_an_estimator_without_probabilities_is_told_where_scores_come_from():
+    with pytest.raises(PluginError, match=r"predict_proba'?: say in `score\(estimator, X\)`"):
+        list(check_model(Unscored))
 
 
 @pytest.fixture

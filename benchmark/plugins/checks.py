@@ -196,6 +196,9 @@ class _Rules(Rules):
         writes = isinstance(error, ValueError) and "read-only" in str(error)
         if writes or isinstance(error, FrozenInstanceError):
             return self.broken(self.data_kept, f"{told(error)}; work on a copy")
+        if isinstance(error, AttributeError) and error.name == "predict_proba":
+            hint = "say in `score(estimator, X)` what its scores are, in [0, 1]"
+            return self.broken(rule, f"{told(error)}: {hint}")
         return super().explained(rule, error)
 
     def declared(self) -> None:
