@@ -314,8 +314,8 @@ def test_recordings_come_first():
     best = shown["best"][0].text
     assert "On audioset20, cnn, on vggish as all models there," in best
     row = tables()["pairs"].frame.query("model == 'cnn' and against == 'random_forest'").iloc[0]
-    assert f" cnn is {row['difference']:.3f} (" in best
-    assert f"above {row['against']}, the best of another model." in best
+    assert f"), {row['difference']:.3f} (" in best
+    assert f"above {row['against']}, the best of another model; not significantly" in best
     assert shown["best"][0].href == "#audioset20-models" and len(shown["best"]) == 1
     assert shown["gap"][0].href == "#audioset20-gap"
     assert all(not one.sentences for one in answers.answers([]))

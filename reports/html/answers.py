@@ -116,23 +116,30 @@ def _leader(one: Source) -> str:
     on = f", on {one.features[0]} as all models there," if len(one.features) == 1 else ""
     span = with_interval(first["mAP"], first["mAP low"], first["mAP high"])
     text = f"On {one.name}, {first['model']}{on} has the highest mAP, {span}"
+    if not _is_told(first["model"]):
+        text += _above_others(one, frame)
     text = f"{text}; not significantly worse: {listed(others)}." if others else f"{text}."
     return text + _heard_alone(one)
+
+
+def _is_told(label: str) -> bool:
+    """Whether a model is told something beside the sound."""
+    return TAGS in split(label)[1].split("+")
 
 
 def _heard_alone(one: Source) -> str:
     """Say which model is best on sound alone, and how far it is above the best of another one."""
     frame = one.frame("comparison")
-    beside = np.array([TAGS in split(label)[1].split("+") for label in frame["model"]])
+    beside = np.array([_is_told(label) for label in frame["model"]])
     heard = frame[~beside]
     if not beside[0]:
-        return _above_others(one, heard)
+        return ""
     text = f" Its {TAGS} are written beside a clip, not heard"
     if not len(heard):
         return f"{text}."
     first = heard.iloc[0]
     span = with_interval(first["mAP"], first["mAP low"], first["mAP high"])
-    return f"{text}; on sound alone {first['model']} is best, {span}.{_above_others(one, heard)}"
+    return f"{text}; on sound alone {first['model']} is best, {span}{_above_others(one, heard)}."
 
 
 def _above_others(one: Source, frame: pd.DataFrame) -> str:
@@ -145,7 +152,7 @@ def _above_others(one: Source, frame: pd.DataFrame) -> str:
         return ""
     row = held.iloc[0]
     span = with_interval(*(row[f"difference{end}"] for end in ("", " low", " high")))
-    return f" {first} is {span} above {other}, the best of another model."
+    return f", {span} above {other}, the best of another model"
 
 
 def _front_ends(one: Source, first: bool) -> list[Sentence]:
