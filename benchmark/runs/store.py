@@ -8,6 +8,7 @@ Beside what :mod:`benchmark.runs.reading` describes, it holds
 
 import os
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -72,9 +73,7 @@ class Store(Runs):
                 )
             for name in ("runs", "labels", "aside", "locks", "tmp"):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
-            probe = self.path / "tmp" / f"probe-{uuid.uuid4().hex}"
-            probe.write_bytes(b"")
-            probe.unlink()
+            tempfile.TemporaryFile(dir=self.path / "tmp").close()  # of which a kill leaves nothing
         super().__init__(path, warn)
 
     @contextmanager
