@@ -146,14 +146,10 @@ def _tuned(
     if study and len(models) > 1:
         raise ProtocolError("--study names one study: name one --model with it")
 
-    told: set[str] = set()
-
     def choose(request: "RunRequest") -> "Chosen":
         name = study or trials.study_name(request)
         chosen = trials.choose(name, address, request)
-        if name not in told:
-            told.add(name)
-            _tell_choice(chosen, bool(choice.missing(studies.read(name, address))))
+        _tell_choice(chosen, bool(choice.missing(studies.read(name, address))))
         return chosen
 
     return models, choose

@@ -83,15 +83,15 @@ def read_labels(path: Path, folder: Path, classes: Sequence[str]) -> Recordings:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}: name the one that holds the recordings")
     known = _by_name(folder)
-    missing = [name for row in table if (name := (row[key] or "").strip()) not in known]
+    named = [((row[key] or "").strip(), row) for row in table]
+    missing = [name for name, _ in named if name not in known]
     if len(missing) == len(table):
         raise DataError(f"{path} names {missing[0]!r}, and {folder} holds no audio of that name")
-    table = [row for row in table if (row[key] or "").strip() in known]
-    y_true = np.zeros((len(table), len(classes)), dtype=np.float32)
+    there = [(name, row) for name, row in named if name in known]
+    y_true = np.zeros((len(there), len(classes)), dtype=np.float32)
     y_mask = np.zeros(y_true.shape, dtype=bool)
     files = []
-    for i, row in enumerate(table):
-        name = (row[key] or "").strip()
+    for i, (name, row) in enumerate(there):
         if len(known[name]) > 1:
             one, other = (file.relative_to(folder).as_posix() for file in known[name][:2])
             raise DataError(

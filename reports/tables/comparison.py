@@ -149,9 +149,8 @@ def _inversions(result: Comparison, pairs: Pairwise) -> list[str]:
     names = [f"{result.entries[i].label} (rank {pairs.rank[i]})" for i in ahead]
     return [
         f"rank is better than that of models of equal or higher mAP: {listed(names)}; fewer models "
-        "differ "
-        "significantly from one whose mAP is known less well, and where p lies at the level, the "
-        "luck of the resamples decides"
+        "differ significantly from one whose mAP is known less well, and where p lies at the "
+        "level, the luck of the resamples decides"
     ]
 
 
