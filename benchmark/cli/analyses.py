@@ -68,10 +68,10 @@ def _show(analysis: "Analysis", name: str, fmt: str, own: Collection[str] = ()) 
     with busy(f"deriving table {name}") as analysis.follow:
         source = analysis if one.source == "runs" else analysis.labels
         result = one.make(source, facts_of(analysis))
-    if own and result is not None:
-        result = replace(result, notes=(_own_note(analysis, own), *result.notes))
     if result is None:
         raise ProtocolError(f"these runs hold nothing for the table {name!r}: it takes {one.takes}")
+    if own:
+        result = replace(result, notes=(_own_note(analysis, own), *result.notes))
     print_result(one, result, fmt)
 
 
@@ -175,17 +175,15 @@ def compare(
 def _beside_published(store: Path | None, dataset: str | None) -> "tuple[Together, set[str]]":
     """Return a store's runs on one data set with the published ones, and the ids of the former."""
     from benchmark.api.comparing import Together
-    from benchmark.api.stored import published
-    from benchmark.api.stored import store as stored
+    from benchmark.api.stored import StoredRuns, published
 
-    runs = read_runs(store)
-    names = {dataset} if dataset else {record.spec.dataset for record in runs}
+    own = StoredRuns(read_runs(store), dataset)
+    names = {run.record.spec.dataset for run in own}
     if len(names) != 1:
         raise ProtocolError(
             f"say with --dataset which published set is meant: runs on {len(names)} data sets are "
-            f"stored in {runs.path}"
+            f"stored in {own.path}"
         )
-    own = list(stored(runs.path, *names))
     return Together([*own, *published(*names)]), {run.id for run in own}
 
 

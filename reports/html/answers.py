@@ -4,8 +4,9 @@ Every number in a sentence stands in a table of a published set, whose place on 
 sentence links to. A question that no published table answers says so.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pandas as pd
 from reports.figures.style import base, family, split
 from reports.tables.declaration import Result, Results
 from reports.tables.slices import explained
-from reports.tables.text import with_interval
+from reports.tables.text import HIGH, LOW, with_interval
 from reports.tables.words import count, listed, percent
 
 #: Level of p-values, as in the tables.
@@ -114,7 +115,7 @@ def _leader(one: Source) -> str:
     among = frame["among best"] if "among best" in frame else frame["rank"] == 1
     others = [name for name in frame["model"][among] if name != first["model"]]
     on = f", on {one.features[0]} as all models there," if len(one.features) == 1 else ""
-    span = with_interval(first["mAP"], first["mAP low"], first["mAP high"])
+    span = _span(first, "mAP")
     text = f"On {one.name}, {first['model']}{on} has the highest mAP, {span}"
     if not _is_told(first["model"]):
         text += _above_others(one, frame)
@@ -138,7 +139,7 @@ def _heard_alone(one: Source) -> str:
     if not len(heard):
         return f"{text}."
     first = heard.iloc[0]
-    span = with_interval(first["mAP"], first["mAP low"], first["mAP high"])
+    span = _span(first, "mAP")
     return f"{text}; on sound alone {first['model']} is best, {span}{_above_others(one, heard)}."
 
 
@@ -151,7 +152,7 @@ def _above_others(one: Source, frame: pd.DataFrame) -> str:
     if held.empty:
         return ""
     row = held.iloc[0]
-    span = with_interval(*(row[f"difference{end}"] for end in ("", " low", " high")))
+    span = _span(row, "difference")
     return f", {span} above {other}, the best of another model"
 
 
@@ -161,7 +162,7 @@ def _front_ends(one: Source, first: bool) -> list[Sentence]:
     for row in frame.to_dict("records"):
         (model, features), (other, others) = split(row["model"]), split(row["against"])
         if model == other and features != others:
-            span = with_interval(*(row[f"difference{end}"] for end in ("", " low", " high")))
+            span = _span(row, "difference")
             on = "Front ends are held against each other on rendered clips alone: on"
             text = (
                 f"{on if first else 'On'} {one.name}, "
@@ -237,8 +238,7 @@ def _slices(one: Source) -> list[Sentence]:
     worse = shown[shown["ROC-AUC difference"] < 0].drop_duplicates("attribute").head(NAMED)
     attributes = listed(list(dict.fromkeys(frame["attribute"])))
     told = [
-        f"{row['attribute']} {row['slice']}, "
-        + with_interval(*(row[f"ROC-AUC difference{end}"] for end in ("", " low", " high")))
+        f"{row['attribute']} {row['slice']}, " + _span(row, "ROC-AUC difference")
         for row in worse.to_dict("records")
     ]
     where = "; ".join(told) if told else f"nowhere that shows, by {attributes}"
@@ -289,7 +289,7 @@ def thresholds(sources: Sequence[Source]) -> list[Sentence]:
     for one, _, shown in gaining:
         row = shown.loc[shown["test gain"].idxmax()]
         text = (
-            f"On {one.name}, {row['policy']} gains {_gain(row)} macro F1 over one global "
+            f"On {one.name}, {row['policy']} gains {_span(row, 'test gain')} macro F1 over one global "
             "threshold: use it."
         )
         said.append(one.said(text, "thresholds"))
@@ -302,13 +302,13 @@ def thresholds(sources: Sequence[Source]) -> list[Sentence]:
         )
         half = rows[rows["policy"] == "half"]
         if len(half):
-            text += f" Leaving it at 0.5 changes F1 on {one.name} by {_gain(half.iloc[0])}."
+            text += f" Leaving it at 0.5 changes F1 on {one.name} by {_span(half.iloc[0], 'test gain')}."
         said.append(one.said(text, "thresholds"))
     return said
 
 
-def _gain(row: pd.Series) -> str:
-    return with_interval(*(row[f"test gain{end}"] for end in ("", " low", " high")))
+def _span(row: Mapping[str, Any] | pd.Series, column: str) -> str:
+    return with_interval(*(row[f"{column}{end}"] for end in ("", LOW, HIGH)))
 
 
 def claim(sources: Sequence[Source]) -> list[Sentence]:

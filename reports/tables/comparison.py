@@ -175,7 +175,7 @@ def interval_note(drawn: Bootstrap, level: float) -> str:
     told = (
         f"below or beside a value: its {percent(level, 0)} basic bootstrap interval, from "
         f"{len(drawn.class_values):,} resamples of groups of clips and of seeds, the same for all "
-        "models. It reaches further down than up where few positives let a value come out too high"
+        "models"
     )
     if drawn.redrawn:
         told += (
@@ -184,7 +184,9 @@ def interval_note(drawn: Bootstrap, level: float) -> str:
         )
     if drawn.n_dropped:
         told += f"; {drawn.n_dropped:,} of them were left out, as a class could not be scored"
-    return told
+    return (
+        f"{told}. It reaches further down than up where few positives let a value come out too high"
+    )
 
 
 def _comparison(analysis: Analysis) -> Content:

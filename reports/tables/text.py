@@ -211,8 +211,7 @@ def _table(
     table.caption, table.caption_justify = escape("\n".join(notes)) or None, "left"
     for name in shown.columns:
         justify = "right" if numeric[name] else "left"
-        heading = escape(name)
-        table.add_column(heading, justify=justify, width=widths[name], overflow="fold")
+        table.add_column(escape(name), justify=justify, width=widths[name], overflow="fold")
     for row in shown.itertuples(index=False):
         table.add_row(*map(_marked, row, map(numeric.get, shown.columns)))
     return table
