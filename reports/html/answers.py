@@ -288,8 +288,9 @@ def thresholds(sources: Sequence[Source]) -> list[Sentence]:
         (gaining if len(shown) else none).append((one, rows, shown))
     for one, _, shown in gaining:
         row = shown.loc[shown["test gain"].idxmax()]
+        gain = _span(row, "test gain")
         text = (
-            f"On {one.name}, {row['policy']} gains {_span(row, 'test gain')} macro F1 over one global "
+            f"On {one.name}, {row['policy']} gains {gain} macro F1 over one global "
             "threshold: use it."
         )
         said.append(one.said(text, "thresholds"))
@@ -302,7 +303,8 @@ def thresholds(sources: Sequence[Source]) -> list[Sentence]:
         )
         half = rows[rows["policy"] == "half"]
         if len(half):
-            text += f" Leaving it at 0.5 changes F1 on {one.name} by {_span(half.iloc[0], 'test gain')}."
+            change = _span(half.iloc[0], "test gain")
+            text += f" Leaving it at 0.5 changes F1 on {one.name} by {change}."
         said.append(one.said(text, "thresholds"))
     return said
 
